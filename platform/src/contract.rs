@@ -1,0 +1,322 @@
+//! The contract between a platform and the kernel on top of it.
+//!
+//! A [`Platform`] makes [`AddressSpace`]s, each a host process whose memory *is* the guest's
+//! memory, and [`Thread`]s, each a host thread that runs guest code. The kernel owns a thread's
+//! [`Thread`] handle and repeats: set registers, [`Thread::resume`], await [`Thread::poll_trap`],
+//! serve the trap. While a thread is trapped the kernel may have it execute host memory operations
+//! ([`Thread::host_op`]) on its own address space.
+//!
+//! **Invariant:** the host's mappings are the truth. No page fault of a valid access ever reaches
+//! the kernel; a [`Trap::Fault`] is always the guest's own error.
+
+use std::ops::Range;
+use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use linux_abi::Errno;
+
+/// General registers of a guest thread, in the layout of `struct user_regs_struct` (x86-64).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Registers {
+    pub r15: u64,
+    pub r14: u64,
+    pub r13: u64,
+    pub r12: u64,
+    pub rbp: u64,
+    pub rbx: u64,
+    pub r11: u64,
+    pub r10: u64,
+    pub r9: u64,
+    pub r8: u64,
+    pub rax: u64,
+    pub rcx: u64,
+    pub rdx: u64,
+    pub rsi: u64,
+    pub rdi: u64,
+    /// Number of the system call at a syscall trap; `u64::MAX` otherwise.
+    pub orig_rax: u64,
+    pub rip: u64,
+    pub cs: u64,
+    pub eflags: u64,
+    pub rsp: u64,
+    pub ss: u64,
+    pub fs_base: u64,
+    pub gs_base: u64,
+    pub ds: u64,
+    pub es: u64,
+    pub fs: u64,
+    pub gs: u64,
+}
+
+/// Why a guest thread stopped running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trap {
+    /// A 64-bit `syscall` instruction. Number in `orig_rax`, arguments in `rdi rsi rdx r10 r8 r9`,
+    /// `rip` just behind the instruction.
+    Syscall,
+    /// A system call by another entry (`int 0x80`, x32): answered with ENOSYS by the kernel.
+    ForeignSyscall,
+    /// A synchronous fault or trap raised by the guest's own instruction.
+    Fault(Fault),
+    /// [`Interrupter::interrupt`] was called; registers are those of the interrupted guest code.
+    Interrupted,
+    /// The host thread is gone (killed by the host, for instance by its OOM killer).
+    Dead,
+}
+
+/// A hardware exception, in the terms of a signal frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// SIGSEGV, SIGBUS, SIGFPE, SIGILL or SIGTRAP.
+    pub signo: i32,
+    /// `si_code` as the host reported it.
+    pub code: i32,
+    /// `si_addr`.
+    pub addr: u64,
+    /// Processor exception number (`REG_TRAPNO`), 0 if unknown.
+    pub trapno: u64,
+    /// Processor error code (`REG_ERR`), 0 if unknown.
+    pub error_code: u64,
+}
+
+/// A host operation that a trapped thread executes on its own address space.
+///
+/// Addresses are guest addresses. The platform refuses (EINVAL, or ENOMEM for mmap) any range
+/// that touches its own reserved region. All errors are the host's own.
+#[derive(Clone, Copy, Debug)]
+pub enum HostOp<'a> {
+    /// `mmap(2)`; `fd` is a descriptor of the *sentry*, which the platform brings into the stub
+    /// and closes there again. Result: the address.
+    Mmap {
+        addr: u64,
+        len: u64,
+        prot: i32,
+        flags: i32,
+        fd: Option<BorrowedFd<'a>>,
+        offset: u64,
+    },
+    Munmap {
+        addr: u64,
+        len: u64,
+    },
+    Mprotect {
+        addr: u64,
+        len: u64,
+        prot: i32,
+    },
+    /// `mremap(2)`. Result: the address.
+    Mremap {
+        addr: u64,
+        old_len: u64,
+        new_len: u64,
+        flags: i32,
+        new_addr: u64,
+    },
+    Madvise {
+        addr: u64,
+        len: u64,
+        advice: i32,
+    },
+    Msync {
+        addr: u64,
+        len: u64,
+        flags: i32,
+    },
+    /// `mlock2(2)`.
+    Mlock {
+        addr: u64,
+        len: u64,
+        flags: i32,
+    },
+    Munlock {
+        addr: u64,
+        len: u64,
+    },
+    Mlockall {
+        flags: i32,
+    },
+    Munlockall,
+    /// `mincore(2)`; `vec` is a guest address.
+    Mincore {
+        addr: u64,
+        len: u64,
+        vec: u64,
+    },
+    /// `membarrier(2)`.
+    Membarrier {
+        cmd: i32,
+        flags: u32,
+        cpu: i32,
+    },
+    /// Runs `sched_yield(2)`.
+    Yield,
+}
+
+/// How [`Thread::fork`] shares memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForkMode {
+    /// A copy-on-write copy of the address space (`fork`).
+    CopyMemory,
+    /// The same memory in another process (`vfork`, `CLONE_VM` without `CLONE_THREAD`).
+    ShareMemory,
+}
+
+/// One region of a host process' memory, as `/proc/[pid]/smaps` or `maps` tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostMapping {
+    pub range: Range<u64>,
+    pub read: bool,
+    pub write: bool,
+    pub exec: bool,
+    pub shared: bool,
+    pub offset: u64,
+    /// Host device (major, minor) and inode; zero for anonymous memory.
+    pub dev: (u32, u32),
+    pub inode: u64,
+    /// The host's own label for special regions only: `[vdso]`, `[vvar]`, …; else empty.
+    pub label: String,
+}
+
+/// Memory totals of an address space in bytes, less the platform's own region.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryUsage {
+    pub virtual_size: u64,
+    pub resident: u64,
+    pub shared: u64,
+    pub data: u64,
+}
+
+/// What the kernel needs to know about where guest code may live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// First address and one past the last that guest mappings may use.
+    pub user: Range<u64>,
+    /// The platform's own region, not available to the guest.
+    pub reserved: Range<u64>,
+    /// Base address of the host vDSO in a fresh address space, if mapped.
+    pub vdso: Option<u64>,
+}
+
+/// A way to run guest code.
+pub trait Platform: Send + Sync {
+    fn name(&self) -> &'static str;
+
+    /// Makes an empty address space (nothing mapped but the reserved region and the vDSO) with one
+    /// trapped thread in it.
+    ///
+    /// Errors: EAGAIN or ENOMEM when the host refuses another process.
+    fn new_address_space(&self) -> Result<(Arc<dyn AddressSpace>, Box<dyn Thread>), Errno>;
+
+    /// Waits until a trap has arrived for some thread (whose waker is then woken), [`unpark`] was
+    /// called since the last `park`, or `deadline` passed. Only kernel workers call it; with
+    /// ptrace there is exactly one, the tracer thread, which must also make every other call.
+    ///
+    /// [`unpark`]: Platform::unpark
+    fn park(&self, deadline: Option<Instant>);
+
+    /// Makes one current or the next `park` return. Callable from any host thread; never lost.
+    fn unpark(&self);
+
+    /// How many kernel workers this platform wants (1 for ptrace).
+    fn workers(&self) -> usize;
+}
+
+/// The memory of a guest process: a host process (or several that share memory).
+pub trait AddressSpace: Send + Sync {
+    fn layout(&self) -> &Layout;
+
+    /// Copies from guest memory. Returns the number of bytes up to the first inaccessible byte,
+    /// EFAULT if that is none (and `buf` is not empty), ESRCH if the process is gone.
+    /// Honours the host's page protections (an unreadable page is inaccessible).
+    fn read(&self, addr: u64, buf: &mut [u8]) -> Result<usize, Errno>;
+
+    /// Copies to guest memory; the counterpart of [`AddressSpace::read`].
+    fn write(&self, addr: u64, buf: &[u8]) -> Result<usize, Errno>;
+
+    /// Copies to guest memory even where the guest itself may not write (for ptrace and the
+    /// loader), copy-on-write as usual.
+    fn write_forced(&self, addr: u64, buf: &[u8]) -> Result<usize, Errno>;
+
+    /// The host's mappings, less the reserved region.
+    fn mappings(&self) -> Result<Vec<HostMapping>, Errno>;
+
+    fn usage(&self) -> Result<MemoryUsage, Errno>;
+
+    /// Sets a host resource limit that the host enforces for us (`RLIMIT_AS`, `RLIMIT_DATA`,
+    /// `RLIMIT_STACK`, `RLIMIT_MEMLOCK`); bytes or `u64::MAX`. The platform adds its own region.
+    fn set_limit(&self, resource: i32, soft: u64) -> Result<(), Errno>;
+
+    /// A number that no two live address spaces share.
+    fn id(&self) -> u64;
+}
+
+/// Makes a running thread trap. Kept by whoever may send it a signal.
+pub trait Interrupter: Send + Sync {
+    /// If the thread runs guest code it traps soon with [`Trap::Interrupted`]; if it is trapped,
+    /// its next resume traps at once. Idempotent until that trap is seen. Any host thread may call it.
+    fn interrupt(&self);
+}
+
+/// A guest thread. Dropping the handle kills the host thread.
+///
+/// All methods but [`Thread::poll_trap`] require that the thread is trapped.
+pub trait Thread: Send {
+    fn registers(&self) -> &Registers;
+
+    /// Registers that the next resume loads. Segment selectors and privileged flag bits that the
+    /// guest may not choose are sanitised by the platform.
+    fn registers_mut(&mut self) -> &mut Registers;
+
+    /// The floating-point state in XSAVE format (as in a signal frame, without its trailing magic).
+    fn fp_state(&mut self) -> Result<Vec<u8>, Errno>;
+
+    /// Sets the floating-point state. Errors: EINVAL when the host refuses the image.
+    fn set_fp_state(&mut self, xsave: &[u8]) -> Result<(), Errno>;
+
+    /// Gives the thread the floating-point state of a fresh process.
+    fn reset_fp_state(&mut self) -> Result<(), Errno>;
+
+    /// Lets guest code run. Must be followed by [`Thread::poll_trap`] until it is ready.
+    fn resume(&mut self, mode: ResumeMode);
+
+    /// Answers with the trap that ended the last resume; else keeps `cx`'s waker and wakes it then.
+    fn poll_trap(&mut self, cx: &mut Context<'_>) -> Poll<Trap>;
+
+    /// Starts a host operation. Must be followed by [`Thread::poll_host_op`] until it is ready;
+    /// `op`'s descriptor may be closed as soon as this returns.
+    fn start_host_op(&mut self, op: HostOp<'_>);
+
+    /// Answers with the result of the started operation.
+    fn poll_host_op(&mut self, cx: &mut Context<'_>) -> Poll<Result<u64, Errno>>;
+
+    /// Makes another thread in the same host process, trapped, with a copy of this one's
+    /// registers and floating-point state. Errors: EAGAIN.
+    fn spawn_thread(&mut self) -> Result<Box<dyn Thread>, Errno>;
+
+    /// Makes another host process with one trapped thread, a copy of this one.
+    /// With [`ForkMode::ShareMemory`] the returned address space has the same memory (and the
+    /// same `id`). Errors: EAGAIN, ENOMEM.
+    fn fork(&mut self, mode: ForkMode) -> Result<(Arc<dyn AddressSpace>, Box<dyn Thread>), Errno>;
+
+    fn interrupter(&self) -> Arc<dyn Interrupter>;
+
+    /// CPU time (user, system) that the host thread used, in nanoseconds.
+    fn cpu_time_ns(&self) -> (u64, u64);
+
+    /// Host processor it last ran on (for `getcpu`).
+    fn host_cpu(&self) -> u32;
+}
+
+/// How guest code is resumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResumeMode {
+    Run,
+    /// One instruction, then a SIGTRAP fault (for a guest that traces another).
+    SingleStep,
+}
+
+/// A descriptor number inside the sentry process, for messages.
+pub type HostFd = RawFd;

@@ -1,0 +1,9 @@
+//! How guest code runs, and the sentry's only door to the host kernel.
+//!
+//! `contract` states what a platform is: address spaces, threads, traps. `ptrace` is the simple
+//! reference implementation. `host` holds safe wrappers for every host call the sentry makes.
+//! This crate never sees a task, a file description or any other kernel object.
+
+pub mod contract;
+
+pub use contract::*;

@@ -1,0 +1,139 @@
+//! The configuration of a sandbox and its containers, made by the command line from the OCI
+//! bundle. File descriptors are named by their number in the sentry process at start
+//! ([`FdSlot`]) or by their position in the message that carries them.
+
+use serde::{Deserialize, Serialize};
+
+/// A file descriptor by number (configuration inherited at start) or index (sent with a message).
+pub type FdSlot = usize;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlatformKind {
+    Ptrace,
+    Systrap,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NetworkMode {
+    None,
+    Host,
+    Sandbox,
+}
+
+/// Everything a sentry needs at start.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SandboxConfig {
+    pub platform: PlatformKind,
+    pub network: NetworkMode,
+    pub strace: bool,
+    /// Debug log, opened for append.
+    pub debug_log: Option<FdSlot>,
+    /// A listening `SOCK_STREAM` Unix socket for control connections.
+    pub control: FdSlot,
+    /// A directory descriptor of a procfs of the sentry's own pid namespace.
+    pub proc_dir: FdSlot,
+    /// Whether the first process runs at once (`run`, `do`) or on [`crate::Request::Start`] (`create`).
+    pub start_now: bool,
+    pub container: ContainerConfig,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ContainerConfig {
+    pub id: String,
+    pub hostname: String,
+    pub domainname: Option<String>,
+    pub root: RootConfig,
+    /// In the order of the OCI configuration; later ones cover earlier ones.
+    pub mounts: Vec<MountConfig>,
+    pub process: ProcessConfig,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RootConfig {
+    /// Connected gofer socket for the root directory.
+    pub gofer: FdSlot,
+    pub readonly: bool,
+    /// Whether changes go to an in-memory layer (true) or through to the host directory.
+    pub overlay: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MountConfig {
+    /// Absolute path inside the container; missing parts are created in the root's upper layer.
+    pub destination: String,
+    pub source: MountSource,
+    pub readonly: bool,
+    pub nosuid: bool,
+    pub nodev: bool,
+    pub noexec: bool,
+    pub noatime: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MountSource {
+    Proc,
+    Sysfs,
+    Tmpfs {
+        /// Bytes; none means half the memory the sandbox sees.
+        size: Option<u64>,
+        nr_inodes: Option<u64>,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+    },
+    /// A tmpfs with the standard device nodes and links.
+    Dev,
+    Devpts {
+        mode: Option<u32>,
+        gid: Option<u32>,
+        ptmxmode: Option<u32>,
+    },
+    Mqueue,
+    /// A host file or directory, served on its own gofer connection.
+    Bind {
+        gofer: FdSlot,
+        is_directory: bool,
+        /// Whether nobody else changes it (caches may be trusted).
+        exclusive: bool,
+    },
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ProcessConfig {
+    pub args: Vec<String>,
+    /// `NAME=value` strings.
+    pub env: Vec<String>,
+    pub cwd: String,
+    pub uid: u32,
+    pub gid: u32,
+    pub additional_gids: Vec<u32>,
+    pub umask: Option<u32>,
+    pub capabilities: CapabilitySets,
+    pub rlimits: Vec<Rlimit>,
+    pub no_new_privileges: bool,
+    /// Whether stdio is a terminal that becomes the controlling terminal of the new session.
+    pub terminal: bool,
+    /// Descriptors that become 0, 1 and 2; `None` leaves that one closed.
+    pub stdio: [Option<FdSlot>; 3],
+}
+
+/// Capability sets as Linux bit masks (bit n = capability number n).
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct CapabilitySets {
+    pub effective: u64,
+    pub permitted: u64,
+    pub inheritable: u64,
+    pub bounding: u64,
+    pub ambient: u64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Rlimit {
+    /// `RLIMIT_*` number.
+    pub resource: i32,
+    pub soft: u64,
+    pub hard: u64,
+}
