@@ -30,12 +30,27 @@ pub struct SandboxConfig {
     pub strace: bool,
     /// Debug log, opened for append.
     pub debug_log: Option<FdSlot>,
-    /// A listening `SOCK_STREAM` Unix socket for control connections.
-    pub control: FdSlot,
+    /// A listening `SOCK_STREAM` Unix socket for control connections; none for a sandbox that only
+    /// its launcher may address (`do`).
+    pub control: Option<FdSlot>,
+    /// A connected `SOCK_STREAM` Unix socket to the launching process; see [`crate::startup`].
+    pub launcher: FdSlot,
     /// A directory descriptor of a procfs of the sentry's own pid namespace.
     pub proc_dir: FdSlot,
     /// Whether the first process runs at once (`run`, `do`) or on [`crate::Request::Start`] (`create`).
+    ///
+    /// With `start_now` the launcher stays for the sandbox' whole life: when it closes its socket
+    /// the sandbox ends.
     pub start_now: bool,
+    /// Whether the sentry process is leader of a host session with the container's terminal as its
+    /// controlling terminal. The host then sends the terminal's SIGINT, SIGQUIT, SIGTSTP, SIGWINCH
+    /// and SIGHUP to the sentry, which passes them to the terminal's foreground process group.
+    /// (Else the launcher owns the terminal and sends [`crate::Request::Signal`] with `group`.)
+    pub owns_terminal: bool,
+    /// Memory in bytes that the sandbox shows as its total; none means the host's.
+    pub memory_limit: Option<u64>,
+    /// Number of processors that the sandbox shows; none means those of the host affinity mask.
+    pub cpus: Option<u32>,
     pub container: ContainerConfig,
 }
 
@@ -57,6 +72,8 @@ pub struct RootConfig {
     pub readonly: bool,
     /// Whether changes go to an in-memory layer (true) or through to the host directory.
     pub overlay: bool,
+    /// Whether nobody else changes the directory (caches may be trusted).
+    pub exclusive: bool,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -7,6 +7,7 @@
 
 pub mod config;
 pub mod message;
+pub mod startup;
 pub mod transport;
 
 pub use config::*;

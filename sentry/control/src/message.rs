@@ -7,10 +7,14 @@ use crate::config::ProcessConfig;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "lowercase")]
 pub enum Request {
+    /// The launcher's last word of a `create`; see [`crate::startup`]. No response.
+    Commit,
     /// Runs the container's first process (after `create`).
     Start,
-    /// Starts another process; answers [`Response::Started`] or an error.
-    Exec { process: Box<ProcessConfig> },
+    /// Starts another process; answers [`Response::Started`] or an error. With `kill_on_close` the
+    /// process is killed (SIGKILL) if this connection closes before it has ended: the process on
+    /// the host that stands for it is gone.
+    Exec { process: Box<ProcessConfig>, kill_on_close: bool },
     /// Answers [`Response::Exited`] once the process (a pid inside the container) has ended.
     /// Pid 1 is the container's first process.
     Wait { pid: i32 },
@@ -35,6 +39,10 @@ pub enum Response {
 }
 
 /// Why a request failed, for a person to read.
+///
+/// For a program that cannot be run the message keeps runc's wording, on which container managers
+/// base exit status 127 or 126: `exec "foo": executable file not found in $PATH`,
+/// `exec "/foo": no such file or directory`, `exec "/foo": permission denied`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlError {
     pub kind: ErrorKind,
