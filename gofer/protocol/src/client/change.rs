@@ -1,0 +1,141 @@
+//! Making, removing and renaming entries of directories. All return EROFS on a read-only export.
+
+use std::os::fd::OwnedFd;
+
+use linux_abi::Errno;
+
+use crate::MAX_LINK_BYTES;
+use crate::attr::Attr;
+use crate::client::reply::Created;
+use crate::client::request::{NewNode, Target};
+use crate::client::{Client, optional_error};
+use crate::flags::{OpenFlags, RenameFlags};
+use crate::message::{LinkRequest, NewRequest, NodeReply, Op, RenameRequest};
+use crate::name::NodeId;
+use crate::wire::Writer;
+
+impl Client {
+    /// Makes and opens a regular file. EEXIST if the name is taken, by whatever.
+    pub fn create(
+        &self,
+        dir: NodeId,
+        name: &[u8],
+        flags: OpenFlags,
+        new: NewNode,
+    ) -> Result<(Created, OwnedFd), Errno> {
+        let (created, fd) = self.make(Op::Create, dir, name, flags, new, |_| {})?;
+        Ok((created, fd.ok_or(Errno::EIO)?))
+    }
+
+    /// Makes a directory.
+    pub fn mkdir(&self, dir: NodeId, name: &[u8], new: NewNode) -> Result<Created, Errno> {
+        self.make(Op::MakeDirectory, dir, name, OpenFlags::RDONLY, new, |_| {}).map(|made| made.0)
+    }
+
+    /// Makes a fifo, a socket or a regular file, as the type bits of `new.mode` tell (none mean a
+    /// regular file). EPERM for a device, EINVAL for any other type.
+    pub fn mknod(&self, dir: NodeId, name: &[u8], new: NewNode) -> Result<Created, Errno> {
+        self.make(Op::MakeNode, dir, name, OpenFlags::RDONLY, new, |_| {}).map(|made| made.0)
+    }
+
+    /// Makes a symbolic link; the mode in `new` is ignored. ENOENT for an empty target,
+    /// ENAMETOOLONG for one of more than 4095 bytes.
+    pub fn symlink(
+        &self,
+        dir: NodeId,
+        name: &[u8],
+        target: &[u8],
+        new: NewNode,
+    ) -> Result<Created, Errno> {
+        if target.len() > MAX_LINK_BYTES {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        let add_target = |request: &mut Writer| request.bytes(target);
+        self.make(Op::Symlink, dir, name, OpenFlags::RDONLY, new, add_target).map(|made| made.0)
+    }
+
+    fn make(
+        &self,
+        op: Op,
+        dir: NodeId,
+        name: &[u8],
+        flags: OpenFlags,
+        new: NewNode,
+        complete: impl FnOnce(&mut Writer),
+    ) -> Result<(Created, Option<OwnedFd>), Errno> {
+        self.call(
+            op,
+            |request| {
+                request.fixed(&NewRequest {
+                    dir: dir.raw(),
+                    open_flags: flags.bits(),
+                    mode: new.mode,
+                    uid: new.uid,
+                    gid: new.gid,
+                    wants_node: new.wants_node.into(),
+                    reserved: 0,
+                });
+                request.short_bytes(name)?;
+                complete(request);
+                Ok(())
+            },
+            |response, fd| {
+                let reply: NodeReply = response.fixed()?;
+                let created = Created {
+                    node: NodeId::from_raw(reply.node),
+                    attr: reply.attr,
+                    owner_error: optional_error(reply.owner_error),
+                };
+                Ok((created, fd))
+            },
+        )
+    }
+
+    /// Gives a file another name; a symbolic link is not followed. Returns its new attributes.
+    pub fn link(&self, source: Target<'_>, dir: NodeId, name: &[u8]) -> Result<Attr, Errno> {
+        self.call(
+            Op::Link,
+            |request| {
+                request.fixed(&LinkRequest { node: source.node.raw(), dir: dir.raw() });
+                request.short_bytes(source.name)?;
+                request.short_bytes(name)
+            },
+            |response, _| response.fixed(),
+        )
+    }
+
+    /// Removes an entry that is no directory (EISDIR).
+    pub fn unlink(&self, dir: NodeId, name: &[u8]) -> Result<(), Errno> {
+        self.call_target(Op::Unlink, Target::child(dir, name), |_, _| Ok(()))
+    }
+
+    /// Removes an empty directory (ENOTEMPTY, ENOTDIR).
+    pub fn rmdir(&self, dir: NodeId, name: &[u8]) -> Result<(), Errno> {
+        self.call_target(Op::RemoveDirectory, Target::child(dir, name), |_, _| Ok(()))
+    }
+
+    /// Renames an entry (`renameat2(2)`).
+    pub fn rename(
+        &self,
+        old_dir: NodeId,
+        old_name: &[u8],
+        new_dir: NodeId,
+        new_name: &[u8],
+        flags: RenameFlags,
+    ) -> Result<(), Errno> {
+        self.call(
+            Op::Rename,
+            |request| {
+                request.fixed(&RenameRequest {
+                    old_dir: old_dir.raw(),
+                    new_dir: new_dir.raw(),
+                    flags: flags.bits(),
+                    reserved: 0,
+                });
+                request.short_bytes(old_name)?;
+                request.short_bytes(new_name)
+            },
+            |_, _| Ok(()),
+        )
+    }
+}

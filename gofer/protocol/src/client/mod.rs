@@ -1,0 +1,190 @@
+//! The sentry's side of a connection.
+//!
+//! [`Client`] sends one request at a time and waits for its response, so a call may block for as
+//! long as the host's file system does. It is `Send` and `Sync`; callers queue on a lock. Lock
+//! order: `channel`, then `released` (held for moments only).
+//!
+//! Any method returns EIO if the gofer is gone or has answered nonsense, ESTALE for a node that it
+//! does not know, EINVAL for a name that is not one path component, and the host's own error.
+
+pub mod reply;
+pub mod request;
+
+mod attributes;
+mod change;
+mod walk;
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use linux_abi::Errno;
+use parking_lot::Mutex;
+
+use crate::client::reply::RootInfo;
+use crate::client::request::Target;
+use crate::message::{
+    HelloReply, HelloRequest, Op, ReleaseRequest, RequestHeader, ResponseHeader, TargetRequest,
+};
+use crate::name::NodeId;
+use crate::wire::{Reader, Writer};
+use crate::{MAX_MESSAGE_BYTES, VERSION, transport};
+
+/// Nodes that wait for release before a message goes out.
+const RELEASE_BATCH: usize = 64;
+
+/// A connection to a gofer: one tree of host files.
+#[derive(Debug)]
+pub struct Client {
+    socket: OwnedFd,
+    channel: Mutex<Channel>,
+    released: Mutex<Vec<NodeId>>,
+    root: RootInfo,
+}
+
+#[derive(Debug)]
+struct Channel {
+    request: Writer,
+    response: Box<[u8]>,
+}
+
+impl Client {
+    /// Starts to use a connection.
+    ///
+    /// # Errors
+    /// ENOTSOCK or EPROTOTYPE for a descriptor that is no such socket, EPROTO for a gofer of
+    /// another version, EIO if there is none.
+    pub fn new(socket: OwnedFd) -> Result<Client, Errno> {
+        transport::check_socket(&socket)?;
+        let channel =
+            Channel { request: Writer::default(), response: vec![0; MAX_MESSAGE_BYTES].into() };
+        let unknown = RootInfo { attr: Default::default(), is_readonly: true, max_nodes: 0 };
+        let mut client = Client {
+            socket,
+            channel: Mutex::new(channel),
+            released: Mutex::new(Vec::with_capacity(RELEASE_BATCH)),
+            root: unknown,
+        };
+        let hello: HelloReply = client.call(
+            Op::Hello,
+            |request| {
+                request.fixed(&HelloRequest { version: VERSION, reserved: 0 });
+                Ok(())
+            },
+            |response, _| response.fixed(),
+        )?;
+        if hello.version != VERSION {
+            return Err(Errno::EPROTO);
+        }
+        client.root = RootInfo {
+            attr: hello.attr,
+            is_readonly: hello.is_readonly != 0,
+            max_nodes: hello.max_nodes,
+        };
+        Ok(client)
+    }
+
+    /// What the connection serves.
+    pub fn root(&self) -> &RootInfo {
+        &self.root
+    }
+
+    /// Gives a node back. The gofer learns of it with others, later; see
+    /// [`Client::flush_releases`].
+    pub fn release(&self, node: NodeId) {
+        if node == NodeId::ROOT {
+            return;
+        }
+        let mut released = self.released.lock();
+        released.push(node);
+        if released.len() >= RELEASE_BATCH {
+            let nodes = std::mem::take(&mut *released);
+            drop(released);
+            self.send_releases(&nodes);
+        }
+    }
+
+    /// Tells the gofer of all released nodes now: worth it after ENFILE.
+    pub fn flush_releases(&self) {
+        let nodes = std::mem::take(&mut *self.released.lock());
+        self.send_releases(&nodes);
+    }
+
+    /// Sends release messages. A packet is sent whole, so no lock keeps it from others' requests. An error
+    /// means that the gofer is gone, and its nodes with it.
+    fn send_releases(&self, nodes: &[NodeId]) {
+        for nodes in nodes.chunks(crate::MAX_RELEASE_NODES) {
+            let mut message = Writer::default();
+            message.fixed(&RequestHeader { op: Op::Release as u32, reserved: 0 });
+            message.fixed(&ReleaseRequest { count: nodes.len() as u32, reserved: 0 });
+            for node in nodes {
+                message.fixed(&node.raw());
+            }
+            let _ = transport::send(self.socket.as_fd(), message.as_bytes(), None);
+        }
+    }
+
+    /// Sends a request that `write` completes and has `read` take the response apart.
+    fn call<T>(
+        &self,
+        op: Op,
+        write: impl FnOnce(&mut Writer) -> Result<(), Errno>,
+        read: impl FnOnce(&mut Reader<'_>, Option<OwnedFd>) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        let channel = &mut *self.channel.lock();
+        channel.request.clear();
+        channel.request.fixed(&RequestHeader { op: op as u32, reserved: 0 });
+        write(&mut channel.request)?;
+        if channel.request.len() > MAX_MESSAGE_BYTES {
+            return Err(Errno::E2BIG);
+        }
+        let socket = self.socket.as_fd();
+        transport::send(socket, channel.request.as_bytes(), None).map_err(|_| Errno::EIO)?;
+        let (len, fd) = match transport::receive(socket, &mut channel.response) {
+            Ok((0, _)) => return Err(Errno::EIO),
+            Ok(received) => received,
+            // The descriptor limit of this process, not the gofer's fault.
+            Err(Errno::EMFILE) => return Err(Errno::EMFILE),
+            Err(_) => return Err(Errno::EIO),
+        };
+        let mut response = Reader::new(&channel.response[..len]);
+        let header: ResponseHeader = response.fixed().map_err(|_| Errno::EIO)?;
+        if header.error != 0 {
+            return Err(from_wire(header.error));
+        }
+        // A response that cannot be read is the gofer's fault, not the caller's.
+        read(&mut response, fd).map_err(|_| Errno::EIO)
+    }
+
+    /// A call whose request is a target only.
+    fn call_target<T>(
+        &self,
+        op: Op,
+        target: Target<'_>,
+        read: impl FnOnce(&mut Reader<'_>, Option<OwnedFd>) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        self.call(
+            op,
+            |request| {
+                request.fixed(&TargetRequest { node: target.node.raw() });
+                request.short_bytes(target.name)
+            },
+            read,
+        )
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // The gofer closes all nodes of a connection that ends.
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+    }
+}
+
+/// The error with this number on the wire.
+fn from_wire(raw: u32) -> Errno {
+    Errno::from_raw(i32::try_from(raw).unwrap_or(0))
+}
+
+/// The error with this number on the wire, where zero means none.
+fn optional_error(raw: u32) -> Option<Errno> {
+    (raw != 0).then(|| from_wire(raw))
+}
