@@ -200,6 +200,9 @@ pub struct Layout {
     pub vdso: Option<u64>,
 }
 
+/// A new address space and the first thread in it.
+pub type NewProcess = (Arc<dyn AddressSpace>, Box<dyn Thread>);
+
 /// A way to run guest code.
 pub trait Platform: Send + Sync {
     fn name(&self) -> &'static str;
@@ -208,7 +211,7 @@ pub trait Platform: Send + Sync {
     /// trapped thread in it.
     ///
     /// Errors: EAGAIN or ENOMEM when the host refuses another process.
-    fn new_address_space(&self) -> Result<(Arc<dyn AddressSpace>, Box<dyn Thread>), Errno>;
+    fn new_address_space(&self) -> Result<NewProcess, Errno>;
 
     /// Waits until a trap has arrived for some thread (whose waker is then woken), [`unpark`] was
     /// called since the last `park`, or `deadline` passed. Only kernel workers call it; with
@@ -299,7 +302,7 @@ pub trait Thread: Send {
     /// Makes another host process with one trapped thread, a copy of this one.
     /// With [`ForkMode::ShareMemory`] the returned address space has the same memory (and the
     /// same `id`). Errors: EAGAIN, ENOMEM.
-    fn fork(&mut self, mode: ForkMode) -> Result<(Arc<dyn AddressSpace>, Box<dyn Thread>), Errno>;
+    fn fork(&mut self, mode: ForkMode) -> Result<NewProcess, Errno>;
 
     fn interrupter(&self) -> Arc<dyn Interrupter>;
 

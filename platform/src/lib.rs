@@ -5,5 +5,6 @@
 //! This crate never sees a task, a file description or any other kernel object.
 
 pub mod contract;
+pub mod host;
 
 pub use contract::*;
