@@ -1,0 +1,130 @@
+//! The conformance cases: a static binary that checks the kernel it runs on.
+//!
+//! `syscall-cases list` prints every case and the syscalls it covers; `syscall-cases run` runs
+//! some or all of them and prints one line for each. It needs nothing but itself and a directory
+//! for temporary files, so that it runs natively (where Linux is the oracle) and in any container.
+
+mod support;
+
+mod open;
+mod pipe;
+mod read_write;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use support::registry::{self, Case};
+use support::runner::{self, Outcome};
+use support::sys::sys;
+
+const USAGE: &str = "\
+usage: syscall-cases list
+       syscall-cases run [--dir DIR] [--isolate] (--all | NAME...)
+
+A NAME is a case (family::case) or a family. Cases work below DIR (default: /tmp).
+--isolate first enters network, IPC and UTS namespaces of its own, if allowed.
+Prints `ok NAME`, `FAIL NAME: file:line: message` or `skip NAME: reason` for each
+case; exits with 1 if one failed.";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.first().map(String::as_str) {
+        Some("list") => list(),
+        Some("run") => run(&args[1..]),
+        _ => usage(),
+    }
+}
+
+fn usage() -> ExitCode {
+    eprintln!("{USAGE}");
+    ExitCode::from(2)
+}
+
+fn list() -> ExitCode {
+    for case in registry::all() {
+        println!("{} {} {}", case.full_name(), case.limit_s, case.syscalls.join(","));
+    }
+    ExitCode::SUCCESS
+}
+
+fn run(args: &[String]) -> ExitCode {
+    let mut base = PathBuf::from("/tmp");
+    let mut names = Vec::new();
+    let mut all = false;
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--all" => all = true,
+            "--isolate" => isolate(),
+            "--dir" => match args.next() {
+                Some(dir) => base = PathBuf::from(dir),
+                None => return usage(),
+            },
+            option if option.starts_with('-') => return usage(),
+            name => names.push(name),
+        }
+    }
+    let cases = registry::all();
+    let mut chosen: Vec<Case> = Vec::new();
+    for name in &names {
+        let before = chosen.len();
+        chosen.extend(cases.iter().filter(|c| c.full_name() == *name || c.family() == *name));
+        if chosen.len() == before {
+            eprintln!("syscall-cases: there is no case or family {name}");
+            return ExitCode::from(2);
+        }
+    }
+    match (all, names.is_empty()) {
+        (true, true) => chosen = cases,
+        (false, false) => {}
+        _ => return usage(),
+    }
+    run_cases(&chosen, &base)
+}
+
+/// Leaves the host's network, System V IPC objects and host name, where that is allowed.
+fn isolate() {
+    for namespace in [libc::CLONE_NEWNET, libc::CLONE_NEWIPC, libc::CLONE_NEWUTS] {
+        if sys!(unshare, namespace).is_ok() && namespace == libc::CLONE_NEWNET {
+            loopback_up();
+        }
+    }
+}
+
+/// Brings up the loopback interface of a fresh network namespace.
+fn loopback_up() {
+    let mut request = [0u8; 40];
+    request[..2].copy_from_slice(b"lo");
+    let flags = (libc::IFF_UP | libc::IFF_RUNNING) as u16;
+    request[16..18].copy_from_slice(&flags.to_ne_bytes());
+    if let Ok(socket) = sys!(socket, libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) {
+        let _ = sys!(ioctl, socket, libc::SIOCSIFFLAGS, &request);
+        let _ = sys!(close, socket);
+    }
+}
+
+fn run_cases(cases: &[Case], base: &std::path::Path) -> ExitCode {
+    let dir = base.join(format!("syscall-cases.{}", std::process::id()));
+    if let Err(error) = std::fs::create_dir(&dir) {
+        eprintln!("syscall-cases: making {}: {error}", dir.display());
+        return ExitCode::from(2);
+    }
+    let _ = sys!(prctl, libc::PR_SET_CHILD_SUBREAPER, 1);
+    let (mut failed, mut skipped) = (0, 0);
+    for case in cases {
+        let name = case.full_name();
+        match runner::run(case, &dir) {
+            Outcome::Ok => println!("ok {name}"),
+            Outcome::Fail(message) => {
+                failed += 1;
+                println!("FAIL {name}: {message}");
+            }
+            Outcome::Skip(reason) => {
+                skipped += 1;
+                println!("skip {name}: {reason}");
+            }
+        }
+    }
+    let _ = std::fs::remove_dir(&dir);
+    println!("# {} cases, {failed} failed, {skipped} skipped", cases.len());
+    ExitCode::from(u8::from(failed > 0))
+}

@@ -1,0 +1,58 @@
+//! What the cases are written with. Each case file starts with `use crate::support::prelude::*`.
+
+#![allow(dead_code, reason = "a tool kit: not every tool is in use at every moment")]
+
+pub mod check;
+pub mod errno;
+pub mod files;
+pub mod mem;
+pub mod numbers;
+pub mod process;
+pub mod registry;
+pub mod runner;
+pub mod signal;
+pub mod sync;
+pub mod sys;
+pub mod time;
+
+/// Everything a case file needs: the checks, `sys!`, the helpers and the constants of `libc`.
+///
+/// The helpers are named one by one, so that they win over functions of the C library of the same
+/// name.
+pub mod prelude {
+    #![allow(unused_imports, reason = "see above")]
+
+    pub use super::check::Must;
+    pub(crate) use super::check::{check, check_eq, fail, skip};
+    pub use super::errno::{
+        E2BIG, EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EAGAIN, EALREADY, EBADF, EBADMSG,
+        EBUSY, ECANCELED, ECHILD, ECONNABORTED, ECONNREFUSED, ECONNRESET, EDEADLK, EDESTADDRREQ,
+        EDOM, EEXIST, EFAULT, EFBIG, EHOSTDOWN, EHOSTUNREACH, EIDRM, EILSEQ, EINPROGRESS, EINTR,
+        EINVAL, EIO, EISCONN, EISDIR, ELOOP, EMFILE, EMLINK, EMSGSIZE, ENAMETOOLONG, ENETDOWN,
+        ENETRESET, ENETUNREACH, ENFILE, ENOBUFS, ENODATA, ENODEV, ENOENT, ENOEXEC, ENOLCK, ENOMEM,
+        ENOMSG, ENOPROTOOPT, ENOSPC, ENOSYS, ENOTBLK, ENOTCONN, ENOTDIR, ENOTEMPTY,
+        ENOTRECOVERABLE, ENOTSOCK, ENOTTY, ENXIO, EOPNOTSUPP, EOVERFLOW, EOWNERDEAD, EPERM,
+        EPFNOSUPPORT, EPIPE, EPROTO, EPROTONOSUPPORT, EPROTOTYPE, ERANGE, ERFKILL, EROFS,
+        ESHUTDOWN, ESOCKTNOSUPPORT, ESPIPE, ESRCH, ESTALE, ETIME, ETIMEDOUT, ETXTBSY, EUSERS,
+        EXDEV, Errno,
+    };
+    pub use super::files::{content, create, cstr, fstat, open, path, pipe, read_all, stat};
+    pub use super::mem::{Fault, PAGE, anon, fault_of, map, read_fault, shared, write_fault};
+    pub use super::process::{
+        Child, Status, as_nobody, can, drop_to_nobody, fork, getpid, gettid, need_cap, need_root,
+        self_exe, wait_pid,
+    };
+    pub(crate) use super::registry::case;
+    pub use super::signal::{
+        KSigaction, SigInfo, block, count_signal, counted, default_action, ignore, mask_of, on,
+        pending, raise, set_mask,
+    };
+    pub use super::sync::{Gate, words};
+    pub(crate) use super::sys::sys;
+    pub use super::sys::{BAD, NULL, exit, peek, peek_bytes, poke, poke_bytes, zeroed};
+    pub use super::time::{elapsed, millis, now, settle, sleep_ms};
+    pub use libc::*;
+    pub use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
+    pub use std::thread::spawn;
+    pub use std::time::Duration;
+}

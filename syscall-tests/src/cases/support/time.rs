@@ -1,0 +1,36 @@
+//! Clocks and sleeping.
+
+use super::check::Must;
+use super::sys::{sys, zeroed};
+use std::time::Duration;
+
+/// Returns the monotonic clock.
+pub fn now() -> Duration {
+    let mut time: libc::timespec = zeroed();
+    sys!(clock_gettime, libc::CLOCK_MONOTONIC, &mut time).must();
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Returns a span of time as the kernel takes it.
+pub fn millis(ms: i64) -> libc::timespec {
+    libc::timespec { tv_sec: ms / 1000, tv_nsec: ms % 1000 * 1_000_000 }
+}
+
+/// Sleeps; a signal does not end it.
+pub fn sleep_ms(ms: i64) {
+    let mut left = millis(ms);
+    while sys!(nanosleep, &left, &mut left).is_err() {}
+}
+
+/// Gives other threads and processes the time to block where the case wants them. Cases must hold
+/// (if only less sharply) when it is too short.
+pub fn settle() {
+    sleep_ms(30);
+}
+
+/// Returns how long the function took.
+pub fn elapsed(body: impl FnOnce()) -> Duration {
+    let start = now();
+    body();
+    now() - start
+}
