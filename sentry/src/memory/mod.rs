@@ -1,0 +1,12 @@
+//! Access to guest memory from the kernel: addresses, typed values, strings and I/O buffers.
+//!
+//! Everything read from the guest is copied once and then checked. A failing access is EFAULT and
+//! is reported at the copy, never before, as Linux does.
+
+mod io;
+mod pointer;
+mod user;
+
+pub use io::{IoDest, IoSource, UserIoVec};
+pub use pointer::{UserAddr, UserPtr};
+pub use user::UserMemory;

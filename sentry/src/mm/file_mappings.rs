@@ -1,0 +1,68 @@
+//! Which file each part of an address space came from.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use crate::vfs::Location;
+
+/// A mapped piece of a file.
+#[derive(Clone)]
+pub struct FileMapping {
+    pub end: u64,
+    /// Offset in the file of the first byte.
+    pub offset: u64,
+    pub location: Location,
+}
+
+/// File mappings by start address; they never overlap.
+#[derive(Clone, Default)]
+pub struct FileMappings {
+    map: BTreeMap<u64, FileMapping>,
+}
+
+impl FileMappings {
+    /// Records that `range` now is `location` from `offset` on.
+    pub fn insert(&mut self, range: Range<u64>, offset: u64, location: Location) {
+        self.remove(range.clone());
+        self.map.insert(range.start, FileMapping { end: range.end, offset, location });
+    }
+
+    /// Forgets what lies in `range`, cutting mappings that stick out.
+    pub fn remove(&mut self, range: Range<u64>) {
+        let touched: Vec<u64> = self
+            .map
+            .range(..range.end)
+            .rev()
+            .take_while(|(_, mapping)| mapping.end > range.start)
+            .map(|(&start, _)| start)
+            .collect();
+        for start in touched {
+            let Some(mapping) = self.map.remove(&start) else { continue };
+            if mapping.end > range.end {
+                let offset = mapping.offset + (range.end - start);
+                self.map.insert(range.end, FileMapping { offset, ..mapping.clone() });
+            }
+            if start < range.start {
+                self.map.insert(start, FileMapping { end: range.start, ..mapping });
+            }
+        }
+    }
+
+    /// Moves the record of `old` to `new_start`, as `mremap` does; the target is `new_len` long.
+    pub fn relocate(&mut self, old: Range<u64>, new_start: u64, new_len: u64) {
+        let Some(first) = self.find(old.start) else {
+            self.remove(old);
+            self.remove(new_start..new_start + new_len);
+            return;
+        };
+        self.remove(old);
+        self.insert(new_start..new_start + new_len, first.offset, first.location);
+    }
+
+    /// The mapping that covers `addr`, cut so that it starts there.
+    pub fn find(&self, addr: u64) -> Option<FileMapping> {
+        let (&start, mapping) = self.map.range(..=addr).next_back()?;
+        (mapping.end > addr)
+            .then(|| FileMapping { offset: mapping.offset + (addr - start), ..mapping.clone() })
+    }
+}

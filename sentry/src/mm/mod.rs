@@ -1,0 +1,104 @@
+//! A process' memory: the kernel's own record beside the host's mappings.
+//!
+//! The host kernel is the source of truth for what is mapped. [`Mm`] adds what only we know: the
+//! break, where arguments, environment and stack lie, which program runs, and which file each file
+//! mapping came from (for `/proc/[pid]/maps`).
+
+mod file_mappings;
+mod maps;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+pub use file_mappings::{FileMapping, FileMappings};
+pub use maps::MapEntry;
+
+use crate::memory::UserMemory;
+use crate::sync::{Mutex, Rank};
+use crate::vfs::Location;
+
+pub const PAGE_SIZE: u64 = 4096;
+
+/// Rounds up to a page; `None` on overflow.
+pub fn page_up(value: u64) -> Option<u64> {
+    value.checked_add(PAGE_SIZE - 1).map(|sum| sum & !(PAGE_SIZE - 1))
+}
+
+/// Rounds down to a page.
+pub fn page_down(value: u64) -> u64 {
+    value & !(PAGE_SIZE - 1)
+}
+
+/// The memory of one process, through its own host process.
+///
+/// After `vfork` parent and child have each their [`Mm`] (another host process each) with one and
+/// the same record behind it.
+pub struct Mm {
+    memory: UserMemory,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    record: Mutex<MmRecord>,
+    /// Serialises operations that change mappings and record together.
+    change: crate::sync::AsyncMutex,
+}
+
+/// What the host does not know about a process' memory.
+#[derive(Clone, Default)]
+pub struct MmRecord {
+    /// First address of the heap, and the current break.
+    pub brk_start: u64,
+    pub brk: u64,
+    pub code: Range<u64>,
+    pub data: Range<u64>,
+    pub stack_start: u64,
+    pub args: Range<u64>,
+    pub env: Range<u64>,
+    /// The auxiliary vector as given to the program.
+    pub auxv: Vec<u8>,
+    /// The running program.
+    pub exe: Option<Location>,
+    pub vdso: Option<u64>,
+    pub files: FileMappings,
+}
+
+impl Mm {
+    pub fn new(memory: UserMemory, record: MmRecord) -> Arc<Mm> {
+        let shared = Shared {
+            record: Mutex::new(Rank::MemoryMap, record),
+            change: crate::sync::AsyncMutex::new(),
+        };
+        Arc::new(Mm { memory, shared: Arc::new(shared) })
+    }
+
+    /// The same memory seen through another host process (`vfork`).
+    pub fn share(&self, memory: UserMemory) -> Arc<Mm> {
+        Arc::new(Mm { memory, shared: self.shared.clone() })
+    }
+
+    /// A copy of the record for a forked address space.
+    pub fn fork(&self, memory: UserMemory) -> Arc<Mm> {
+        let record = self.shared.record.lock().clone();
+        Mm::new(memory, record)
+    }
+
+    pub fn memory(&self) -> &UserMemory {
+        &self.memory
+    }
+
+    /// Whether both are the same memory.
+    pub fn is_same(&self, other: &Mm) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// Reads or changes the record.
+    pub fn with_record<T>(&self, body: impl FnOnce(&mut MmRecord) -> T) -> T {
+        body(&mut self.shared.record.lock())
+    }
+
+    /// Held across a change of mappings and record.
+    pub async fn lock_change(&self) -> crate::sync::AsyncMutexGuard<'_> {
+        self.shared.change.lock().await
+    }
+}

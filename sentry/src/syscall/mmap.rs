@@ -1,0 +1,292 @@
+//! `mmap`, `munmap`, `mprotect`, `mremap`, `brk` and their kin.
+//!
+//! The kernel checks what only it can know (descriptors, permissions of files, mounts); the host
+//! checks the rest when the caller's own thread executes the operation, with the errors of Linux.
+
+use std::os::fd::AsFd;
+
+use linux_abi::Errno;
+use linux_abi::fs::OpenFlags;
+use linux_abi::mm::{
+    MAP_PRIVATE, MAP_SHARED, MAP_SHARED_VALIDATE, MAP_TYPE, MapFlags, MremapFlags, ProtFlags,
+};
+use platform::HostOp;
+
+use super::{Fd, SysResult};
+use crate::memory::UserAddr;
+use crate::mm::{PAGE_SIZE, page_up};
+use crate::task::Ctx;
+use crate::vfs::{FileDescription, MapRequest, MapSource};
+
+/// Flags that are ours to interpret or that the host may not see.
+const NOT_FOR_HOST: MapFlags = MapFlags::DENYWRITE
+    .union(MapFlags::EXECUTABLE)
+    .union(MapFlags::UNINITIALIZED)
+    .union(MapFlags::SYNC)
+    .union(MapFlags::ANONYMOUS);
+
+/// `mmap(2)`.
+pub async fn mmap(
+    ctx: &mut Ctx,
+    addr: u64,
+    len: u64,
+    prot: u32,
+    flags: u32,
+    fd: Fd,
+    offset: u64,
+) -> SysResult {
+    if !offset.is_multiple_of(PAGE_SIZE) {
+        return Err(Errno::EINVAL);
+    }
+    let map_flags = MapFlags::from_bits_retain(flags);
+    let sharing = flags & MAP_TYPE;
+    if map_flags.contains(MapFlags::ANONYMOUS) {
+        check_sharing(sharing, map_flags, false)?;
+        refuse_huge_pages(map_flags)?;
+        return map_anonymous(ctx, addr, len, prot, map_flags).await;
+    }
+    let file = ctx.task.fds().get(fd)?;
+    if len == 0 {
+        return Err(Errno::EINVAL);
+    }
+    refuse_huge_pages(map_flags)?;
+    check_sharing(sharing, map_flags, true)?;
+    let request = check_file(&file, prot, sharing, offset, len)?;
+    match file.file().map(&request)? {
+        MapSource::Anonymous => map_anonymous(ctx, addr, len, prot, map_flags).await,
+        MapSource::Host { fd: host_fd, offset: host_offset } => {
+            let mm = ctx.task.mm();
+            let _change = mm.lock_change().await;
+            let op = HostOp::Mmap {
+                addr,
+                len,
+                prot: prot as i32,
+                flags: (map_flags & !NOT_FOR_HOST).bits() as i32,
+                fd: Some(host_fd.as_fd()),
+                offset: host_offset,
+            };
+            let start = ctx.host_op(op).await?;
+            let end = start + page_up(len).ok_or(Errno::ENOMEM)?;
+            let location = file.location().clone();
+            mm.with_record(|record| record.files.insert(start..end, offset, location));
+            Ok(start as usize)
+        }
+    }
+}
+
+async fn map_anonymous(
+    ctx: &mut Ctx,
+    addr: u64,
+    len: u64,
+    prot: u32,
+    flags: MapFlags,
+) -> SysResult {
+    let mm = ctx.task.mm();
+    let _change = mm.lock_change().await;
+    let flags = (flags & !NOT_FOR_HOST) | MapFlags::ANONYMOUS;
+    let op = HostOp::Mmap {
+        addr,
+        len,
+        prot: prot as i32,
+        flags: flags.bits() as i32,
+        fd: None,
+        offset: 0,
+    };
+    let start = ctx.host_op(op).await?;
+    if flags.contains(MapFlags::FIXED) {
+        let end = start + page_up(len).ok_or(Errno::ENOMEM)?;
+        mm.with_record(|record| record.files.remove(start..end));
+    }
+    Ok(start as usize)
+}
+
+/// Linux: `MAP_SHARED_VALIDATE` refuses flags it does not know, the others ignore them.
+fn check_sharing(sharing: u32, flags: MapFlags, is_file: bool) -> Result<(), Errno> {
+    match sharing {
+        MAP_SHARED | MAP_PRIVATE => Ok(()),
+        MAP_SHARED_VALIDATE if is_file => {
+            if MapFlags::from_bits(flags.bits()).is_none() || flags.contains(MapFlags::SYNC) {
+                return Err(Errno::EOPNOTSUPP);
+            }
+            Ok(())
+        }
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// There are no huge page pools: as on a host without reserved pages.
+fn refuse_huge_pages(flags: MapFlags) -> Result<(), Errno> {
+    if flags.contains(MapFlags::HUGETLB) { Err(Errno::ENOMEM) } else { Ok(()) }
+}
+
+/// Checks that `file` may be mapped so. Errors: EBADF, EACCES, EPERM, EOVERFLOW.
+fn check_file(
+    file: &FileDescription,
+    prot: u32,
+    sharing: u32,
+    offset: u64,
+    len: u64,
+) -> Result<MapRequest, Errno> {
+    if file.flags().contains(OpenFlags::PATH) {
+        return Err(Errno::EBADF);
+    }
+    let rounded = page_up(len).ok_or(Errno::ENOMEM)?;
+    if offset.checked_add(rounded).is_none_or(|end| end > i64::MAX as u64) {
+        return Err(Errno::EOVERFLOW);
+    }
+    let prot = ProtFlags::from_bits_retain(prot);
+    let shared = sharing != MAP_PRIVATE;
+    if !file.is_readable() {
+        return Err(Errno::EACCES);
+    }
+    let writes = shared && prot.contains(ProtFlags::WRITE);
+    if writes && (!file.is_writable() || file.flags().contains(OpenFlags::APPEND)) {
+        return Err(Errno::EACCES);
+    }
+    let executable = prot.contains(ProtFlags::EXEC);
+    if executable && file.location().is_noexec() {
+        return Err(Errno::EPERM);
+    }
+    Ok(MapRequest { shared, writable: shared && file.is_writable(), executable, offset, len })
+}
+
+/// `munmap(2)`.
+pub async fn munmap(ctx: &mut Ctx, addr: u64, len: u64) -> SysResult {
+    let mm = ctx.task.mm();
+    let _change = mm.lock_change().await;
+    ctx.host_op(HostOp::Munmap { addr, len }).await?;
+    let end = addr + page_up(len).ok_or(Errno::EINVAL)?;
+    mm.with_record(|record| record.files.remove(addr..end));
+    Ok(0)
+}
+
+/// `mprotect(2)`. The host refuses write access to a mapping of a read-only descriptor (EACCES).
+pub async fn mprotect(ctx: &mut Ctx, addr: u64, len: u64, prot: u32) -> SysResult {
+    if ProtFlags::from_bits_retain(prot).contains(ProtFlags::EXEC) {
+        let mapped = ctx.task.mm().with_record(|record| record.files.find(addr));
+        if mapped.is_some_and(|mapping| mapping.location.is_noexec()) {
+            return Err(Errno::EACCES);
+        }
+    }
+    ctx.host_op(HostOp::Mprotect { addr, len, prot: prot as i32 }).await?;
+    Ok(0)
+}
+
+/// `mremap(2)`.
+pub async fn mremap(
+    ctx: &mut Ctx,
+    addr: u64,
+    old_len: u64,
+    new_len: u64,
+    flags: u32,
+    new_addr: u64,
+) -> SysResult {
+    if MremapFlags::from_bits(flags).is_none() {
+        return Err(Errno::EINVAL);
+    }
+    let mm = ctx.task.mm();
+    let _change = mm.lock_change().await;
+    let op = HostOp::Mremap { addr, old_len, new_len, flags: flags as i32, new_addr };
+    let start = ctx.host_op(op).await?;
+    let old_end = addr + page_up(old_len).ok_or(Errno::EINVAL)?;
+    let rounded = page_up(new_len).ok_or(Errno::EINVAL)?;
+    mm.with_record(|record| record.files.relocate(addr..old_end, start, rounded));
+    Ok(start as usize)
+}
+
+/// `madvise(2)`, less what would reach beyond the caller: page poisoning needs a privilege that
+/// no guest has, page merging would tell sandboxes about each other's memory.
+pub async fn madvise(ctx: &mut Ctx, addr: u64, len: u64, advice: i32) -> SysResult {
+    use linux_abi::mm::{
+        MADV_HWPOISON, MADV_MERGEABLE, MADV_SOFT_OFFLINE, MADV_UNMERGEABLE,
+    };
+    match advice {
+        MADV_HWPOISON | MADV_SOFT_OFFLINE => return Err(Errno::EPERM),
+        // Linux: without CONFIG_KSM both are unknown.
+        MADV_MERGEABLE | MADV_UNMERGEABLE => return Err(Errno::EINVAL),
+        _ => {}
+    }
+    ctx.host_op(HostOp::Madvise { addr, len, advice }).await?;
+    Ok(0)
+}
+
+/// `msync(2)`.
+pub async fn msync(ctx: &mut Ctx, addr: u64, len: u64, flags: i32) -> SysResult {
+    ctx.host_op(HostOp::Msync { addr, len, flags }).await?;
+    Ok(0)
+}
+
+/// `mlock(2)`.
+pub async fn mlock(ctx: &mut Ctx, addr: u64, len: u64) -> SysResult {
+    ctx.host_op(HostOp::Mlock { addr, len, flags: 0 }).await?;
+    Ok(0)
+}
+
+/// `mlock2(2)`.
+pub async fn mlock2(ctx: &mut Ctx, addr: u64, len: u64, flags: i32) -> SysResult {
+    ctx.host_op(HostOp::Mlock { addr, len, flags }).await?;
+    Ok(0)
+}
+
+/// `munlock(2)`.
+pub async fn munlock(ctx: &mut Ctx, addr: u64, len: u64) -> SysResult {
+    ctx.host_op(HostOp::Munlock { addr, len }).await?;
+    Ok(0)
+}
+
+/// `mlockall(2)`.
+pub async fn mlockall(ctx: &mut Ctx, flags: i32) -> SysResult {
+    ctx.host_op(HostOp::Mlockall { flags }).await?;
+    Ok(0)
+}
+
+/// `munlockall(2)`.
+pub async fn munlockall(ctx: &mut Ctx) -> SysResult {
+    ctx.host_op(HostOp::Munlockall).await?;
+    Ok(0)
+}
+
+/// `mincore(2)`.
+pub async fn mincore(ctx: &mut Ctx, addr: u64, len: u64, vec: UserAddr) -> SysResult {
+    ctx.host_op(HostOp::Mincore { addr, len, vec: vec.0 }).await?;
+    Ok(0)
+}
+
+/// `membarrier(2)`: the host runs it for the caller's process, whose threads are host threads.
+pub async fn membarrier(ctx: &mut Ctx, cmd: i32, flags: u32, cpu: i32) -> SysResult {
+    ctx.host_op(HostOp::Membarrier { cmd, flags, cpu }).await.map(|value| value as usize)
+}
+
+/// `brk(2)`: answers with the break in force; a failure to move it is no error.
+pub async fn brk(ctx: &mut Ctx, wanted: u64) -> SysResult {
+    let mm = ctx.task.mm();
+    let _change = mm.lock_change().await;
+    let (start, current) = mm.with_record(|record| (record.brk_start, record.brk));
+    if wanted < start {
+        return Ok(current as usize);
+    }
+    let (Some(old_end), Some(new_end)) = (page_up(current), page_up(wanted)) else {
+        return Ok(current as usize);
+    };
+    let moved = if new_end > old_end {
+        let flags = MapFlags::PRIVATE | MapFlags::ANONYMOUS | MapFlags::FIXED_NOREPLACE;
+        let op = HostOp::Mmap {
+            addr: old_end,
+            len: new_end - old_end,
+            prot: (ProtFlags::READ | ProtFlags::WRITE).bits() as i32,
+            flags: flags.bits() as i32,
+            fd: None,
+            offset: 0,
+        };
+        ctx.host_op(op).await
+    } else if new_end < old_end {
+        ctx.host_op(HostOp::Munmap { addr: new_end, len: old_end - new_end }).await
+    } else {
+        Ok(0)
+    };
+    if moved.is_err() {
+        return Ok(current as usize);
+    }
+    mm.with_record(|record| record.brk = wanted);
+    Ok(wanted as usize)
+}

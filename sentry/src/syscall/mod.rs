@@ -1,0 +1,14 @@
+//! System calls: the table, argument decoding, and one module for each family of handlers.
+//!
+//! To add one: a row in `table.rs`, a function in its family, a case in `syscall-tests`.
+//! A handler is `fn` or `async fn name(ctx: &mut Ctx, …typed arguments…) -> SysResult`; one that
+//! ends or replaces the caller answers with a [`Flow`].
+
+mod args;
+mod flow;
+pub mod strace;
+mod table;
+
+pub use args::{Args, Fd, FromArg};
+pub use flow::{Flow, SysResult};
+pub use table::{Entry, Level, TABLE, dispatch};

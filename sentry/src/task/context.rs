@@ -1,0 +1,60 @@
+//! What a system call handler works with.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use linux_abi::Errno;
+use platform::{HostOp, Thread};
+
+use super::Task;
+use crate::memory::UserMemory;
+
+/// The calling task and its trapped thread.
+pub struct Ctx {
+    pub task: Arc<Task>,
+    pub thread: Box<dyn Thread>,
+    memory: UserMemory,
+}
+
+impl Ctx {
+    pub fn new(task: Arc<Task>, thread: Box<dyn Thread>) -> Ctx {
+        let memory = task.mm().memory().clone();
+        Ctx { task, thread, memory }
+    }
+
+    /// The caller's memory.
+    pub fn memory(&self) -> &UserMemory {
+        &self.memory
+    }
+
+    /// After `execve`: the task's new memory.
+    pub fn reload_memory(&mut self) {
+        self.memory = self.task.mm().memory().clone();
+    }
+
+    /// Waits for `future`, or until a signal (or stop, or exit) wants the task.
+    ///
+    /// Errors: ERESTARTSYS when interrupted; the caller may turn it into EINTR (or another
+    /// restart code) where signal(7) says so. The future is dropped then.
+    pub async fn block<F: Future>(&self, future: F) -> Result<F::Output, Errno> {
+        let mut future = pin!(future);
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(value) = future.as_mut().poll(cx) {
+                return Poll::Ready(Ok(value));
+            }
+            if self.task.has_attention() {
+                return Poll::Ready(Err(Errno::ERESTARTSYS));
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Executes a memory operation in the caller's own address space.
+    pub async fn host_op(&mut self, op: HostOp<'_>) -> Result<u64, Errno> {
+        self.thread.start_host_op(op);
+        std::future::poll_fn(|cx| self.thread.poll_host_op(cx)).await
+    }
+}

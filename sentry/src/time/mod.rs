@@ -1,0 +1,6 @@
+//! Clocks and timers.
+
+#[derive(Default)]
+pub struct Timers {}
+#[derive(Default)]
+pub struct ItimerState {}

@@ -1,0 +1,4 @@
+//! State the VFS keeps for every inode.
+
+#[derive(Default)]
+pub struct InodeCommon {}
