@@ -107,8 +107,7 @@ impl Job {
             return;
         }
         *self.future.lock() = Some(future);
-        let rested =
-            self.state.compare_exchange(RUNNING, IDLE, Ordering::SeqCst, Ordering::SeqCst);
+        let rested = self.state.compare_exchange(RUNNING, IDLE, Ordering::SeqCst, Ordering::SeqCst);
         if rested.is_err() {
             self.state.store(QUEUED, Ordering::SeqCst);
             executor.push(self);
@@ -128,12 +127,13 @@ impl Wake for Job {
                 RUNNING => (RUNNING, RERUN),
                 _ => return,
             };
-            let swapped =
-                self.state.compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst);
+            let swapped = self.state.compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst);
             if swapped.is_err() {
                 continue;
             }
-            if old == IDLE && let Some(executor) = self.executor.upgrade() {
+            if old == IDLE
+                && let Some(executor) = self.executor.upgrade()
+            {
                 executor.push(self.clone());
             }
             return;

@@ -18,10 +18,18 @@ pub struct UserIoVec {
 const CHUNK_BYTES: usize = 256 << 10;
 
 enum DestKind<'a> {
-    User { memory: &'a UserMemory, ranges: Ranges },
-    Kernel { buffer: &'a mut [u8] },
+    User {
+        memory: &'a UserMemory,
+        ranges: Ranges,
+    },
+    Kernel {
+        buffer: &'a mut [u8],
+    },
     /// Collects into a vector (splice, sendfile).
-    Collect { bytes: &'a mut Vec<u8>, room: usize },
+    Collect {
+        bytes: &'a mut Vec<u8>,
+        room: usize,
+    },
 }
 
 /// Destination of a read.

@@ -99,8 +99,7 @@ impl Subscription<'_> {
     /// Subscribes `waker` (replacing an earlier one).
     pub fn arm(&mut self, events: PollEvents, waker: &Waker) {
         let mut entries = self.queue.entries.lock();
-        let entry =
-            Entry { events, exclusive: false, target: Target::Waker(waker.clone()) };
+        let entry = Entry { events, exclusive: false, target: Target::Waker(waker.clone()) };
         match self.key.and_then(|key| entries.get_mut(key)) {
             Some(slot) => *slot = entry,
             None => self.key = Some(entries.insert(entry)),

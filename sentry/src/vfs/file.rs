@@ -69,7 +69,12 @@ pub trait File: Send + Sync + 'static {
 
     /// Reads at `offset` (ignored by streams). 0 at the end.
     /// Errors: EAGAIN, EISDIR, EINVAL (cannot be read so), EIO.
-    fn read(&self, _dest: &mut IoDest<'_>, _offset: u64, _io: &IoContext<'_>) -> Result<usize, Errno> {
+    fn read(
+        &self,
+        _dest: &mut IoDest<'_>,
+        _offset: u64,
+        _io: &IoContext<'_>,
+    ) -> Result<usize, Errno> {
         Err(Errno::EINVAL)
     }
 
@@ -103,7 +108,9 @@ pub trait File: Send + Sync + 'static {
             SeekFrom::Start(offset) => Some(offset),
             SeekFrom::Current(offset) => (current as i64).checked_add(offset),
             SeekFrom::End(offset) => (size as i64).checked_add(offset),
-            SeekFrom::Data(offset) | SeekFrom::Hole(offset) if offset < 0 || offset as u64 >= size => {
+            SeekFrom::Data(offset) | SeekFrom::Hole(offset)
+                if offset < 0 || offset as u64 >= size =>
+            {
                 return Err(Errno::ENXIO);
             }
             SeekFrom::Data(offset) => Some(offset),

@@ -84,8 +84,7 @@ pub trait Inode: Send + Sync + 'static {
     /// Opens an object of the file system itself (regular file, directory, or a special file of
     /// a synthetic file system). Device nodes, FIFOs and sockets are opened by the VFS instead.
     /// `O_TRUNC` and `O_CREAT` are already done.
-    fn open(self: Arc<Self>, flags: OpenFlags, io: &IoContext<'_>)
-    -> Result<Box<dyn File>, Errno>;
+    fn open(self: Arc<Self>, flags: OpenFlags, io: &IoContext<'_>) -> Result<Box<dyn File>, Errno>;
 
     /// Finds a child. Errors: ENOENT, ENOTDIR, EIO.
     fn lookup(&self, _name: &[u8]) -> Result<Arc<dyn Inode>, Errno> {
