@@ -1,0 +1,52 @@
+//! Giving up what serving files does not need: capabilities, new privileges, system calls.
+
+use rustix::thread::{CapabilitySet, CapabilitySets};
+
+use crate::error::Error;
+use crate::filter;
+
+/// Whether the serving threads are confined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confinement {
+    On,
+    /// For tests that serve from a thread of their own process.
+    Off,
+}
+
+/// The capabilities a gofer keeps, if it has them. All concern files: their owners and modes, and
+/// permissions, which the sentry checks as the guest sees them.
+pub const KEPT_CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
+    .union(CapabilitySet::DAC_OVERRIDE)
+    .union(CapabilitySet::DAC_READ_SEARCH)
+    .union(CapabilitySet::FOWNER)
+    .union(CapabilitySet::FSETID);
+
+/// Confines the calling thread for good.
+///
+/// [`crate::Gofer::serve`] does this for each of its threads, last for the one that called it. The
+/// system call filter kills the process at any call that [`filter::ALLOWED`] does not list.
+///
+/// # Errors
+/// When a step fails; the process must then not serve.
+pub fn confine() -> Result<(), Error> {
+    drop_capabilities()?;
+    rustix::thread::set_no_new_privs(true).map_err(Error::set_up("set no_new_privs"))?;
+    seccompiler::apply_filter(&filter::program()?)?;
+    Ok(())
+}
+
+/// Keeps of the capabilities only [`KEPT_CAPABILITIES`], and none for a program that is executed
+/// (there is no way to execute one).
+fn drop_capabilities() -> Result<(), Error> {
+    // Both fail on kernels that lack ambient capabilities, or without CAP_SETPCAP, and matter
+    // only to an execve, which the filter forbids.
+    let _ = rustix::thread::clear_ambient_capability_set();
+    for capability in CapabilitySet::all().iter() {
+        let _ = rustix::thread::remove_capability_from_bounding_set(capability);
+    }
+    let current = rustix::thread::capabilities(None).map_err(Error::set_up("read capabilities"))?;
+    let kept = current.permitted & KEPT_CAPABILITIES;
+    let sets =
+        CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    rustix::thread::set_capabilities(None, sets).map_err(Error::set_up("drop capabilities"))
+}

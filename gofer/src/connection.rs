@@ -1,0 +1,170 @@
+//! A connection: receives a request, has it served by [`crate::ops`], sends the response.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+
+use gofer_protocol::message::{Op, RequestHeader, ResponseHeader};
+use gofer_protocol::wire::{Reader, Writer};
+use gofer_protocol::{MAX_MESSAGE_BYTES, Name, transport};
+use linux_abi::Errno;
+
+use crate::error::Error;
+use crate::handle::{Handle, Resolution};
+use crate::host::ProcDir;
+use crate::nodes::Nodes;
+use crate::ops::Streams;
+use crate::serve::Export;
+
+/// The state of a connection, used by its thread only.
+#[derive(Debug)]
+pub struct Connection {
+    socket: OwnedFd,
+    pub(crate) is_readonly: bool,
+    pub(crate) resolution: Resolution,
+    pub(crate) proc_dir: ProcDir,
+    pub(crate) nodes: Nodes,
+    pub(crate) streams: Streams,
+    /// The response under construction; its header is filled in last.
+    pub(crate) response: Writer,
+}
+
+/// What an operation leaves besides the response's bytes: a descriptor to send along.
+pub type Outcome = Result<Option<OwnedFd>, Errno>;
+
+impl Connection {
+    /// Makes the connection of an export.
+    ///
+    /// # Errors
+    /// When the root is neither a directory nor a regular file.
+    pub fn new(export: Export, proc_dir: ProcDir, max_nodes: usize) -> Result<Connection, Error> {
+        let root = Handle::of_root(export.root).map_err(Error::Root)?;
+        if !matches!(root.file_type(), libc::S_IFDIR | libc::S_IFREG) {
+            return Err(Error::RootKind { mode: root.file_type() });
+        }
+        // Whoever exports a procfs lets the sentry see the host's, the gofer's own files included; it
+        // must not write there.
+        let is_procfs = root.is_on_procfs().map_err(Error::Root)?;
+        Ok(Connection {
+            socket: export.socket,
+            is_readonly: export.is_readonly || is_procfs,
+            resolution: Resolution::new(export.crosses_mounts),
+            proc_dir,
+            nodes: Nodes::new(root, max_nodes),
+            streams: Streams::default(),
+            response: Writer::default(),
+        })
+    }
+
+    /// Serves until the peer is gone.
+    ///
+    /// # Errors
+    /// When the socket fails otherwise.
+    pub fn run(&mut self) -> Result<(), Error> {
+        let mut buffer = vec![0; MAX_MESSAGE_BYTES].into_boxed_slice();
+        loop {
+            let sent = match transport::receive_plain(self.socket.as_fd(), &mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(len) => self.answer(buffer.get(..len).unwrap_or_default()),
+                Err(Errno::EMSGSIZE) => self.send(Err(Errno::EMSGSIZE)),
+                Err(error) => Err(error),
+            };
+            match sent {
+                Ok(()) => {}
+                Err(Errno::EPIPE | Errno::ECONNRESET) => return Ok(()),
+                Err(error) => return Err(Error::Connection(error)),
+            }
+        }
+    }
+
+    /// Serves one request.
+    fn answer(&mut self, request: &[u8]) -> Result<(), Errno> {
+        let mut request = Reader::new(request);
+        self.response.clear();
+        self.response.fixed(&ResponseHeader::default());
+        let header = request.fixed::<RequestHeader>();
+        let op = header.and_then(|header| match Op::from_raw(header.op) {
+            Some(op) if header.reserved == 0 => Ok(op),
+            _ => Err(Errno::EINVAL),
+        });
+        match op {
+            Ok(Op::Release) => {
+                self.release(&mut request);
+                Ok(())
+            }
+            Ok(op) => {
+                let outcome = self.serve(op, &mut request);
+                self.send(outcome)
+            }
+            Err(error) => self.send(Err(error)),
+        }
+    }
+
+    fn serve(&mut self, op: Op, request: &mut Reader<'_>) -> Outcome {
+        match op {
+            Op::Hello => self.hello(request),
+            Op::Walk => self.walk(request),
+            Op::Open => self.open(request),
+            Op::Create => self.create(request),
+            Op::MakeDirectory => self.make_directory(request),
+            Op::MakeNode => self.make_node(request),
+            Op::Symlink => self.symlink(request),
+            Op::Link => self.link(request),
+            Op::Unlink => self.unlink(request),
+            Op::RemoveDirectory => self.remove_directory(request),
+            Op::Rename => self.rename(request),
+            Op::GetAttr => self.get_attr(request),
+            Op::SetAttr => self.set_attr(request),
+            Op::ReadLink => self.read_link(request),
+            Op::ReadDir => self.read_dir(request),
+            Op::StatFs => self.stat_fs(request),
+            Op::GetXattr => self.get_xattr(request),
+            Op::SetXattr => self.set_xattr(request),
+            Op::ListXattr => self.list_xattr(request),
+            Op::RemoveXattr => self.remove_xattr(request),
+            Op::Sync => self.sync(request),
+            Op::Release => Err(Errno::EINVAL),
+        }
+    }
+
+    /// Sends the response, or the error alone.
+    fn send(&mut self, outcome: Outcome) -> Result<(), Errno> {
+        let (error, fd) = match outcome {
+            Ok(fd) => (None, fd),
+            Err(error) => (Some(error), None),
+        };
+        if let Some(error) = error {
+            self.write_error(error);
+        } else {
+            let header = ResponseHeader { error: 0, fd_count: fd.is_some().into() };
+            self.response.replace(0, &header);
+        }
+        let socket = self.socket.as_fd();
+        match transport::send(socket, self.response.as_bytes(), fd.as_ref().map(AsFd::as_fd)) {
+            // Too many descriptors in flight (unix(7)): the client does not take them.
+            Err(Errno::ETOOMANYREFS) => {
+                self.write_error(Errno::EMFILE);
+                transport::send(self.socket.as_fd(), self.response.as_bytes(), None)
+            }
+            sent => sent,
+        }
+    }
+
+    fn write_error(&mut self, error: Errno) {
+        self.response.clear();
+        self.response.fixed(&ResponseHeader { error: error.raw() as u32, fd_count: 0 });
+    }
+
+    /// The object of a request: a node, or an entry of it.
+    pub(crate) fn target(&self, node: u64, name: Option<Name<'_>>) -> Result<Rc<Handle>, Errno> {
+        let handle = self.nodes.get(node)?;
+        match name {
+            None => Ok(handle),
+            Some(name) => Ok(Rc::new(handle.lookup(name, self.resolution)?.0)),
+        }
+    }
+
+    /// EROFS if the export is read-only.
+    pub(crate) fn check_writable(&self) -> Result<(), Errno> {
+        if self.is_readonly { Err(Errno::EROFS) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,129 @@
+//! The nodes of a connection: a bounded table from numbers to open handles.
+//!
+//! A number holds a slot and a generation, so one that was released is not mistaken for the
+//! slot's next tenant.
+
+use std::rc::Rc;
+
+use linux_abi::Errno;
+
+use crate::handle::Handle;
+
+/// Bits of a node number that hold the slot plus one; the rest hold the generation.
+const SLOT_BITS: u32 = 32;
+
+#[derive(Debug)]
+pub struct Nodes {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    max_nodes: usize,
+}
+
+#[derive(Debug)]
+struct Slot {
+    generation: u32,
+    handle: Option<Rc<Handle>>,
+}
+
+impl Nodes {
+    /// Makes a table that holds the root, as node 1, and up to `max_nodes` others.
+    pub fn new(root: Handle, max_nodes: usize) -> Nodes {
+        let root = Slot { generation: 0, handle: Some(Rc::new(root)) };
+        Nodes { slots: vec![root], free: Vec::new(), max_nodes }
+    }
+
+    pub fn max_nodes(&self) -> usize {
+        self.max_nodes
+    }
+
+    /// The handle of a node. ESTALE if there is none.
+    pub fn get(&self, node: u64) -> Result<Rc<Handle>, Errno> {
+        let slot = slot_index(node).and_then(|index| self.slots.get(index));
+        let slot = slot.filter(|slot| slot.generation == generation(node));
+        slot.and_then(|slot| slot.handle.clone()).ok_or(Errno::ESTALE)
+    }
+
+    /// ENFILE if no further node fits.
+    pub fn check_room(&self) -> Result<(), Errno> {
+        let used = self.slots.len() - 1 - self.free.len();
+        if used < self.max_nodes { Ok(()) } else { Err(Errno::ENFILE) }
+    }
+
+    /// Keeps a handle and returns its node. ENFILE if the table is full.
+    pub fn insert(&mut self, handle: Rc<Handle>) -> Result<u64, Errno> {
+        self.check_room()?;
+        if let Some(index) = self.free.pop()
+            && let Some(slot) = self.slots.get_mut(index as usize)
+        {
+            slot.handle = Some(handle);
+            return Ok(number(index, slot.generation));
+        }
+        let index = u32::try_from(self.slots.len()).map_err(|_| Errno::ENFILE)?;
+        self.slots.push(Slot { generation: 0, handle: Some(handle) });
+        Ok(number(index, 0))
+    }
+
+    /// Forgets a node. The root and unknown nodes are left alone.
+    pub fn release(&mut self, node: u64) {
+        let Some(index) = slot_index(node).filter(|&index| index != 0) else { return };
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        if slot.generation != generation(node) || slot.handle.take().is_none() {
+            return;
+        }
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(index as u32);
+    }
+}
+
+fn number(index: u32, generation: u32) -> u64 {
+    (u64::from(generation) << SLOT_BITS) | (u64::from(index) + 1)
+}
+
+fn slot_index(node: u64) -> Option<usize> {
+    (node as u32).checked_sub(1).map(|index| index as usize)
+}
+
+fn generation(node: u64) -> u32 {
+    (node >> SLOT_BITS) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{Mode, OFlags};
+
+    use super::*;
+
+    fn handle() -> Handle {
+        let fd = rustix::fs::open("/", OFlags::PATH, Mode::empty()).expect("the root opens");
+        Handle::of_root(fd).expect("the root has attributes")
+    }
+
+    #[test]
+    fn released_node_is_stale_and_its_slot_gets_another_number() {
+        let mut nodes = Nodes::new(handle(), 2);
+        let first = nodes.insert(Rc::new(handle())).expect("room");
+        assert!(nodes.get(first).is_ok());
+        nodes.release(first);
+        nodes.release(first);
+        assert_eq!(nodes.get(first).map(drop), Err(Errno::ESTALE));
+        let second = nodes.insert(Rc::new(handle())).expect("room");
+        assert_ne!(first, second);
+        assert!(nodes.get(second).is_ok());
+        assert_eq!(nodes.get(first).map(drop), Err(Errno::ESTALE));
+    }
+
+    #[test]
+    fn table_is_bounded_and_root_stays() {
+        let mut nodes = Nodes::new(handle(), 1);
+        let node = nodes.insert(Rc::new(handle())).expect("room");
+        assert_eq!(nodes.insert(Rc::new(handle())), Err(Errno::ENFILE));
+        nodes.release(1);
+        assert!(nodes.get(1).is_ok());
+        nodes.release(node);
+        assert!(nodes.insert(Rc::new(handle())).is_ok());
+        for unknown in [0, 99, u64::MAX, 1 << SLOT_BITS] {
+            assert_eq!(nodes.get(unknown).map(drop), Err(Errno::ESTALE));
+            nodes.release(unknown);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Link, unlink, remove directory, rename.
+
+use gofer_protocol::RenameFlags;
+use gofer_protocol::message::{LinkRequest, RenameRequest, TargetRequest};
+use gofer_protocol::transport::errno;
+use gofer_protocol::wire::Reader;
+use linux_abi::Errno;
+use rustix::fs::{AtFlags, CWD};
+
+use crate::connection::{Connection, Outcome};
+
+impl Connection {
+    pub(crate) fn link(&mut self, request: &mut Reader<'_>) -> Outcome {
+        let fixed: LinkRequest = request.fixed()?;
+        let source_name = request.optional_name()?;
+        let name = request.name()?;
+        request.finish()?;
+        self.check_writable()?;
+        let source = self.nodes.get(fixed.node)?;
+        let dir = self.nodes.get(fixed.dir)?;
+        let to = dir.as_dir()?;
+        let linked = match source_name {
+            Some(source_name) => {
+                let from = source.as_dir()?;
+                rustix::fs::linkat(
+                    from,
+                    source_name.as_bytes(),
+                    to,
+                    name.as_bytes(),
+                    AtFlags::empty(),
+                )
+            }
+            // AT_EMPTY_PATH would need CAP_DAC_READ_SEARCH; following the magic link does not.
+            None => {
+                let from = source.proc_name(self.proc_dir)?;
+                rustix::fs::linkat(CWD, from, to, name.as_bytes(), AtFlags::SYMLINK_FOLLOW)
+            }
+        };
+        linked.map_err(errno)?;
+        let attr = dir.entry_attr(name)?;
+        self.response.fixed(&attr);
+        Ok(None)
+    }
+
+    pub(crate) fn unlink(&mut self, request: &mut Reader<'_>) -> Outcome {
+        self.remove(request, AtFlags::empty())
+    }
+
+    pub(crate) fn remove_directory(&mut self, request: &mut Reader<'_>) -> Outcome {
+        self.remove(request, AtFlags::REMOVEDIR)
+    }
+
+    fn remove(&mut self, request: &mut Reader<'_>, flags: AtFlags) -> Outcome {
+        let fixed: TargetRequest = request.fixed()?;
+        let name = request.name()?;
+        request.finish()?;
+        self.check_writable()?;
+        let dir = self.nodes.get(fixed.node)?;
+        rustix::fs::unlinkat(dir.as_dir()?, name.as_bytes(), flags).map_err(errno)?;
+        Ok(None)
+    }
+
+    pub(crate) fn rename(&mut self, request: &mut Reader<'_>) -> Outcome {
+        let fixed: RenameRequest = request.fixed()?;
+        let old_name = request.name()?;
+        let new_name = request.name()?;
+        request.finish()?;
+        let flags = RenameFlags::from_bits(fixed.flags).ok_or(Errno::EINVAL)?;
+        self.check_writable()?;
+        let old_dir = self.nodes.get(fixed.old_dir)?;
+        let new_dir = self.nodes.get(fixed.new_dir)?;
+        rustix::fs::renameat_with(
+            old_dir.as_dir()?,
+            old_name.as_bytes(),
+            new_dir.as_dir()?,
+            new_name.as_bytes(),
+            rustix::fs::RenameFlags::from_bits_retain(flags.bits()),
+        )
+        .map_err(errno)?;
+        Ok(None)
+    }
+}

@@ -1,0 +1,128 @@
+//! Making files: create, make directory, make node, symbolic link.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
+
+use gofer_protocol::message::NewRequest;
+use gofer_protocol::transport::errno;
+use gofer_protocol::wire::Reader;
+use gofer_protocol::{Attr, MAX_LINK_BYTES, Name};
+use linux_abi::Errno;
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Uid};
+use rustix::path::DecInt;
+
+use crate::connection::{Connection, Outcome};
+use crate::handle::Handle;
+use crate::ops::walk::{parse_bool, parse_open_flags};
+
+/// Bits that a change of owner takes away, and that `mkdir(2)` ignores.
+const SET_ID_BITS: u32 = 0o6000;
+
+impl Connection {
+    pub(crate) fn create(&mut self, request: &mut Reader<'_>) -> Outcome {
+        let (new, dir, name) = self.start_making(request)?;
+        request.finish()?;
+        let flags = parse_open_flags(new.open_flags)?;
+        let file = dir.create(name, flags, permissions(new.mode), self.resolution)?;
+        let (handle, attr) = dir.created(&file, self.proc_dir)?;
+        self.finish_making(handle, attr, &new)?;
+        Ok(Some(file))
+    }
+
+    pub(crate) fn make_directory(&mut self, request: &mut Reader<'_>) -> Outcome {
+        let (new, dir, name) = self.start_making(request)?;
+        request.finish()?;
+        let mode = permissions(new.mode & !SET_ID_BITS);
+        rustix::fs::mkdirat(dir.as_dir()?, name.as_bytes(), mode).map_err(errno)?;
+        let (handle, attr) = dir.lookup(name, self.resolution)?;
+        self.finish_making(handle, attr, &new)
+    }
+
+    pub(crate) fn make_node(&mut self, request: &mut Reader<'_>) -> Outcome {
+        let (new, dir, name) = self.start_making(request)?;
+        request.finish()?;
+        let file_type = match new.mode & libc::S_IFMT {
+            0 | libc::S_IFREG => FileType::RegularFile,
+            libc::S_IFIFO => FileType::Fifo,
+            libc::S_IFSOCK => FileType::Socket,
+            // Not even the overlay's whiteout: devices of the host are no business of a sandbox.
+            libc::S_IFCHR | libc::S_IFBLK => return Err(Errno::EPERM),
+            _ => return Err(Errno::EINVAL),
+        };
+        let mode = permissions(new.mode);
+        rustix::fs::mknodat(dir.as_dir()?, name.as_bytes(), file_type, mode, 0).map_err(errno)?;
+        let (handle, attr) = dir.lookup(name, self.resolution)?;
+        self.finish_making(handle, attr, &new)
+    }
+
+    pub(crate) fn symlink(&mut self, request: &mut Reader<'_>) -> Outcome {
+        let (new, dir, name) = self.start_making(request)?;
+        let target = request.rest();
+        if target.len() > MAX_LINK_BYTES {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        rustix::fs::symlinkat(target, dir.as_dir()?, name.as_bytes()).map_err(errno)?;
+        let (handle, attr) = dir.lookup(name, self.resolution)?;
+        self.finish_making(handle, attr, &new)
+    }
+
+    /// Reads the common part of the requests and does the common checks.
+    fn start_making<'a>(
+        &self,
+        request: &mut Reader<'a>,
+    ) -> Result<(NewRequest, Rc<Handle>, Name<'a>), Errno> {
+        let new: NewRequest = request.fixed()?;
+        let name = request.name()?;
+        self.check_writable()?;
+        if parse_bool(new.wants_node)? {
+            self.nodes.check_room()?;
+        }
+        let dir = self.nodes.get(new.dir)?;
+        dir.as_dir()?;
+        Ok((new, dir, name))
+    }
+
+    /// Gives the new file its owner and mode and reports it.
+    fn finish_making(&mut self, handle: Handle, attr: Attr, new: &NewRequest) -> Outcome {
+        let object = handle.as_object()?;
+        let mut owner_error = set_owner(object, &attr, new.uid, new.gid).err();
+        let attr = handle.attr()?;
+        // The set-id bits are lost when the owner changes; the others are as the host made
+        // them, which may be less than asked for where the directory has a default ACL.
+        let mode = (attr.mode & 0o1777) | (new.mode & SET_ID_BITS);
+        if !handle.is_symlink() && mode != attr.mode & 0o7777 {
+            let changed = rustix::fs::chmodat(
+                CWD,
+                DecInt::from_fd(object),
+                permissions(mode),
+                AtFlags::empty(),
+            );
+            owner_error = owner_error.or(changed.map_err(errno).err());
+        }
+        let attr = handle.attr()?;
+        self.reply_node(Rc::new(handle), attr, new.wants_node != 0, owner_error)?;
+        Ok(None)
+    }
+}
+
+/// Changes the owner to what is asked for, where it differs; at least the group if not both.
+fn set_owner(object: BorrowedFd<'_>, attr: &Attr, uid: u32, gid: u32) -> Result<(), Errno> {
+    let uid = (uid != u32::MAX && uid != attr.uid).then(|| Uid::from_raw_unchecked(uid));
+    let gid = (gid != u32::MAX && gid != attr.gid).then(|| Gid::from_raw_unchecked(gid));
+    if uid.is_none() && gid.is_none() {
+        return Ok(());
+    }
+    let chown = |uid, gid| {
+        rustix::fs::chownat(object.as_fd(), c"", uid, gid, AtFlags::EMPTY_PATH).map_err(errno)
+    };
+    let result = chown(uid, gid);
+    if result.is_err() && uid.is_some() && gid.is_some() {
+        // The error told is that of the owner.
+        let _ = chown(None, gid);
+    }
+    result
+}
+
+fn permissions(mode: u32) -> Mode {
+    Mode::from_bits_truncate(mode & 0o7777)
+}

@@ -1,0 +1,154 @@
+//! Starting: one thread for each export. A slow operation of the host then holds up only the
+//! connection that asked for it.
+
+use std::os::fd::OwnedFd;
+use std::sync::mpsc;
+use std::thread;
+
+use gofer_protocol::transport::{check_socket, errno};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::confine::Confinement;
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::host::ThreadFs;
+
+/// Descriptors kept for the process itself.
+const RESERVED_FDS: u64 = 64;
+/// Descriptors kept for each connection besides its nodes: its socket, root, listings, temporaries.
+const RESERVED_FDS_PER_CONNECTION: u64 = 40;
+/// Most nodes of a connection, whatever the limit: each pins about a kilobyte of kernel memory.
+const MAX_NODES: u64 = 1 << 16;
+/// Highest descriptor limit that is asked for; more would be wasted.
+const MAX_FDS: u64 = 1 << 20;
+
+/// A tree, or a single file, to serve on one connection.
+#[derive(Debug)]
+pub struct Export {
+    /// Opened with `O_PATH`: a directory or a regular file.
+    pub root: OwnedFd,
+    /// Whether every change is refused with EROFS. The launcher should also mount the tree
+    /// read-only: a descriptor cannot be opened again for writing then, whoever tries.
+    pub is_readonly: bool,
+    /// Whether host mounts below the root are visible, as under a recursive bind mount.
+    /// Otherwise reaching one is EXDEV.
+    pub crosses_mounts: bool,
+    /// The gofer's end of [`gofer_protocol::transport::pair`].
+    pub socket: OwnedFd,
+}
+
+/// A process that is ready to become a gofer.
+#[derive(Debug)]
+pub struct Gofer {
+    proc_fd: OwnedFd,
+    fd_limit: u64,
+}
+
+impl Gofer {
+    /// Opens `/proc/self/fd` and raises the descriptor limit. To be called in the very process
+    /// that serves, while it still sees a `/proc`.
+    ///
+    /// # Errors
+    /// [`Error::Proc`] without `/proc`.
+    pub fn prepare() -> Result<Gofer, Error> {
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let proc_fd = rustix::fs::open("/proc/self/fd", flags, Mode::empty())
+            .map_err(|error| Error::Proc(errno(error)))?;
+        Ok(Gofer { proc_fd, fd_limit: raise_fd_limit() })
+    }
+
+    /// Serves the exports until all their sockets are closed by the peers.
+    ///
+    /// # Errors
+    /// What is wrong with an export or with confinement is reported before anything is served
+    /// unconfined; the caller then exits. A connection's failure is reported at the end.
+    pub fn serve(self, exports: Vec<Export>, confinement: Confinement) -> Result<(), Error> {
+        let count = exports.len();
+        let max_nodes = self.max_nodes(count);
+        let (ready, readiness) = mpsc::channel();
+        let mut threads = Vec::with_capacity(count);
+        for (index, export) in exports.into_iter().enumerate() {
+            let ready = ready.clone();
+            let thread_fs = ThreadFs::new(&self.proc_fd)?;
+            let body = move || serve_export(export, thread_fs, max_nodes, confinement, &ready);
+            let builder = thread::Builder::new().name(format!("gofer-{index}"));
+            threads.push(builder.spawn(body).map_err(Error::Thread)?);
+        }
+        // Each thread reports once, when it is confined and about to serve.
+        for outcome in readiness.iter().take(count) {
+            outcome?;
+        }
+        if confinement == Confinement::On {
+            crate::confine::confine()?;
+        }
+        let mut result = Ok(());
+        for thread in threads {
+            // A panic aborts the process, so a thread always returns.
+            result = result.and(thread.join().unwrap_or(Ok(())));
+        }
+        result
+    }
+
+    /// The nodes that each of `connections` may hold.
+    fn max_nodes(&self, connections: usize) -> usize {
+        let connections = connections.max(1) as u64;
+        let reserved = RESERVED_FDS + connections * RESERVED_FDS_PER_CONNECTION;
+        (self.fd_limit.saturating_sub(reserved) / connections).clamp(1, MAX_NODES) as usize
+    }
+}
+
+/// Serves one export on the calling thread, without confinement, holding at most `max_nodes`
+/// nodes. For tests; [`Gofer::serve`] is the real thing.
+///
+/// # Errors
+/// As [`Gofer::serve`].
+pub fn serve_unconfined(export: Export, max_nodes: usize) -> Result<(), Error> {
+    let thread_fs = ThreadFs::new(&Gofer::prepare()?.proc_fd)?;
+    let (ready, _readiness) = mpsc::channel();
+    serve_export(export, thread_fs, max_nodes, Confinement::Off, &ready)
+}
+
+fn serve_export(
+    export: Export,
+    thread_fs: ThreadFs,
+    max_nodes: usize,
+    confinement: Confinement,
+    ready: &mpsc::Sender<Result<(), Error>>,
+) -> Result<(), Error> {
+    let prepare = || {
+        check_socket(&export.socket).map_err(Error::Socket)?;
+        let proc_dir = thread_fs.enter()?;
+        let connection = Connection::new(export, proc_dir, max_nodes)?;
+        if confinement == Confinement::On {
+            crate::confine::confine()?;
+        }
+        Ok(connection)
+    };
+    match prepare() {
+        Ok(mut connection) => {
+            // The receiver may be gone, as it is in tests.
+            let _ = ready.send(Ok(()));
+            connection.run()
+        }
+        Err(error) => {
+            let _ = ready.send(Err(error));
+            Ok(())
+        }
+    }
+}
+
+/// Raises the soft descriptor limit to the hard one and returns it. Failure leaves it as it is.
+fn raise_fd_limit() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.unwrap_or(MAX_FDS).min(MAX_FDS);
+    let current = limit.current.unwrap_or(MAX_FDS).min(MAX_FDS);
+    if wanted <= current {
+        return current;
+    }
+    let raised = Rlimit { current: Some(wanted), maximum: limit.maximum };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => wanted,
+        Err(_) => current,
+    }
+}
