@@ -38,18 +38,25 @@ impl Ctx {
     ///
     /// Errors: ERESTARTSYS when interrupted; the caller may turn it into EINTR (or another
     /// restart code) where signal(7) says so. The future is dropped then.
-    pub async fn block<F: Future>(&self, future: F) -> Result<F::Output, Errno> {
-        let mut future = pin!(future);
-        std::future::poll_fn(|cx| {
-            if let Poll::Ready(value) = future.as_mut().poll(cx) {
-                return Poll::Ready(Ok(value));
-            }
-            if self.task.has_attention() {
-                return Poll::Ready(Err(Errno::ERESTARTSYS));
-            }
-            Poll::Pending
-        })
-        .await
+    pub fn block<F: Future>(
+        &self,
+        future: F,
+    ) -> impl Future<Output = Result<F::Output, Errno>> + use<F> {
+        // Does not borrow `self`: a thread handle may move between workers but not be shared.
+        let task = self.task.clone();
+        async move {
+            let mut future = pin!(future);
+            std::future::poll_fn(|cx| {
+                if let Poll::Ready(value) = future.as_mut().poll(cx) {
+                    return Poll::Ready(Ok(value));
+                }
+                if task.has_attention() {
+                    return Poll::Ready(Err(Errno::ERESTARTSYS));
+                }
+                Poll::Pending
+            })
+            .await
+        }
     }
 
     /// Executes a memory operation in the caller's own address space.
