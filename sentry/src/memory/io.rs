@@ -49,6 +49,14 @@ pub struct IoSource<'a> {
     done: usize,
 }
 
+/// A position in an [`IoSource`] to go back to.
+#[derive(Clone, Copy, Debug)]
+pub struct IoMark {
+    index: usize,
+    offset: usize,
+    done: usize,
+}
+
 /// Guest ranges with a position.
 struct Ranges {
     list: Vec<UserIoVec>,
@@ -209,6 +217,24 @@ impl<'a> IoSource<'a> {
         self.done
     }
 
+    /// The position now, for [`IoSource::rewind`].
+    pub fn mark(&self) -> IoMark {
+        let (index, offset) = match &self.kind {
+            SourceKind::User { ranges, .. } => (ranges.index, ranges.offset),
+            SourceKind::Kernel { .. } => (0, 0),
+        };
+        IoMark { index, offset, done: self.done }
+    }
+
+    /// Goes back to `mark`, which came from this source: what was taken since can be taken again.
+    pub fn rewind(&mut self, mark: IoMark) {
+        if let SourceKind::User { ranges, .. } = &mut self.kind {
+            ranges.index = mark.index;
+            ranges.offset = mark.offset;
+        }
+        self.done = mark.done;
+    }
+
     /// Takes bytes into `buf`; answers with how many (0 only at the end or for an empty `buf`).
     ///
     /// Errors: EFAULT when guest memory is inaccessible and nothing was taken in this call.
@@ -288,6 +314,19 @@ mod tests {
         assert_eq!(dest.put(b"abcdef"), Ok(4));
         assert_eq!(dest.remaining(), 0);
         assert_eq!(&buffer, b"abcd");
+    }
+
+    #[test]
+    fn rewinding_gives_the_bytes_back() {
+        let mut source = IoSource::kernel(b"abcdef");
+        let mut buffer = [0; 4];
+        source.take(&mut buffer[..2]).unwrap();
+        let mark = source.mark();
+        source.take(&mut buffer).unwrap();
+        source.rewind(mark);
+        assert_eq!(source.remaining(), 4);
+        assert_eq!(source.take(&mut buffer), Ok(4));
+        assert_eq!(&buffer, b"cdef");
     }
 
     #[test]

@@ -5,8 +5,10 @@
 
 mod io;
 mod pointer;
+mod ring;
 mod user;
 
-pub use io::{IoDest, IoSource, UserIoVec};
+pub use io::{IoDest, IoMark, IoSource, UserIoVec};
 pub use pointer::{UserAddr, UserPtr};
+pub use ring::ByteRing;
 pub use user::UserMemory;
