@@ -10,8 +10,6 @@ pub mod errno;
 pub mod fs;
 pub mod futex;
 pub mod ipc;
-#[cfg(test)]
-mod layout_tests;
 pub mod mm;
 pub mod mqueue;
 pub mod net;

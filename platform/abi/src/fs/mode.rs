@@ -84,10 +84,7 @@ impl FileKind {
 
     /// Reads the kind from the type byte of a directory entry; `None` for `DT_UNKNOWN` and others.
     pub const fn from_dirent_type(value: u8) -> Option<FileKind> {
-        match value {
-            0..16 => FileKind::from_mode((value as u32) << 12),
-            _ => None,
-        }
+        FileKind::from_mode((value as u32) << 12)
     }
 
     /// The type byte of a directory entry, `DT_*`.

@@ -130,8 +130,7 @@ pub const USER_DEBUGREG_OFFSET: u64 = 848;
 #[repr(C)]
 pub struct PtraceSyscallInfo {
     pub op: u8,
-    pub _reserved: u8,
-    pub flags: u16,
+    pub _pad: [u8; 3],
     pub arch: u32,
     pub instruction_pointer: u64,
     pub stack_pointer: u64,

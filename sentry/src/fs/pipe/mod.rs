@@ -1,0 +1,161 @@
+//! Pipes and FIFOs, pipe(7) and fifo(7).
+//!
+//! [`Pipe`] is the object, [`PipeFile`] one open end (or both, for a FIFO opened for reading and
+//! writing). A FIFO's pipe hangs on its inode through a [`FifoSlot`] and lives as long as an end
+//! is open. Locks: the pipe's own, of rank `Pipe`; it is held across the copy from or to guest
+//! memory, which orders the bytes and takes no other kernel lock. Two pipes (`tee`, `splice`) are
+//! locked in the order of their addresses.
+
+mod buffer;
+mod fifo;
+mod file;
+mod transfer;
+
+use std::sync::Arc;
+
+use linux_abi::Errno;
+use linux_abi::poll::PollEvents;
+
+use crate::memory::{IoDest, IoSource};
+use crate::sync::{Mutex, Rank, WaitQueue};
+
+pub use buffer::{MAX_SIZE, PipeBuffer};
+pub use fifo::{FifoSlot, open_fifo};
+pub use file::{PipeFile, pipe_of};
+pub use transfer::{move_between, tee};
+
+/// Readable, in the bits of a notification.
+const READABLE: PollEvents = PollEvents::IN.union(PollEvents::RDNORM);
+/// Writable, in the bits of a notification.
+const WRITABLE: PollEvents = PollEvents::OUT.union(PollEvents::WRNORM);
+
+/// A pipe: bytes, and how many ends of each kind are open.
+pub struct Pipe {
+    state: Mutex<State>,
+    queue: WaitQueue,
+}
+
+#[derive(Default)]
+struct State {
+    buffer: PipeBuffer,
+    readers: u32,
+    writers: u32,
+    /// How often a reading or writing end was opened: a FIFO's open waits for these to change.
+    reader_opens: u64,
+    writer_opens: u64,
+}
+
+impl Pipe {
+    fn new() -> Arc<Pipe> {
+        Arc::new(Pipe {
+            state: Mutex::new(Rank::Pipe, State::default()),
+            queue: WaitQueue::new(),
+        })
+    }
+
+    pub fn wait_queue(&self) -> &WaitQueue {
+        &self.queue
+    }
+
+    /// Capacity in bytes (`F_GETPIPE_SZ`).
+    pub fn capacity(&self) -> usize {
+        self.state.lock().buffer.capacity()
+    }
+
+    /// Sets the capacity (`F_SETPIPE_SZ`). Errors: as [`PipeBuffer::set_capacity`].
+    pub fn set_capacity(&self, bytes: u64, privileged: bool) -> Result<usize, Errno> {
+        let (capacity, is_writable) = {
+            let mut state = self.state.lock();
+            let capacity = state.buffer.set_capacity(bytes, privileged)?;
+            (capacity, !state.buffer.is_full())
+        };
+        if is_writable {
+            self.queue.notify(WRITABLE);
+        }
+        Ok(capacity)
+    }
+
+    /// Bytes ready to be read (`FIONREAD`).
+    pub fn unread(&self) -> usize {
+        self.state.lock().buffer.len()
+    }
+
+    /// Reads; 0 when empty and nobody can write.
+    ///
+    /// Errors: EAGAIN when empty and somebody can; EFAULT.
+    pub fn read(&self, dest: &mut IoDest<'_>) -> Result<usize, Errno> {
+        if dest.remaining() == 0 {
+            return Ok(0);
+        }
+        let (result, freed) = {
+            let mut state = self.state.lock();
+            if state.buffer.is_empty() && state.writers == 0 {
+                return Ok(0);
+            }
+            let was_full = state.buffer.is_full();
+            let result = state.buffer.read(dest);
+            (result, was_full && !state.buffer.is_full())
+        };
+        if freed {
+            self.queue.notify(WRITABLE);
+        }
+        result
+    }
+
+    /// Writes what fits; with `packets` each write is a packet (`O_DIRECT`).
+    ///
+    /// Errors: EPIPE (nobody can read; the caller raises SIGPIPE), EAGAIN (full), EFAULT.
+    pub fn write(&self, source: &mut IoSource<'_>, packets: bool) -> Result<usize, Errno> {
+        if source.remaining() == 0 {
+            return Ok(0);
+        }
+        let result = {
+            let mut state = self.state.lock();
+            if state.readers == 0 {
+                return Err(Errno::EPIPE);
+            }
+            state.buffer.write(source, packets)
+        };
+        if result.is_ok() {
+            self.queue.notify(READABLE);
+        }
+        result
+    }
+
+    /// Adds an end. The caller pairs it with [`Pipe::release`].
+    fn acquire(&self, reads: bool, writes: bool) {
+        {
+            let mut state = self.state.lock();
+            if reads {
+                state.readers += 1;
+                state.reader_opens += 1;
+            }
+            if writes {
+                state.writers += 1;
+                state.writer_opens += 1;
+            }
+        }
+        // A FIFO's open may wait for this end.
+        self.queue.notify(READABLE | WRITABLE);
+    }
+
+    fn release(&self, reads: bool, writes: bool) {
+        let one_side_left = {
+            let mut state = self.state.lock();
+            state.readers -= u32::from(reads);
+            state.writers -= u32::from(writes);
+            if state.readers == 0 && state.writers == 0 {
+                // A FIFO forgets its bytes with its last end.
+                state.buffer = PipeBuffer::default();
+            }
+            (state.readers == 0) != (state.writers == 0)
+        };
+        if one_side_left {
+            let all = READABLE | WRITABLE | PollEvents::ERR | PollEvents::HUP;
+            self.queue.notify(all);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
