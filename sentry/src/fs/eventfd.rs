@@ -113,10 +113,7 @@ impl File for EventFd {
 
     fn fdinfo(&self) -> String {
         let count = *self.count.lock();
-        format!(
-            "eventfd-count: {count:16x}\neventfd-semaphore: {}\n",
-            i32::from(self.is_semaphore)
-        )
+        format!("eventfd-count: {count:16x}\neventfd-semaphore: {}\n", i32::from(self.is_semaphore))
     }
 }
 

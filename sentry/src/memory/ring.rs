@@ -68,12 +68,7 @@ impl ByteRing {
     /// Copies up to `max` bytes behind the first `skip` to `dest` and keeps them.
     ///
     /// Errors: EFAULT when the destination is inaccessible and nothing was copied.
-    pub fn peek_to(
-        &self,
-        skip: usize,
-        dest: &mut IoDest<'_>,
-        max: usize,
-    ) -> Result<usize, Errno> {
+    pub fn peek_to(&self, skip: usize, dest: &mut IoDest<'_>, max: usize) -> Result<usize, Errno> {
         let mut total = 0;
         for span in self.spans(skip, max) {
             let put = match dest.put(span) {

@@ -47,10 +47,7 @@ struct State {
 
 impl Pipe {
     fn new() -> Arc<Pipe> {
-        Arc::new(Pipe {
-            state: Mutex::new(Rank::Pipe, State::default()),
-            queue: WaitQueue::new(),
-        })
+        Arc::new(Pipe { state: Mutex::new(Rank::Pipe, State::default()), queue: WaitQueue::new() })
     }
 
     pub fn wait_queue(&self) -> &WaitQueue {
