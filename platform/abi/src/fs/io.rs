@@ -95,5 +95,3 @@ bitflags::bitflags! {
     }
 }
 
-/// The only flag `copy_file_range(2)` ever had; a program must pass 0.
-pub const COPY_FILE_RANGE_FLAGS: u32 = 0;

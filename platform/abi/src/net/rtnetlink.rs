@@ -133,7 +133,6 @@ pub const IFLA_MAX_MTU: u16 = 51;
 pub const IFLA_ALT_IFNAME: u16 = 53;
 pub const IFLA_INFO_KIND: u16 = 1;
 pub const IFLA_INFO_DATA: u16 = 2;
-pub const IFLA_VETH: u16 = 0;
 pub const VETH_INFO_PEER: u16 = 1;
 pub const IF_OPER_UNKNOWN: u8 = 0;
 pub const IF_OPER_DOWN: u8 = 2;

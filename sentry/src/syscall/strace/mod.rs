@@ -1,10 +1,7 @@
 //! Decoded traces of system calls.
 
-/// How an argument is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ArgKind {
-    Int,
-    Hex,
-}
+mod kind;
+
+pub use kind::ArgKind;
 
 pub struct StraceLog {}
