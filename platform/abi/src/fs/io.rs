@@ -94,4 +94,3 @@ bitflags::bitflags! {
         const WAIT_AFTER = 0x4;
     }
 }
-
