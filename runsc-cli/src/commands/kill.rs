@@ -1,0 +1,39 @@
+//! `kill`: sends a signal to a container.
+
+use std::process::ExitCode;
+
+use control_protocol::Request;
+use rustix::process::{Signal, pidfd_send_signal};
+
+use super::Context;
+use crate::cli::KillArgs;
+use crate::control;
+use crate::error::Error;
+use crate::signals;
+use crate::state::{StateError, Status};
+
+/// Sends the signal through the sentry. SIGKILL goes to the sentry process itself: it must work
+/// whatever the sentry does, and ends every process of the container.
+pub fn kill(context: &Context, args: &KillArgs) -> Result<ExitCode, Error> {
+    let signo = signals::parse(&args.signal)
+        .ok_or_else(|| Error::Usage(format!("unknown signal {:?}", args.signal)))?;
+    let (entry, record) = context.store.read(&args.id)?;
+    match record.status() {
+        Status::Created | Status::Running => {}
+        // Container managers kill all that may be left after the container has ended.
+        Status::Stopped if args.all => return Ok(ExitCode::SUCCESS),
+        status => return Err(StateError::NotRunning { id: args.id.clone(), status }.into()),
+    }
+    if signo == libc::SIGKILL {
+        let pidfd = record.sentry.and_then(|sentry| sentry.open());
+        let killed = pidfd.is_some_and(|pidfd| pidfd_send_signal(pidfd, Signal::KILL).is_ok());
+        if !killed {
+            let status = Status::Stopped;
+            return Err(StateError::NotRunning { id: args.id.clone(), status }.into());
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let request = Request::Signal { pid: 1, signo, all: args.all, group: false };
+    control::connect(&entry)?.call(&request, &[])?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,3 @@
+//! Makes the processes of a sandbox.
+
+pub mod slots;
