@@ -48,8 +48,8 @@ pub fn run(hook: &HookProgram, state: &serde_json::Value) -> Result<(), Error> {
 }
 
 fn ends_within(child: &Child, timeout: Duration) -> bool {
-    let Some(pidfd) = Pid::from_raw(child.id() as i32)
-        .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
+    let Some(pidfd) =
+        Pid::from_raw(child.id() as i32).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
     else {
         return true;
     };

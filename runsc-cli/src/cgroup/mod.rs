@@ -50,7 +50,10 @@ impl Cgroup {
         let relative = relative_path(cgroups_path);
         let mount_point = Path::new(MOUNT_POINT);
         if mount_point.join("cgroup.controllers").exists() {
-            return Some(Cgroup { is_unified: true, directories: vec![mount_point.join(relative)] });
+            return Some(Cgroup {
+                is_unified: true,
+                directories: vec![mount_point.join(relative)],
+            });
         }
         let directories = v1::directories(mount_point, &relative, resources);
         (!directories.is_empty()).then_some(Cgroup { is_unified: false, directories })
@@ -67,7 +70,9 @@ impl Cgroup {
             }
         }
         let settings = match self.is_unified {
-            true => self.directories.iter().flat_map(|path| v2::settings(path, resources)).collect(),
+            true => {
+                self.directories.iter().flat_map(|path| v2::settings(path, resources)).collect()
+            }
             false => v1::settings(&self.directories, resources),
         };
         settings.into_iter().try_for_each(|setting| self.apply(setting))
@@ -117,7 +122,8 @@ impl Cgroup {
 fn relative_path(cgroups_path: &Path) -> PathBuf {
     let text = cgroups_path.to_string_lossy();
     if let [slice, prefix, name] = text.split(':').collect::<Vec<_>>()[..] {
-        let scope = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}-{name}.scope") };
+        let scope =
+            if prefix.is_empty() { name.to_owned() } else { format!("{prefix}-{name}.scope") };
         return relative_path(&slice_directory(slice).join(scope));
     }
     let mut relative = PathBuf::new();

@@ -87,9 +87,8 @@ mod tests {
             ..Resources::default()
         };
         let settings = settings(Path::new("/c"), &resources);
-        let of = |name: &str| {
-            settings.iter().find(|s| s.file.ends_with(name)).map(|s| s.value.as_str())
-        };
+        let of =
+            |name: &str| settings.iter().find(|s| s.file.ends_with(name)).map(|s| s.value.as_str());
         assert_eq!(of("memory.max"), Some("100"));
         assert_eq!(of("memory.swap.max"), Some("200"));
         assert_eq!(of("cpu.max"), Some("50000 100000"));

@@ -16,9 +16,30 @@ pub fn features() -> Result<ExitCode, Error> {
     let namespaces = ["ipc", "mount", "network", "pid", "user", "uts"];
     let hooks = ["prestart", "createRuntime", "createContainer", "poststart", "poststop"];
     let options = [
-        "async", "atime", "bind", "defaults", "dev", "diratime", "exec", "noatime", "nodev",
-        "nodiratime", "noexec", "norelatime", "nostrictatime", "nosuid", "private", "rbind",
-        "relatime", "ro", "rprivate", "rslave", "rw", "slave", "strictatime", "suid",
+        "async",
+        "atime",
+        "bind",
+        "defaults",
+        "dev",
+        "diratime",
+        "exec",
+        "noatime",
+        "nodev",
+        "nodiratime",
+        "noexec",
+        "norelatime",
+        "nostrictatime",
+        "nosuid",
+        "private",
+        "rbind",
+        "relatime",
+        "ro",
+        "rprivate",
+        "rslave",
+        "rw",
+        "slave",
+        "strictatime",
+        "suid",
     ];
     print_json(&serde_json::json!({
         "ociVersionMin": "1.0.0",

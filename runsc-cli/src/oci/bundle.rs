@@ -25,7 +25,10 @@ impl Bundle {
     pub fn load(directory: &Path) -> Result<Bundle, ConfigError> {
         let name = format!("bundle directory {directory:?}");
         let directory = directory.canonicalize().map_err(|error| {
-            ConfigError::new(&name, format!("{error} (--bundle names the directory of config.json)"))
+            ConfigError::new(
+                &name,
+                format!("{error} (--bundle names the directory of config.json)"),
+            )
         })?;
         if !directory.is_dir() {
             return Err(ConfigError::new(name, "not a directory"));

@@ -83,14 +83,14 @@ fn root(spec: &Spec, bundle: &Path) -> Result<(RootConfig, Export), ConfigError>
         return Err(ConfigError::new("root.path", "must name the root directory"));
     }
     let path = bundle.join(root.path());
-    let problem = |text: String| ConfigError::new("root.path", format!("{}: {text}", path.display()));
+    let problem =
+        |text: String| ConfigError::new("root.path", format!("{}: {text}", path.display()));
     let metadata = path.metadata().map_err(|error| problem(error.to_string()))?;
     if !metadata.is_dir() {
         return Err(problem("not a directory".into()));
     }
     let readonly = root.readonly().unwrap_or(false);
-    let config =
-        RootConfig { gofer: slots::export(0), readonly, overlay: false, exclusive: true };
+    let config = RootConfig { gofer: slots::export(0), readonly, overlay: false, exclusive: true };
     // The sentry makes missing mount points in the root, so the gofer may write even if the
     // container itself may not.
     Ok((config, Export { path, readonly: false, recursive: true }))

@@ -92,11 +92,7 @@ fn hostile_configurations_name_the_field() {
             "hooks.prestart[0].timeout",
         ),
         ("/linux/uidMappings", mapping, "linux.uidMappings[0].size"),
-        (
-            "/linux/namespaces",
-            json!([{ "type": "pid" }, { "type": "pid" }]),
-            "linux.namespaces[1]",
-        ),
+        ("/linux/namespaces", json!([{ "type": "pid" }, { "type": "pid" }]), "linux.namespaces[1]"),
         (
             "/linux/namespaces",
             json!([{ "type": "pid", "path": "/proc/1/ns/pid" }]),

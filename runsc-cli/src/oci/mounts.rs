@@ -76,8 +76,8 @@ fn one(
     let list = mount.options().as_deref().unwrap_or_default();
     let options = options::parse(list, &format!("{field}.options"), notices)?;
     let source = source(mount, &destination, &options, field, bundle, exports, notices)?;
-    let is_empty_cgroup =
-        matches!(mount.typ().as_deref(), Some("cgroup" | "cgroup2")) && options.bind_recursive.is_none();
+    let is_empty_cgroup = matches!(mount.typ().as_deref(), Some("cgroup" | "cgroup2"))
+        && options.bind_recursive.is_none();
     Ok(MountConfig {
         destination,
         source,

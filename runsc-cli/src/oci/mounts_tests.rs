@@ -74,9 +74,18 @@ fn hostile_mounts_are_refused_by_name() {
         (r#"[{"destination":"/x","type":"bind","source":"/nonexistent"}]"#, "/nonexistent"),
         (r#"[{"destination":"/x","type":"tmpfs","options":["size=x"]}]"#, "mounts[0].options[0]"),
         (r#"[{"destination":"/x","type":"tmpfs","options":["size"]}]"#, "mounts[0].options[0]"),
-        (r#"[{"destination":"/x","type":"tmpfs","options":["size=99999999999999g"]}]"#, "too large"),
-        (r#"[{"destination":"/x","type":"tmpfs","options":["ro","mode=9"]}]"#, "mounts[0].options[1]"),
-        (r#"[{"destination":"/x","type":"tmpfs","options":["mode=77777"]}]"#, "mounts[0].options[0]"),
+        (
+            r#"[{"destination":"/x","type":"tmpfs","options":["size=99999999999999g"]}]"#,
+            "too large",
+        ),
+        (
+            r#"[{"destination":"/x","type":"tmpfs","options":["ro","mode=9"]}]"#,
+            "mounts[0].options[1]",
+        ),
+        (
+            r#"[{"destination":"/x","type":"tmpfs","options":["mode=77777"]}]"#,
+            "mounts[0].options[0]",
+        ),
         (r#"[{"destination":"/x","type":"tmpfs","options":["nosuch"]}]"#, "nosuch"),
         (r#"[{"destination":"/x","type":"sysfs","options":["gid=1"]}]"#, "gid"),
         (r#"[{"destination":"/x","type":"devpts","options":["gid=-1"]}]"#, "mounts[0].options[0]"),

@@ -38,10 +38,7 @@ impl IdMappings {
 const MAX_RANGES: usize = 340;
 
 /// Checks `linux.namespaces` and gives the id mappings of a user namespace.
-pub fn convert(
-    linux: &Linux,
-    notices: &mut Notices,
-) -> Result<Option<IdMappings>, ConfigError> {
+pub fn convert(linux: &Linux, notices: &mut Notices) -> Result<Option<IdMappings>, ConfigError> {
     let list = linux.namespaces().as_deref().unwrap_or_default();
     let mut has_user = false;
     for (index, namespace) in list.iter().enumerate() {
@@ -107,10 +104,7 @@ fn check_path(
     }
 }
 
-fn ranges(
-    mappings: Option<&[LinuxIdMapping]>,
-    field: &str,
-) -> Result<Vec<IdMapping>, ConfigError> {
+fn ranges(mappings: Option<&[LinuxIdMapping]>, field: &str) -> Result<Vec<IdMapping>, ConfigError> {
     let mappings = mappings.unwrap_or_default();
     if mappings.len() > MAX_RANGES {
         return Err(ConfigError::new(field, format!("more than {MAX_RANGES} ranges")));

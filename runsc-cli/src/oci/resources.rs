@@ -57,8 +57,8 @@ pub fn convert(
         converted.cpu_period_us = cpu.period().filter(|&period| period > 0);
         converted.cpuset_cpus = cpu.cpus().clone().filter(|list| !list.is_empty());
         converted.cpuset_mems = cpu.mems().clone().filter(|list| !list.is_empty());
-        let is_realtime = cpu.realtime_runtime().unwrap_or(0) != 0
-            || cpu.realtime_period().unwrap_or(0) != 0;
+        let is_realtime =
+            cpu.realtime_runtime().unwrap_or(0) != 0 || cpu.realtime_period().unwrap_or(0) != 0;
         if is_realtime {
             notices.not_honoured("linux.resources.cpu.realtimeRuntime", "not implemented");
         }

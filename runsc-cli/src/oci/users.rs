@@ -69,7 +69,9 @@ impl RootUsers {
             ConfigError::new("--user", format!("no {kind} {name:?} in the container's root"))
         };
         let (uid, gid): (u32, u32) = match spec.user.parse::<u32>() {
-            Ok(uid) => (uid, entry(&|fields| fields[2].parse() == Ok(uid)).map_or(0, |(_, gid)| gid)),
+            Ok(uid) => {
+                (uid, entry(&|fields| fields[2].parse() == Ok(uid)).map_or(0, |(_, gid)| gid))
+            }
             Err(_) => entry(&|fields| fields[0] == spec.user)
                 .ok_or_else(|| unknown("user", &spec.user))?,
         };

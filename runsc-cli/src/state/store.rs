@@ -116,7 +116,9 @@ impl Store {
             // Somebody else's directory could be exchanged under us.
             match fs::metadata(&self.path)?.uid() {
                 uid if uid == rustix::process::geteuid().as_raw() || uid == 0 => Ok(()),
-                uid => Err(io::Error::other(format!("belongs to user {uid}; choose another --root"))),
+                uid => {
+                    Err(io::Error::other(format!("belongs to user {uid}; choose another --root")))
+                }
             }
         };
         make().map_err(|source| StateError::Io { path: self.path.clone(), source })
