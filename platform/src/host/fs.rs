@@ -6,6 +6,8 @@ use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use linux_abi::Errno;
+use linux_abi::fs::Stat;
+use linux_abi::time::Timespec;
 use rustix::fs::{FallocateFlags, MemfdFlags, Mode, OFlags, SeekFrom};
 use rustix::io::ReadWriteFlags;
 
@@ -55,6 +57,28 @@ pub fn pwritev(fd: impl AsFd, bufs: &[IoSlice<'_>], offset: u64) -> Result<usize
 pub fn append(fd: impl AsFd, buf: &[u8]) -> Result<usize, Errno> {
     let bufs = [IoSlice::new(buf)];
     retry(|| rustix::io::pwritev2(&fd, &bufs, 0, ReadWriteFlags::APPEND))
+}
+
+/// Attributes of an open file, `fstat(2)`.
+pub fn stat(fd: impl AsFd) -> Result<Stat, Errno> {
+    let host = retry(|| rustix::fs::fstat(&fd))?;
+    let time = |sec: i64, nsec: u64| Timespec { sec, nsec: nsec as i64 };
+    Ok(Stat {
+        dev: host.st_dev,
+        ino: host.st_ino,
+        nlink: host.st_nlink,
+        mode: host.st_mode,
+        uid: host.st_uid,
+        gid: host.st_gid,
+        rdev: host.st_rdev,
+        size: host.st_size,
+        blksize: host.st_blksize,
+        blocks: host.st_blocks,
+        atime: time(host.st_atime, host.st_atime_nsec),
+        mtime: time(host.st_mtime, host.st_mtime_nsec),
+        ctime: time(host.st_ctime, host.st_ctime_nsec),
+        ..Stat::default()
+    })
 }
 
 /// Where [`seek`] goes.

@@ -12,6 +12,7 @@ pub mod fs;
 pub mod net;
 pub mod process;
 pub mod random;
+pub mod stream;
 pub mod time;
 pub mod tty;
 
