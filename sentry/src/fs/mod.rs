@@ -1,6 +1,7 @@
 //! File systems.
 
 pub mod eventfd;
+pub mod host_stdio;
 pub mod ioctl;
 pub mod pipe;
 

@@ -1,58 +1,29 @@
 //! Opening a FIFO, fifo(7).
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use linux_abi::Errno;
 use linux_abi::fs::OpenFlags;
 
 use super::{Pipe, PipeFile, READABLE, WRITABLE};
-use crate::sync::{Mutex, Rank, wait_for};
-use crate::task::Ctx;
+use crate::sync::wait_for;
 
-/// Where an inode keeps the pipe of its FIFO while an end is open.
-pub struct FifoSlot {
-    pipe: Mutex<Weak<Pipe>>,
-}
-
-impl Default for FifoSlot {
-    fn default() -> FifoSlot {
-        FifoSlot { pipe: Mutex::new(Rank::FileObject, Weak::new()) }
-    }
-}
-
-impl FifoSlot {
-    /// The pipe, made now if no end is open.
-    pub fn pipe(&self) -> Arc<Pipe> {
-        let mut slot = self.pipe.lock();
-        slot.upgrade().unwrap_or_else(|| {
-            let pipe = Pipe::new();
-            *slot = Arc::downgrade(&pipe);
-            pipe
-        })
-    }
-}
-
-/// Opens an end of the FIFO that `slot` belongs to; waits for the other side unless `flags` say
-/// otherwise. The end counts as open while it waits, so two openers meet.
+/// Opens an end of `pipe`, which a FIFO leads to; waits for the other side unless `flags` say
+/// otherwise. The end counts as open while it waits, so two openers meet; dropping the future
+/// closes it. Callers make the wait interruptible.
 ///
-/// Errors: ENXIO (`O_NONBLOCK|O_WRONLY` without a reader), ERESTARTSYS (interrupted), EINVAL
-/// (neither reading nor writing).
-pub async fn open_fifo(
-    ctx: &mut Ctx,
-    slot: &FifoSlot,
-    flags: OpenFlags,
-) -> Result<PipeFile, Errno> {
-    let pipe = slot.pipe();
+/// Errors: ENXIO (`O_NONBLOCK|O_WRONLY` without a reader), EINVAL (neither reading nor writing).
+pub async fn open_fifo(pipe: &Arc<Pipe>, flags: OpenFlags) -> Result<PipeFile, Errno> {
     let is_nonblocking = flags.contains(OpenFlags::NONBLOCK);
     match (flags.is_readable(), flags.is_writable()) {
-        (true, true) => Ok(PipeFile::attach(&pipe, true, true)),
+        (true, true) => Ok(PipeFile::attach(pipe, true, true)),
         (true, false) => {
             let before = pipe.state.lock().writer_opens;
-            let file = PipeFile::attach(&pipe, true, false);
+            let file = PipeFile::attach(pipe, true, false);
             if is_nonblocking {
                 return Ok(file.expect_first_writer());
             }
-            ctx.block(wait_for(&pipe.queue, READABLE, || has_writer(&pipe, before))).await?;
+            wait_for(&pipe.queue, READABLE, || has_writer(pipe, before)).await;
             Ok(file)
         }
         (false, true) => {
@@ -63,8 +34,8 @@ pub async fn open_fifo(
                 }
                 state.reader_opens
             };
-            let file = PipeFile::attach(&pipe, false, true);
-            ctx.block(wait_for(&pipe.queue, WRITABLE, || has_reader(&pipe, before))).await?;
+            let file = PipeFile::attach(pipe, false, true);
+            wait_for(&pipe.queue, WRITABLE, || has_reader(pipe, before)).await;
             Ok(file)
         }
         (false, false) => Err(Errno::EINVAL),

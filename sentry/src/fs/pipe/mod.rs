@@ -1,8 +1,7 @@
 //! Pipes and FIFOs, pipe(7) and fifo(7).
 //!
 //! [`Pipe`] is the object, [`PipeFile`] one open end (or both, for a FIFO opened for reading and
-//! writing). A FIFO's pipe hangs on its inode through a [`FifoSlot`] and lives as long as an end
-//! is open. Locks: the pipe's own, of rank `Pipe`; it is held across the copy from or to guest
+//! writing). A FIFO's pipe hangs weakly on its inode and lives as long as an end is open. Locks: the pipe's own, of rank `Pipe`; it is held across the copy from or to guest
 //! memory, which orders the bytes and takes no other kernel lock. Two pipes (`tee`, `splice`) are
 //! locked in the order of their addresses.
 
@@ -20,7 +19,7 @@ use crate::memory::{IoDest, IoSource};
 use crate::sync::{Mutex, Rank, WaitQueue};
 
 pub use buffer::{MAX_SIZE, PipeBuffer};
-pub use fifo::{FifoSlot, open_fifo};
+pub use fifo::open_fifo;
 pub use file::{PipeFile, pipe_of};
 pub use transfer::{move_between, tee};
 
@@ -46,7 +45,8 @@ struct State {
 }
 
 impl Pipe {
-    fn new() -> Arc<Pipe> {
+    /// A pipe without ends, for a FIFO.
+    pub fn new() -> Arc<Pipe> {
         Arc::new(Pipe { state: Mutex::new(Rank::Pipe, State::default()), queue: WaitQueue::new() })
     }
 

@@ -1,3 +1,5 @@
+use linux_abi::fs::OpenFlags;
+
 use super::*;
 use crate::vfs::File;
 
@@ -36,8 +38,7 @@ fn writing_without_readers_is_epipe_but_nothing_is_nothing() {
 
 #[test]
 fn nonblocking_reader_of_a_fifo_sees_no_hangup_before_the_first_writer() {
-    let slot = FifoSlot::default();
-    let pipe = slot.pipe();
+    let pipe = Pipe::new();
     let reader = PipeFile::attach(&pipe, true, false).expect_first_writer();
     assert_eq!(reader.readiness(), PollEvents::empty());
     drop(PipeFile::attach(&pipe, false, true));
@@ -46,11 +47,41 @@ fn nonblocking_reader_of_a_fifo_sees_no_hangup_before_the_first_writer() {
 
 #[test]
 fn fifo_forgets_its_bytes_with_the_last_end() {
-    let slot = FifoSlot::default();
-    let both = PipeFile::attach(&slot.pipe(), true, true);
+    let pipe = Pipe::new();
+    let both = PipeFile::attach(&pipe, true, true);
     assert_eq!(write(both.pipe(), b"abc"), Ok(3));
     drop(both);
-    assert_eq!(slot.pipe().unread(), 0);
+    assert_eq!(pipe.unread(), 0);
+}
+
+fn poll_once<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    match future.poll(&mut cx) {
+        std::task::Poll::Ready(value) => Some(value),
+        std::task::Poll::Pending => None,
+    }
+}
+
+#[test]
+fn fifo_openers_meet() {
+    let pipe = Pipe::new();
+    let mut reader = std::pin::pin!(open_fifo(&pipe, OpenFlags::empty()));
+    assert!(poll_once(reader.as_mut()).is_none());
+    let writer = poll_once(std::pin::pin!(open_fifo(&pipe, OpenFlags::WRONLY)));
+    // The reader gets through even if the writer has already gone.
+    drop(writer.unwrap().unwrap());
+    assert!(poll_once(reader.as_mut()).unwrap().is_ok());
+}
+
+#[test]
+fn fifo_writer_alone_waits_or_fails() {
+    let pipe = Pipe::new();
+    let eager = OpenFlags::WRONLY | OpenFlags::NONBLOCK;
+    let result = poll_once(std::pin::pin!(open_fifo(&pipe, eager))).unwrap();
+    assert_eq!(result.err(), Some(Errno::ENXIO));
+    assert!(poll_once(std::pin::pin!(open_fifo(&pipe, OpenFlags::WRONLY))).is_none());
+    // An interrupted open leaves no writer behind.
+    assert_eq!(pipe.state.lock().writers, 0);
 }
 
 #[test]
