@@ -67,10 +67,7 @@ impl Stream {
     }
 
     /// Runs a call that asks not to wait; `None` where the file does not know that.
-    fn ask(
-        &self,
-        call: impl FnMut() -> rustix::io::Result<usize>,
-    ) -> Option<Result<usize, Errno>> {
+    fn ask(&self, call: impl FnMut() -> rustix::io::Result<usize>) -> Option<Result<usize, Errno>> {
         if !self.may_ask.load(Ordering::Relaxed) {
             return None;
         }
