@@ -43,6 +43,7 @@ const REOPEN: &[Bound] = &[
     Bound { argument: 0, mask: u32::MAX, value: libc::AT_FDCWD as u32 },
     Bound { argument: 2, mask: libc::O_CREAT as u32, value: 0 },
 ];
+const GET_FLAGS: &[Bound] = &[Bound { argument: 1, mask: u32::MAX, value: libc::F_GETFD as u32 }];
 const NO_EXEC: &[Bound] = &[Bound { argument: 2, mask: libc::PROT_EXEC as u32, value: 0 }];
 /// The types of a node that is made: never a device.
 const TYPE_REGULAR: &[Bound] = &[Bound { argument: 2, mask: libc::S_IFMT, value: libc::S_IFREG }];
@@ -57,6 +58,7 @@ pub const ALLOWED: &[Allowed] = &[
     call(libc::SYS_openat2, "look a component up, create a file"),
     bounded(libc::SYS_openat, REOPEN, "open a handle's file through /proc/self/fd"),
     call(libc::SYS_close, "close a released handle or a descriptor that was sent"),
+    bounded(libc::SYS_fcntl, GET_FLAGS, "check a descriptor before closing it, in debug builds"),
     call(libc::SYS_statx, "read attributes"),
     call(libc::SYS_fstatfs, "read figures and the type of a file system"),
     call(libc::SYS_readlinkat, "read a symbolic link"),
@@ -86,6 +88,7 @@ pub const ALLOWED: &[Allowed] = &[
     call(libc::SYS_madvise, "free memory, end a thread"),
     call(libc::SYS_brk, "allocate memory"),
     call(libc::SYS_futex, "wait for threads to end, locks of the allocator"),
+    call(libc::SYS_read, "the allocator reads vm.overcommit_memory before it shrinks a heap"),
     call(libc::SYS_write, "write log lines and a panic's message"),
     call(libc::SYS_clock_gettime, "time of log lines, where the vDSO cannot tell"),
     call(libc::SYS_getrandom, "seed hash maps"),

@@ -1,0 +1,177 @@
+//! Making, removing, renaming, linking.
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+
+use common::{ALL_NODES, DIRECTORY, Options, PLAIN, Served, is_root, small_tree};
+use gofer_protocol::{NewNode, NodeId, OpenFlags, RenameFlags, Target};
+use linux_abi::Errno;
+
+const ROOT: NodeId = NodeId::ROOT;
+
+fn small() -> Served {
+    Served::with(Options::default(), small_tree)
+}
+
+#[test]
+fn create_makes_and_opens() {
+    let served = Served::new();
+    let new = NewNode { mode: 0o640, wants_node: true, ..PLAIN };
+    let (created, fd) = served.client().create(ROOT, b"f", OpenFlags::RDWR, new).unwrap();
+    fs::File::from(fd).write_all(b"text").unwrap();
+    assert_eq!(fs::read(served.path("f")).unwrap(), b"text");
+    assert_eq!(created.attr.mode, 0o100_640);
+    assert_eq!(served.client().get_attr(created.node.unwrap().into()).unwrap().size, 4);
+    let again = served.client().create(ROOT, b"f", OpenFlags::RDWR, new).map(drop);
+    assert_eq!(again, Err(Errno::EEXIST));
+}
+
+#[test]
+fn create_does_not_follow_or_replace() {
+    let served = Served::new();
+    let outside = served.path("outside");
+    std::os::unix::fs::symlink(&outside, served.path("dangling")).unwrap();
+    let result = served.client().create(ROOT, b"dangling", OpenFlags::WRONLY, PLAIN).map(drop);
+    assert_eq!(result, Err(Errno::EEXIST));
+    assert!(!outside.exists());
+}
+
+#[test]
+fn mode_is_not_masked() {
+    let served = Served::new();
+    let new = NewNode { mode: 0o666, ..PLAIN };
+    let (file, _) = served.client().create(ROOT, b"f", OpenFlags::WRONLY, new).unwrap();
+    assert_eq!(file.attr.mode & 0o7777, 0o666);
+    let new = NewNode { mode: 0o1777, ..PLAIN };
+    assert_eq!(served.client().mkdir(ROOT, b"d", new).unwrap().attr.mode & 0o7777, 0o1777);
+    let new = NewNode { mode: 0o2775, ..PLAIN };
+    assert_eq!(served.client().mkdir(ROOT, b"s", new).unwrap().attr.mode & 0o7777, 0o2775);
+    let new = NewNode { mode: 0o010_622, ..PLAIN };
+    assert_eq!(served.client().mknod(ROOT, b"p", new).unwrap().attr.mode, 0o010_622);
+}
+
+#[test]
+fn owner_is_set_or_the_error_told() {
+    let served = Served::new();
+    let new = NewNode { mode: 0o4755, uid: 12345, gid: 54321, wants_node: false };
+    let (created, _) = served.client().create(ROOT, b"f", OpenFlags::WRONLY, new).unwrap();
+    let dir = served.client().mkdir(ROOT, b"d", new).unwrap();
+    let link = served.client().symlink(ROOT, b"l", b"f", new).unwrap();
+    let fifo = NewNode { mode: 0o010_644, ..new };
+    let fifo = served.client().mknod(ROOT, b"p", fifo).unwrap();
+    for created in [created, dir, link, fifo] {
+        if is_root() {
+            assert_eq!(created.owner_error, None);
+            assert_eq!((created.attr.uid, created.attr.gid), (12345, 54321));
+        } else {
+            assert_eq!(created.owner_error, Some(Errno::EPERM));
+            assert_eq!(created.attr.uid, rustix::process::geteuid().as_raw());
+        }
+    }
+    assert_eq!(created.attr.mode & 0o7777, 0o4755);
+    let own = NewNode { uid: created.attr.uid, gid: created.attr.gid, ..PLAIN };
+    assert_eq!(served.client().mkdir(ROOT, b"own", own).unwrap().owner_error, None);
+}
+
+#[test]
+fn mkdir_and_rmdir() {
+    let served = Served::new();
+    let client = served.client();
+    let dir = client.mkdir(ROOT, b"d", DIRECTORY).unwrap().node.unwrap();
+    assert_eq!(client.mkdir(ROOT, b"d", DIRECTORY).map(drop), Err(Errno::EEXIST));
+    client.mkdir(dir, b"inner", PLAIN).unwrap();
+    assert_eq!(client.rmdir(ROOT, b"d"), Err(Errno::ENOTEMPTY));
+    assert_eq!(client.unlink(ROOT, b"d"), Err(Errno::EISDIR));
+    client.rmdir(dir, b"inner").unwrap();
+    client.rmdir(ROOT, b"d").unwrap();
+    assert_eq!(client.rmdir(ROOT, b"d"), Err(Errno::ENOENT));
+    assert_eq!(client.mkdir(dir, b"orphan", PLAIN).map(drop), Err(Errno::ENOENT));
+    assert_eq!(client.get_attr(dir.into()).unwrap().nlink, 0);
+}
+
+#[test]
+fn mknod_makes_no_devices() {
+    let served = Served::new();
+    let make =
+        |name: &[u8], mode| served.client().mknod(ROOT, name, NewNode { mode, ..PLAIN }).map(drop);
+    assert_eq!(make(b"fifo", 0o010_600), Ok(()));
+    assert_eq!(make(b"socket", 0o140_600), Ok(()));
+    assert_eq!(make(b"regular", 0o100_600), Ok(()));
+    assert_eq!(make(b"typeless", 0o600), Ok(()));
+    assert_eq!(make(b"whiteout", 0o020_600), Err(Errno::EPERM));
+    assert_eq!(make(b"disk", 0o060_600), Err(Errno::EPERM));
+    assert_eq!(make(b"dir", 0o040_600), Err(Errno::EINVAL));
+    assert_eq!(make(b"link", 0o120_600), Err(Errno::EINVAL));
+    assert!(fs::symlink_metadata(served.path("socket")).unwrap().file_type().is_socket());
+    assert!(fs::symlink_metadata(served.path("typeless")).unwrap().is_file());
+}
+
+#[test]
+fn symlink_targets_are_kept_as_they_are() {
+    let served = Served::new();
+    let client = served.client();
+    for target in [&b"../../etc/passwd"[..], b"/", b"\xff", &[b'x'; 4095]] {
+        client.symlink(ROOT, b"l", target, PLAIN).unwrap();
+        assert_eq!(client.read_link(Target::child(ROOT, b"l")).unwrap(), target);
+        client.unlink(ROOT, b"l").unwrap();
+    }
+    assert_eq!(client.symlink(ROOT, b"l", b"", PLAIN).map(drop), Err(Errno::ENOENT));
+    assert_eq!(client.symlink(ROOT, b"l", b"a\0b", PLAIN).map(drop), Err(Errno::EINVAL));
+    let long = [b'x'; 4096];
+    assert_eq!(client.symlink(ROOT, b"l", &long, PLAIN).map(drop), Err(Errno::ENAMETOOLONG));
+}
+
+#[test]
+fn link_by_name_and_by_node() {
+    let served = small();
+    let client = served.client();
+    assert_eq!(client.link(Target::child(ROOT, b"file"), ROOT, b"second").unwrap().nlink, 2);
+    let file = client.walk(ROOT, &[b"file"], ALL_NODES).unwrap().entries[0].node.unwrap();
+    assert_eq!(client.link(file.into(), ROOT, b"third").unwrap().nlink, 3);
+    assert_eq!(client.link(file.into(), ROOT, b"third"), Err(Errno::EEXIST));
+    assert_eq!(client.link(Target::child(ROOT, b"dir"), ROOT, b"x"), Err(Errno::EPERM));
+    let symlink = client.link(Target::child(ROOT, b"link"), ROOT, b"link2").unwrap();
+    assert!(symlink.is_symlink());
+    for name in [&b"file"[..], b"second", b"third"] {
+        client.unlink(ROOT, name).unwrap();
+    }
+    assert_eq!(client.get_attr(file.into()).unwrap().nlink, 0);
+    assert_eq!(client.link(file.into(), ROOT, b"fourth"), Err(Errno::ENOENT));
+}
+
+#[test]
+fn unlinked_file_is_there_until_its_node_is_released() {
+    let served = small();
+    let client = served.client();
+    let file = client.walk(ROOT, &[b"file"], ALL_NODES).unwrap().entries[0].node.unwrap();
+    client.unlink(ROOT, b"file").unwrap();
+    assert_eq!(client.unlink(ROOT, b"file"), Err(Errno::ENOENT));
+    assert_eq!(client.open(file.into(), OpenFlags::RDONLY, false).unwrap().attr.size, 7);
+}
+
+#[test]
+fn rename_and_its_flags() {
+    let served = small();
+    let client = served.client();
+    let rename = |old: &[u8], new: &[u8], flags| client.rename(ROOT, old, ROOT, new, flags);
+    let inode = |name: &str| fs::symlink_metadata(served.path(name)).unwrap().ino();
+    let (file, dir) = (inode("file"), inode("dir"));
+    assert_eq!(rename(b"file", b"link", RenameFlags::NOREPLACE), Err(Errno::EEXIST));
+    rename(b"file", b"dir", RenameFlags::EXCHANGE).unwrap();
+    assert_eq!((inode("dir"), inode("file")), (file, dir));
+    rename(b"dir", b"link", RenameFlags::empty()).unwrap();
+    assert_eq!(inode("link"), file);
+    assert_eq!(rename(b"gone", b"x", RenameFlags::empty()), Err(Errno::ENOENT));
+    let whiteout = RenameFlags::from_bits_retain(4);
+    assert_eq!(rename(b"link", b"x", whiteout), Err(Errno::EINVAL));
+    let dir = client.walk(ROOT, &[b"file"], ALL_NODES).unwrap().entries[0].node.unwrap();
+    client.rename(ROOT, b"link", dir, b"moved", RenameFlags::empty()).unwrap();
+    assert_eq!(inode("file/moved"), file);
+    assert_eq!(client.rename(ROOT, b"file", dir, b"x", RenameFlags::empty()), Err(Errno::EINVAL));
+    // The node follows the directory to its new name.
+    client.rename(ROOT, b"file", ROOT, b"renamed", RenameFlags::empty()).unwrap();
+    assert_eq!(client.get_attr(Target::child(dir, b"moved")).unwrap().ino, file);
+}
