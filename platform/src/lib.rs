@@ -5,6 +5,8 @@
 //! This crate never sees a task, a file description or any other kernel object.
 
 pub mod contract;
+pub mod filter;
 pub mod host;
+pub mod ptrace;
 
 pub use contract::*;

@@ -1,0 +1,318 @@
+//! [`Thread`] by ptrace: one host thread that runs guest code between two stops.
+
+use std::io::IoSlice;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use linux_abi::Errno;
+
+use super::inject::{self, Gone};
+use super::registers::{bases_differ, sanitised, with_bases_of};
+use super::space::PtraceSpace;
+use super::stub::{Entry, NOT_RECEIVED};
+use super::sys::{self, Status, Tid};
+use super::tracer::{Process, Report, Slot, Tracer};
+use super::trap::TRAP_TRACE;
+use super::{fpu, ops};
+use crate::contract::{
+    Fault, ForkMode, HostOp, Interrupter, NewProcess, Registers, ResumeMode, Thread, Trap,
+};
+use crate::host;
+
+/// `si_code` of a signal that the kernel raises itself.
+const SI_KERNEL: i32 = 0x80;
+/// Exception number of a general protection fault.
+const PROTECTION_FAULT: u64 = 13;
+
+/// Every stub thread is traced from its first instruction on.
+const CLONE_BASE: i32 = libc::CLONE_PTRACE;
+/// Every stub process is a child of the sentry, whoever made it.
+pub(crate) const CLONE_COPY: i32 = CLONE_BASE | libc::CLONE_PARENT | libc::SIGCHLD;
+pub(crate) const CLONE_SHARE: i32 = CLONE_COPY | libc::CLONE_VM;
+pub(crate) const CLONE_THREAD: i32 = CLONE_BASE
+    | libc::CLONE_VM
+    | libc::CLONE_FS
+    | libc::CLONE_FILES
+    | libc::CLONE_SIGHAND
+    | libc::CLONE_THREAD
+    | libc::CLONE_SYSVSEM;
+
+/// How much of [`PtraceThread::loaded`] is what the host thread really has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    All,
+    /// Only the segment bases and data selectors: the rest was used for a call.
+    Bases,
+    Nothing,
+}
+
+pub(super) struct PtraceThread {
+    tracer: Arc<Tracer>,
+    slot: Arc<Slot>,
+    registers: Registers,
+    loaded: Registers,
+    known: Known,
+    /// A trap that needed no run.
+    ready: Option<Trap>,
+    op_result: Option<Result<u64, Errno>>,
+    /// The last single step ended at a system call, which the host does not count as a step.
+    is_step_due: bool,
+    is_stepping: bool,
+}
+
+impl PtraceThread {
+    /// The handle for a stopped thread whose registers are not known.
+    fn new(tracer: Arc<Tracer>, slot: Arc<Slot>, registers: Registers) -> PtraceThread {
+        PtraceThread {
+            tracer,
+            slot,
+            registers,
+            loaded: registers,
+            known: Known::Nothing,
+            ready: None,
+            op_result: None,
+            is_step_due: false,
+            is_stepping: false,
+        }
+    }
+
+    /// Makes a process from the template. Errors: EAGAIN, ENOMEM.
+    pub(super) fn from_template(tracer: &Arc<Tracer>) -> Result<NewProcess, Errno> {
+        let tid = clone(tracer, &tracer.template, CLONE_COPY)?;
+        let process = Process::new(tid, tracer.new_memory());
+        Ok(new_process(tracer, tid, process, inject::blank_registers()))
+    }
+
+    fn call(&mut self, call: ops::Call) -> Result<u64, Errno> {
+        self.forget_core();
+        let mut wait = || self.tracer.wait(&self.slot);
+        let code = self.tracer.region.code();
+        match inject::call(self.slot.tid, code, call.number, call.args, &mut wait) {
+            Ok(result) => result,
+            Err(Gone) => Err(Errno::ESRCH),
+        }
+    }
+
+    /// Maps a file: hands the descriptor over and lets the stub map and close it.
+    fn map_file(&mut self, call: ops::Call, file: BorrowedFd<'_>) -> Result<u64, Errno> {
+        self.forget_core();
+        host::net::send(&self.tracer.sender, &[IoSlice::new(b"f")], &[file], true)?;
+        let [r12, r13, r14, r10, _, r9] = call.args;
+        let start = Registers {
+            rbp: self.tracer.region.scratch(),
+            r12,
+            r13,
+            r14,
+            r10,
+            r9,
+            ..inject::blank_registers()
+        };
+        let mut wait = || self.tracer.wait(&self.slot);
+        let code = self.tracer.region.code();
+        match inject::run(self.slot.tid, code, Entry::MapFile, &start, &mut wait) {
+            Ok(end) if end.rbx != NOT_RECEIVED => inject::to_result(end.rbx),
+            Ok(_) => {
+                self.take_back_descriptors();
+                Err(Errno::ENOMEM)
+            }
+            Err(Gone) => {
+                self.take_back_descriptors();
+                Err(Errno::ESRCH)
+            }
+        }
+    }
+
+    /// The next stub must not find a descriptor that was meant for this one.
+    fn take_back_descriptors(&self) {
+        let mut data = [0; 8];
+        let mut bufs = [std::io::IoSliceMut::new(&mut data)];
+        while host::net::receive(&self.tracer.receiver, &mut bufs, true).is_ok() {}
+    }
+
+    fn forget_core(&mut self) {
+        if self.known == Known::All {
+            self.known = Known::Bases;
+        }
+    }
+
+    /// Writes back the registers if they changed.
+    ///
+    /// Errors: EIO for segment bases that the host refuses; ESRCH.
+    fn load(&mut self) -> Result<(), Errno> {
+        let wanted = sanitised(&self.registers);
+        let tid = self.slot.tid;
+        if self.known == Known::Nothing || bases_differ(&wanted, &self.loaded) {
+            if let Err(error) = sys::set_all_registers(tid, &wanted) {
+                self.known = Known::Nothing;
+                return Err(error);
+            }
+        } else if self.known == Known::Bases || wanted != self.loaded {
+            sys::set_core_registers(tid, &wanted)?;
+        }
+        self.loaded = wanted;
+        self.known = Known::All;
+        Ok(())
+    }
+
+    /// What happens at a resume instead of running, if anything.
+    fn trap_without_running(&mut self, mode: ResumeMode) -> Option<Trap> {
+        if self.slot.is_gone() {
+            return Some(Trap::Dead);
+        }
+        self.is_stepping = mode == ResumeMode::SingleStep;
+        if std::mem::take(&mut self.is_step_due) && self.is_stepping {
+            let (signo, addr) = (libc::SIGTRAP, self.registers.rip);
+            let fault = Fault { signo, code: TRAP_TRACE, addr, trapno: 1, error_code: 0 };
+            return Some(Trap::Fault(fault));
+        }
+        let old = self.loaded;
+        if self.load() == Err(Errno::EIO) {
+            // A handler of the fault must be able to run, so the bad values go.
+            self.registers = with_bases_of(&self.registers, &old);
+            return Some(Trap::Fault(Fault {
+                signo: libc::SIGSEGV,
+                code: SI_KERNEL,
+                addr: 0,
+                trapno: PROTECTION_FAULT,
+                error_code: 0,
+            }));
+        }
+        self.tracer.resume(&self.slot, self.is_stepping)
+    }
+}
+
+impl Thread for PtraceThread {
+    fn registers(&self) -> &Registers {
+        &self.registers
+    }
+
+    fn registers_mut(&mut self) -> &mut Registers {
+        &mut self.registers
+    }
+
+    fn fp_state(&mut self) -> Result<Vec<u8>, Errno> {
+        fpu::get(self.slot.tid)
+    }
+
+    fn set_fp_state(&mut self, xsave: &[u8]) -> Result<(), Errno> {
+        fpu::set(self.slot.tid, xsave, self.tracer.blank_fpu.len())
+    }
+
+    fn reset_fp_state(&mut self) -> Result<(), Errno> {
+        sys::set_xstate(self.slot.tid, &self.tracer.blank_fpu)
+    }
+
+    fn resume(&mut self, mode: ResumeMode) {
+        self.ready = self.trap_without_running(mode);
+    }
+
+    fn poll_trap(&mut self, cx: &mut Context<'_>) -> Poll<Trap> {
+        if let Some(trap) = self.ready.take() {
+            return Poll::Ready(trap);
+        }
+        match self.slot.fetch(cx.waker()) {
+            Some(Report::Trap(trap, registers)) => {
+                self.registers = registers;
+                self.loaded = registers;
+                self.known = Known::All;
+                self.is_step_due = self.is_stepping && trap == Trap::Syscall;
+                Poll::Ready(trap)
+            }
+            Some(Report::Gone) => Poll::Ready(Trap::Dead),
+            None => Poll::Pending,
+        }
+    }
+
+    fn start_host_op(&mut self, op: HostOp<'_>) {
+        let result = ops::to_call(&op, &self.tracer.layout.reserved).and_then(|call| match op {
+            HostOp::Mmap { fd: Some(file), .. } => self.map_file(call, file),
+            _ => self.call(call),
+        });
+        self.op_result = Some(result);
+    }
+
+    fn poll_host_op(&mut self, _cx: &mut Context<'_>) -> Poll<Result<u64, Errno>> {
+        // Operations are over when `start_host_op` returns.
+        Poll::Ready(self.op_result.take().unwrap_or(Err(Errno::EINVAL)))
+    }
+
+    fn spawn_thread(&mut self) -> Result<Box<dyn Thread>, Errno> {
+        self.forget_core();
+        let tid = match clone(&self.tracer, &self.slot, CLONE_THREAD) {
+            Ok(tid) => tid,
+            Err(Errno::ESRCH) => return Err(Errno::ESRCH),
+            Err(_) => return Err(Errno::EAGAIN),
+        };
+        let slot = self.tracer.add(tid, Arc::clone(&self.slot.process));
+        Ok(Box::new(PtraceThread::new(Arc::clone(&self.tracer), slot, self.registers)))
+    }
+
+    fn fork(&mut self, mode: ForkMode) -> Result<NewProcess, Errno> {
+        self.forget_core();
+        let (flags, memory) = match mode {
+            ForkMode::CopyMemory => (CLONE_COPY, self.tracer.new_memory()),
+            ForkMode::ShareMemory => (CLONE_SHARE, Arc::clone(&self.slot.process.memory)),
+        };
+        let tid = clone(&self.tracer, &self.slot, flags)?;
+        Ok(new_process(&self.tracer, tid, Process::new(tid, memory), self.registers))
+    }
+
+    fn interrupter(&self) -> Arc<dyn Interrupter> {
+        Arc::clone(&self.slot) as Arc<dyn Interrupter>
+    }
+
+    fn cpu_time_ns(&self) -> (u64, u64) {
+        // What the guest does in "its kernel" happens in the sentry.
+        let procfs = self.tracer.procfs.read();
+        let time = procfs.as_ref().map(|procfs| procfs.run_time_ns(self.slot.tid));
+        (time.and_then(Result::ok).unwrap_or(0), 0)
+    }
+
+    fn host_cpu(&self) -> u32 {
+        self.tracer.cpu
+    }
+}
+
+impl Drop for PtraceThread {
+    fn drop(&mut self) {
+        self.tracer.abandon(&self.slot);
+    }
+}
+
+impl Interrupter for Slot {
+    fn interrupt(&self) {
+        Slot::interrupt(self);
+    }
+}
+
+fn new_process(
+    tracer: &Arc<Tracer>,
+    tid: Tid,
+    process: Arc<Process>,
+    registers: Registers,
+) -> NewProcess {
+    let slot = tracer.add(tid, Arc::clone(&process));
+    let thread = PtraceThread::new(Arc::clone(tracer), slot, registers);
+    (Arc::new(PtraceSpace::new(Arc::clone(tracer), process)), Box::new(thread))
+}
+
+/// Has a stopped thread make another one, and waits until that has stopped.
+///
+/// Errors: EAGAIN, ENOMEM; ESRCH if the parent died, EAGAIN if the child did.
+fn clone(tracer: &Tracer, parent: &Slot, flags: i32) -> Result<Tid, Errno> {
+    if parent.is_gone() {
+        return Err(Errno::ESRCH);
+    }
+    let args = [flags as u32 as u64, 0, 0, 0, 0, 0];
+    let mut wait = || tracer.wait(parent);
+    let code = tracer.region.code();
+    let child = match inject::call(parent.tid, code, libc::SYS_clone, args, &mut wait) {
+        Ok(child) => child? as Tid,
+        Err(Gone) => return Err(Errno::ESRCH),
+    };
+    match sys::wait_for(child) {
+        Ok(Status::Stopped { .. }) => Ok(child),
+        _ => Err(Errno::EAGAIN),
+    }
+}
