@@ -6,9 +6,26 @@
 
 mod support;
 
+mod access;
+mod cwd;
+mod dirs;
+mod dup;
+mod links;
+mod locks;
+mod mknod;
 mod open;
+mod openat2;
+mod perms;
 mod pipe;
 mod read_write;
+mod rename;
+mod seek;
+mod stat;
+mod statfs;
+mod times;
+mod transfer;
+mod truncate;
+mod xattr;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

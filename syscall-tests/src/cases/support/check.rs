@@ -75,11 +75,11 @@ impl<T> Must<T> for Option<T> {
 }
 
 /// Compares for `check_eq!`; apart, so that each use compiles to one call.
-pub fn compare<A: Debug + PartialEq<B>, B: Debug>(
+pub fn compare<A: Debug + PartialEq<B> + ?Sized, B: Debug + ?Sized>(
     file: &str,
     line: u32,
-    got: A,
-    want: B,
+    got: &A,
+    want: &B,
     what: &str,
 ) {
     if got != want {
@@ -105,10 +105,10 @@ macro_rules! check {
 /// Fails the case unless the first value equals the second, the expected one.
 macro_rules! check_eq {
     ($got:expr, $want:expr $(,)?) => {
-        $crate::support::check::compare(file!(), line!(), $got, $want, stringify!($got))
+        $crate::support::check::compare(file!(), line!(), &$got, &$want, stringify!($got))
     };
     ($got:expr, $want:expr, $($message:tt)+) => {
-        $crate::support::check::compare(file!(), line!(), $got, $want, &format!($($message)+))
+        $crate::support::check::compare(file!(), line!(), &$got, &$want, &format!($($message)+))
     };
 }
 

@@ -1,0 +1,111 @@
+//! link, linkat, symlink, symlinkat, readlink, readlinkat.
+
+use crate::support::prelude::*;
+
+case!(link_adds_a_name, [link], {
+    create(c"a", b"abc");
+    check_eq!(sys!(link, c"a", c"b"), Ok(0));
+    check_eq!(stat(c"a").st_nlink, 2);
+    check_eq!(stat(c"a").st_ino, stat(c"b").st_ino);
+    sys!(unlink, c"a").must();
+    check_eq!(content(c"b"), b"abc");
+    check_eq!(stat(c"b").st_nlink, 1);
+});
+
+case!(link_errors, [link], {
+    create(c"f", b"");
+    sys!(mkdir, c"d", 0o755).must();
+    check_eq!(sys!(link, c"f", c"f"), Err(EEXIST));
+    check_eq!(sys!(link, c"f", c"d"), Err(EEXIST));
+    check_eq!(sys!(link, c"d", c"x"), Err(EPERM));
+    check_eq!(sys!(link, c"missing", c"x"), Err(ENOENT));
+    check_eq!(sys!(link, c"f", c"missing/x"), Err(ENOENT));
+    check_eq!(sys!(link, c"f", c"f/x"), Err(ENOTDIR));
+    check_eq!(sys!(link, c"f", c"x/"), Err(ENOENT));
+    check_eq!(sys!(link, BAD, c"x"), Err(EFAULT));
+    check_eq!(sys!(link, c"f", BAD), Err(EFAULT));
+});
+
+case!(linkat_follows_only_when_asked, [linkat], {
+    create(c"f", b"");
+    sys!(symlink, c"f", c"s").must();
+    check_eq!(sys!(linkat, AT_FDCWD, c"s", AT_FDCWD, c"l1", 0), Ok(0));
+    let mut st: stat = zeroed();
+    sys!(lstat, c"l1", &mut st).must();
+    check_eq!(st.st_mode & S_IFMT, S_IFLNK);
+    check_eq!(sys!(linkat, AT_FDCWD, c"s", AT_FDCWD, c"l2", AT_SYMLINK_FOLLOW), Ok(0));
+    check_eq!(stat(c"f").st_nlink, 2);
+    check_eq!(sys!(linkat, AT_FDCWD, c"s", AT_FDCWD, c"l3", 0x10), Err(EINVAL));
+    check_eq!(sys!(linkat, 99, c"s", AT_FDCWD, c"l3", 0), Err(EBADF));
+});
+
+case!(symlink_keeps_any_text, [symlink, readlink], {
+    check_eq!(sys!(symlink, c"any text/at all//", c"s"), Ok(0));
+    let mut buf = [0u8; 64];
+    check_eq!(sys!(readlink, c"s", &mut buf, 64), Ok(17));
+    check_eq!(&buf[..17], b"any text/at all//");
+    check_eq!(sys!(readlink, c"s", &mut buf, 3), Ok(3), "cut to the buffer, without a mark");
+});
+
+case!(symlink_errors, [symlink, symlinkat], {
+    create(c"f", b"");
+    check_eq!(sys!(symlink, c"x", c"f"), Err(EEXIST));
+    check_eq!(sys!(symlink, c"", c"s"), Err(ENOENT));
+    check_eq!(sys!(symlink, c"x", c""), Err(ENOENT));
+    check_eq!(sys!(symlink, c"x", c"missing/s"), Err(ENOENT));
+    check_eq!(sys!(symlink, c"x", c"f/s"), Err(ENOTDIR));
+    check_eq!(sys!(symlink, BAD, c"s"), Err(EFAULT));
+    check_eq!(sys!(symlink, c"x", BAD), Err(EFAULT));
+    check_eq!(sys!(symlinkat, c"x", 99, c"s"), Err(EBADF));
+    check_eq!(sys!(symlink, cstr(&"t".repeat(4096)).as_c_str(), c"s"), Err(ENAMETOOLONG));
+    check_eq!(sys!(symlink, cstr(&"t".repeat(4095)).as_c_str(), c"s"), Ok(0));
+});
+
+case!(readlink_errors, [readlink, readlinkat], {
+    create(c"f", b"");
+    sys!(symlink, c"f", c"s").must();
+    let mut buf = [0u8; 16];
+    check_eq!(sys!(readlink, c"f", &mut buf, 16), Err(EINVAL));
+    check_eq!(sys!(readlink, c".", &mut buf, 16), Err(EINVAL));
+    check_eq!(sys!(readlink, c"missing", &mut buf, 16), Err(ENOENT));
+    check_eq!(sys!(readlink, c"s", &mut buf, 0), Err(EINVAL));
+    check_eq!(sys!(readlink, c"s", &mut buf, -1), Err(EINVAL));
+    check_eq!(sys!(readlink, c"s", BAD, 16), Err(EFAULT));
+    check_eq!(sys!(readlink, BAD, &mut buf, 16), Err(EFAULT));
+    check_eq!(sys!(readlinkat, 99, c"s", &mut buf, 16), Err(EBADF));
+});
+
+case!(readlinkat_of_the_link_itself, [readlinkat, open], {
+    sys!(symlink, c"target", c"s").must();
+    let fd = open(c"s", O_PATH | O_NOFOLLOW);
+    let mut buf = [0u8; 16];
+    check_eq!(sys!(readlinkat, fd, c"", &mut buf, 16), Ok(6));
+    check_eq!(sys!(readlinkat, open(c".", O_RDONLY), c"s", &mut buf, 16), Ok(6));
+});
+
+case!(symlinks_are_followed_on_the_way, [open, symlink], {
+    sys!(mkdir, c"d", 0o755).must();
+    sys!(mkdir, c"d/e", 0o755).must();
+    create(c"d/e/f", b"deep");
+    sys!(symlink, c"d/e", c"s").must();
+    sys!(symlink, c"../d/e/f", c"d/up").must();
+    check_eq!(content(c"s/f"), b"deep");
+    check_eq!(content(c"d/up"), b"deep");
+    let absolute = path("d");
+    sys!(symlink, absolute.as_c_str(), c"abs").must();
+    check_eq!(content(c"abs/e/f"), b"deep");
+    check_eq!(stat(c"s/..").st_ino, stat(c"d").st_ino, "`..` is physical");
+});
+
+case!(slash_after_a_symlink_to_a_file_is_enotdir, [open], {
+    create(c"f", b"");
+    sys!(symlink, c"f", c"s").must();
+    sys!(symlink, c"f/", c"t").must();
+    check_eq!(sys!(open, c"s/", O_RDONLY, 0), Err(ENOTDIR));
+    check_eq!(sys!(open, c"t", O_RDONLY, 0), Err(ENOTDIR));
+});
+
+case!(root_has_itself_as_parent, [stat], {
+    check_eq!(stat(c"/..").st_ino, stat(c"/").st_ino);
+    check_eq!(stat(c"/../../..").st_ino, stat(c"/").st_ino);
+});
