@@ -163,3 +163,9 @@ pub fn poke_bytes(addr: usize, bytes: &[u8]) {
         poke(addr + i, byte);
     }
 }
+
+/// Calls the code at an address, which must end with `ret`.
+pub fn run_code(addr: usize) {
+    // SAFETY: the case wrote the code, or wants the fault.
+    unsafe { asm!("call {}", in(reg) addr, clobber_abi("C")) }
+}
