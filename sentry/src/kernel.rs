@@ -17,6 +17,7 @@ pub struct Kernel {
     pub tasks: TaskTree,
     pub timers: Arc<Timers>,
     pub devices: Devices,
+    pub epoll_topology: crate::fs::epoll::Topology,
     pub uts: Mutex<UtsNames>,
     /// Monotonic clock reading when the sandbox started, in nanoseconds.
     pub boot_time_ns: u64,

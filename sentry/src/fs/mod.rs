@@ -1,5 +1,6 @@
 //! File systems.
 
+pub mod epoll;
 pub mod eventfd;
 pub mod host_stdio;
 pub mod ioctl;

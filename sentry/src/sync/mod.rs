@@ -19,4 +19,4 @@ mod wait_queue;
 pub use async_mutex::{AsyncMutex, AsyncMutexGuard};
 pub use lock::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use rank::Rank;
-pub use wait_queue::{Notify, Subscription, WaitQueue, wait_for};
+pub use wait_queue::{Notify, Subscription, WaitQueue, wait_for, wait_for_exclusive};

@@ -11,6 +11,7 @@ pub enum Rank {
     Tty,
     MountTree,
     Rename,
+    EpollTopology,
     Epoll,
     FdTable,
     FileOffset,
@@ -23,6 +24,8 @@ pub enum Rank {
     MemoryMap,
     Futex,
     Signal,
+    /// The ready list of an epoll, filled from notifications.
+    Ready,
     WaitQueue,
     Timer,
     Executor,

@@ -98,8 +98,12 @@ impl WaitQueue {
 impl Subscription<'_> {
     /// Subscribes `waker` (replacing an earlier one).
     pub fn arm(&mut self, events: PollEvents, waker: &Waker) {
+        self.arm_as(events, waker, false);
+    }
+
+    fn arm_as(&mut self, events: PollEvents, waker: &Waker, exclusive: bool) {
         let mut entries = self.queue.entries.lock();
-        let entry = Entry { events, exclusive: false, target: Target::Waker(waker.clone()) };
+        let entry = Entry { events, exclusive, target: Target::Waker(waker.clone()) };
         match self.key.and_then(|key| entries.get_mut(key)) {
             Some(slot) => *slot = entry,
             None => self.key = Some(entries.insert(entry)),
@@ -120,6 +124,25 @@ impl Drop for Subscription<'_> {
 pub async fn wait_for<T>(
     queue: &WaitQueue,
     events: PollEvents,
+    attempt: impl FnMut() -> Option<T>,
+) -> T {
+    wait(queue, events, false, attempt).await
+}
+
+/// As [`wait_for`], but a notification wakes only one of those who wait so. Whoever leaves must
+/// pass a wake-up on that it did not use.
+pub async fn wait_for_exclusive<T>(
+    queue: &WaitQueue,
+    events: PollEvents,
+    attempt: impl FnMut() -> Option<T>,
+) -> T {
+    wait(queue, events, true, attempt).await
+}
+
+async fn wait<T>(
+    queue: &WaitQueue,
+    events: PollEvents,
+    exclusive: bool,
     mut attempt: impl FnMut() -> Option<T>,
 ) -> T {
     if let Some(value) = attempt() {
@@ -127,7 +150,7 @@ pub async fn wait_for<T>(
     }
     let mut subscription = queue.subscription();
     std::future::poll_fn(move |cx| {
-        subscription.arm(events, cx.waker());
+        subscription.arm_as(events, cx.waker(), exclusive);
         match attempt() {
             Some(value) => Poll::Ready(value),
             None => Poll::Pending,

@@ -1,0 +1,184 @@
+//! One watched file of an epoll.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+use linux_abi::poll::{EpollEvents, PollEvents};
+
+use super::Epoll;
+use crate::sync::{Mutex, Notify, Rank, WaitQueue};
+use crate::vfs::FileDescription;
+
+/// Option bits of an interest; the others are events.
+const OPTIONS: EpollEvents = EpollEvents::EXCLUSIVE
+    .union(EpollEvents::WAKEUP)
+    .union(EpollEvents::ONESHOT)
+    .union(EpollEvents::ET);
+
+/// What identifies an item: the descriptor number it was added with and the description. The
+/// description's address stays taken as long as the item refers to it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    fd: i32,
+    target: usize,
+}
+
+impl Key {
+    pub(super) fn new(fd: i32, target: &Arc<FileDescription>) -> Key {
+        Key { fd, target: Arc::as_ptr(target).addr() }
+    }
+}
+
+/// A file that an epoll watches.
+pub(super) struct Item {
+    this: Weak<Item>,
+    epoll: Weak<Epoll>,
+    fd: i32,
+    target: Weak<FileDescription>,
+    interest: Mutex<Interest>,
+    /// Whether it is on the ready list.
+    is_listed: AtomicBool,
+    /// Taken out by `EPOLL_CTL_DEL`; it may still be on the ready list.
+    is_retired: AtomicBool,
+}
+
+struct Interest {
+    events: EpollEvents,
+    data: u64,
+    /// Key of the subscription to the file's wait queue.
+    subscription: Option<usize>,
+}
+
+impl Item {
+    pub(super) fn new(
+        epoll: &Arc<Epoll>,
+        fd: i32,
+        target: &Arc<FileDescription>,
+        events: EpollEvents,
+        data: u64,
+    ) -> Arc<Item> {
+        let interest = Interest { events, data, subscription: None };
+        Arc::new_cyclic(|this| Item {
+            this: this.clone(),
+            epoll: Arc::downgrade(epoll),
+            fd,
+            target: Arc::downgrade(target),
+            interest: Mutex::new(Rank::Leaf, interest),
+            is_listed: AtomicBool::new(false),
+            is_retired: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn key(&self) -> Key {
+        Key { fd: self.fd, target: self.target.as_ptr().addr() }
+    }
+
+    pub(super) fn target(&self) -> Option<Arc<FileDescription>> {
+        self.target.upgrade()
+    }
+
+    /// Whether the file was closed.
+    pub(super) fn is_orphan(&self) -> bool {
+        self.target.strong_count() == 0
+    }
+
+    pub(super) fn events(&self) -> EpollEvents {
+        self.interest.lock().events
+    }
+
+    pub(super) fn data(&self) -> u64 {
+        self.interest.lock().data
+    }
+
+    pub(super) fn set_interest(&self, events: EpollEvents, data: u64) {
+        let mut interest = self.interest.lock();
+        interest.events = events;
+        interest.data = data;
+    }
+
+    /// After its one shot: waits for nothing until it is modified.
+    pub(super) fn disarm(&self) {
+        self.interest.lock().events &= OPTIONS;
+    }
+
+    pub(super) fn retire(&self) {
+        self.is_retired.store(true, Ordering::Release);
+    }
+
+    pub(super) fn subscribe(&self, queue: &WaitQueue, exclusive: bool) {
+        let Some(this) = self.this.upgrade() else { return };
+        let key = queue.subscribe(poll_events(self.events()), exclusive, this);
+        self.interest.lock().subscription = Some(key);
+    }
+
+    pub(super) fn unsubscribe(&self, queue: &WaitQueue) {
+        let key = self.interest.lock().subscription.take();
+        if let Some(key) = key {
+            queue.unsubscribe(key);
+        }
+    }
+
+    /// Puts the item on the ready list if it waits for any of `events`.
+    pub(super) fn poke(&self, events: PollEvents) {
+        let is_wanted = self.wanted().is_some_and(|wanted| wanted.intersects(events));
+        if is_wanted
+            && self.enter_list()
+            && let (Some(epoll), Some(this)) = (self.epoll.upgrade(), self.this.upgrade())
+        {
+            epoll.push_ready(this);
+        }
+    }
+
+    /// Notes that it is on the list now; false if it was already.
+    pub(super) fn enter_list(&self) -> bool {
+        !self.is_listed.swap(true, Ordering::AcqRel)
+    }
+
+    pub(super) fn leave_list(&self) {
+        self.is_listed.store(false, Ordering::Release);
+    }
+
+    /// The events waited for that hold now; `None` if there are none.
+    pub(super) fn check(&self) -> Option<EpollEvents> {
+        if self.is_retired.load(Ordering::Acquire) {
+            return None;
+        }
+        let wanted = self.wanted()?;
+        let found = self.target()?.file().readiness() & wanted;
+        (!found.is_empty()).then(|| EpollEvents::from_bits_retain(u32::from(found.bits())))
+    }
+
+    /// What is waited for, with what always is; `None` when disarmed.
+    fn wanted(&self) -> Option<PollEvents> {
+        let events = self.events();
+        let is_disarmed = events.contains(EpollEvents::ONESHOT) && OPTIONS.contains(events);
+        (!is_disarmed).then(|| poll_events(events) | PollEvents::ERR | PollEvents::HUP)
+    }
+
+    /// The item's line in `/proc/[pid]/fdinfo`.
+    pub(super) fn fdinfo(&self) -> String {
+        let Some(target) = self.target() else { return String::new() };
+        let interest = self.interest.lock();
+        let (events, data) = (interest.events.bits(), interest.data);
+        drop(interest);
+        let (inode, device) = match target.attributes() {
+            Ok(attributes) => (attributes.inode, attributes.device),
+            Err(_) => (0, Default::default()),
+        };
+        let sdev = device.major << 20 | device.minor;
+        format!(
+            "tfd: {:8} events: {events:8x} data: {data:16x}  pos:0 ino:{inode:x} sdev:{sdev:x}\n",
+            self.fd
+        )
+    }
+}
+
+impl Notify for Item {
+    fn notify(&self, events: PollEvents) {
+        self.poke(events);
+    }
+}
+
+fn poll_events(events: EpollEvents) -> PollEvents {
+    PollEvents::from_bits_retain((events & !OPTIONS).bits() as u16)
+}

@@ -1,0 +1,306 @@
+//! Event polls, epoll(7).
+//!
+//! An [`Epoll`] holds an [`Item`] for each watched file description. An item subscribes to its
+//! file's wait queue; a notification puts it on the ready list, and `epoll_wait` looks at what is
+//! on that list only. An item does not keep its file open: it ends with the last reference to the
+//! description, and is cleared away when it is next met.
+//!
+//! Locks: `Epoll` (the items) before `Ready` (the ready list). Neither is held while a file is
+//! asked for its readiness, because that file may be an epoll itself.
+
+mod item;
+mod topology;
+
+use std::any::Any;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Weak};
+
+use linux_abi::Errno;
+use linux_abi::poll::{EpollEvent, EpollEvents, PollEvents};
+
+use crate::memory::{IoDest, IoSource};
+use crate::sync::{Mutex, Rank, WaitQueue, wait_for_exclusive};
+use crate::vfs::{File, FileDescription, IoContext};
+
+use item::{Item, Key};
+pub use topology::Topology;
+
+/// What an epoll tells its watchers.
+const READABLE: PollEvents = PollEvents::IN.union(PollEvents::RDNORM);
+/// Input flags that go together with `EPOLLEXCLUSIVE` (epoll_ctl(2)).
+const EXCLUSIVE_ALLOWED: EpollEvents = EpollEvents::EXCLUSIVE
+    .union(EpollEvents::IN)
+    .union(EpollEvents::OUT)
+    .union(EpollEvents::ERR)
+    .union(EpollEvents::HUP)
+    .union(EpollEvents::WAKEUP)
+    .union(EpollEvents::ET);
+
+/// An event poll.
+pub struct Epoll {
+    items: Mutex<Items>,
+    ready: Mutex<VecDeque<Arc<Item>>>,
+    /// `epoll_wait` callers.
+    waiters: WaitQueue,
+    /// Who watches the epoll's own descriptor.
+    watchers: WaitQueue,
+    /// Epolls that watch this one; changes under the topology lock.
+    parents: Mutex<Vec<Weak<Epoll>>>,
+}
+
+struct Items {
+    map: BTreeMap<Key, Arc<Item>>,
+    /// Size at which items of closed files are looked for.
+    purge_at: usize,
+}
+
+/// An open epoll descriptor.
+pub struct EpollFile(Arc<Epoll>);
+
+impl EpollFile {
+    pub fn new() -> EpollFile {
+        EpollFile(Arc::new(Epoll {
+            items: Mutex::new(Rank::Epoll, Items { map: BTreeMap::new(), purge_at: 64 }),
+            ready: Mutex::new(Rank::Ready, VecDeque::new()),
+            waiters: WaitQueue::new(),
+            watchers: WaitQueue::new(),
+            parents: Mutex::new(Rank::Leaf, Vec::new()),
+        }))
+    }
+
+    pub fn epoll(&self) -> &Arc<Epoll> {
+        &self.0
+    }
+}
+
+impl Default for EpollFile {
+    fn default() -> EpollFile {
+        EpollFile::new()
+    }
+}
+
+impl Epoll {
+    /// `EPOLL_CTL_ADD`: watches `target`, known to the caller as descriptor `fd`.
+    ///
+    /// Errors: EEXIST; EPERM (a file that is always ready); EINVAL (itself, or flags that do not
+    /// go with `EPOLLEXCLUSIVE`); ELOOP (epolls watching each other, or nested too deep).
+    pub fn add(
+        self: &Arc<Self>,
+        topology: &Topology,
+        fd: i32,
+        target: &Arc<FileDescription>,
+        event: EpollEvent,
+    ) -> Result<(), Errno> {
+        let queue = target.file().wait_queue().ok_or(Errno::EPERM)?;
+        let events = EpollEvents::from_bits_retain(event.events);
+        let nested = target.downcast::<EpollFile>().map(EpollFile::epoll);
+        if nested.is_some_and(|nested| Arc::ptr_eq(nested, self)) {
+            return Err(Errno::EINVAL);
+        }
+        let exclusive = events.contains(EpollEvents::EXCLUSIVE);
+        if exclusive && (nested.is_some() || !EXCLUSIVE_ALLOWED.contains(events)) {
+            return Err(Errno::EINVAL);
+        }
+        let _held = match nested {
+            Some(nested) => Some(topology.check_and_link(self, nested)?),
+            None => None,
+        };
+        let item = Item::new(self, fd, target, events, event.data);
+        {
+            let mut items = self.items.lock();
+            items.purge();
+            if items.map.contains_key(&item.key()) {
+                return Err(Errno::EEXIST);
+            }
+            items.map.insert(item.key(), item.clone());
+        }
+        item.subscribe(queue, exclusive);
+        item.poke(target.file().readiness());
+        Ok(())
+    }
+
+    /// `EPOLL_CTL_MOD`. Errors: ENOENT; EPERM; EINVAL (`EPOLLEXCLUSIVE`, now or before).
+    pub fn modify(
+        &self,
+        fd: i32,
+        target: &Arc<FileDescription>,
+        event: EpollEvent,
+    ) -> Result<(), Errno> {
+        let queue = target.file().wait_queue().ok_or(Errno::EPERM)?;
+        let events = EpollEvents::from_bits_retain(event.events);
+        if events.contains(EpollEvents::EXCLUSIVE) {
+            return Err(Errno::EINVAL);
+        }
+        let item = self.items.lock().map.get(&Key::new(fd, target)).cloned();
+        let item = item.ok_or(Errno::ENOENT)?;
+        if item.events().contains(EpollEvents::EXCLUSIVE) {
+            return Err(Errno::EINVAL);
+        }
+        item.set_interest(events, event.data);
+        item.unsubscribe(queue);
+        item.subscribe(queue, false);
+        item.poke(target.file().readiness());
+        Ok(())
+    }
+
+    /// `EPOLL_CTL_DEL`. Errors: ENOENT; EPERM.
+    pub fn delete(&self, fd: i32, target: &Arc<FileDescription>) -> Result<(), Errno> {
+        let queue = target.file().wait_queue().ok_or(Errno::EPERM)?;
+        let item = self.items.lock().map.remove(&Key::new(fd, target)).ok_or(Errno::ENOENT)?;
+        item.unsubscribe(queue);
+        item.retire();
+        if let Some(nested) = target.downcast::<EpollFile>() {
+            nested.0.forget_parent(self);
+        }
+        Ok(())
+    }
+
+    /// Waits for events, at most `max` (not 0) of them.
+    pub async fn wait(&self, max: usize) -> Vec<EpollEvent> {
+        let _pass_on = PassOn(self);
+        wait_for_exclusive(&self.waiters, READABLE, || {
+            let events = self.collect(max);
+            (!events.is_empty()).then_some(events)
+        })
+        .await
+    }
+
+    /// The events that hold now, at most `max`.
+    pub fn collect(&self, max: usize) -> Vec<EpollEvent> {
+        let mut events = Vec::new();
+        self.scan(|item, found| {
+            events.push(EpollEvent { events: found.bits(), data: item.data() });
+            let interest = item.events();
+            if interest.contains(EpollEvents::ONESHOT) {
+                item.disarm();
+            }
+            let stays = !interest.intersects(EpollEvents::ONESHOT | EpollEvents::ET);
+            (stays, events.len() < max)
+        });
+        events
+    }
+
+    /// Whether `collect` would find something.
+    fn is_ready(&self) -> bool {
+        let mut is_ready = false;
+        self.scan(|_, _| {
+            is_ready = true;
+            (true, false)
+        });
+        is_ready
+    }
+
+    /// Takes items off the ready list and shows those that are ready to `visit` with their events.
+    /// It answers whether the item goes back to the list's end and whether to go on. What is not
+    /// ready any more leaves the list.
+    fn scan(&self, mut visit: impl FnMut(&Arc<Item>, EpollEvents) -> (bool, bool)) {
+        let mut batch = std::mem::take(&mut *self.ready.lock());
+        let mut back = Vec::new();
+        while let Some(item) = batch.pop_front() {
+            // First, so that a notification from now on puts it back.
+            item.leave_list();
+            let Some(found) = item.check() else {
+                if item.is_orphan() {
+                    self.items.lock().map.remove(&item.key());
+                }
+                continue;
+            };
+            let (stays, go_on) = visit(&item, found);
+            if stays {
+                back.push(item);
+            }
+            if !go_on {
+                break;
+            }
+        }
+        let mut ready = self.ready.lock();
+        while let Some(item) = batch.pop_back() {
+            ready.push_front(item);
+        }
+        ready.extend(back.into_iter().filter(|item| item.enter_list()));
+    }
+
+    /// Puts an item that became ready on the list and tells who waits.
+    fn push_ready(&self, item: Arc<Item>) {
+        self.ready.lock().push_back(item);
+        self.waiters.notify(READABLE);
+        self.watchers.notify(READABLE);
+    }
+
+    fn forget_parent(&self, parent: &Epoll) {
+        self.parents.lock().retain(|other| !std::ptr::eq(other.as_ptr(), parent));
+    }
+
+    /// The epolls among the watched files.
+    fn children(&self) -> Vec<Arc<Epoll>> {
+        let items: Vec<_> = self.items.lock().map.values().cloned().collect();
+        let targets = items.iter().filter_map(|item| item.target());
+        targets.filter_map(|target| target.downcast::<EpollFile>().map(|file| file.0.clone())).collect()
+    }
+}
+
+/// Passes a wake-up on when a waiter leaves with events still on the list: wake-ups go to one
+/// waiter at a time, and this one may be leaving because of a signal or a timeout.
+struct PassOn<'a>(&'a Epoll);
+
+impl Drop for PassOn<'_> {
+    fn drop(&mut self) {
+        if !self.0.ready.lock().is_empty() {
+            self.0.waiters.notify(READABLE);
+        }
+    }
+}
+
+impl Items {
+    /// Forgets items of closed files, now and then.
+    fn purge(&mut self) {
+        if self.map.len() >= self.purge_at {
+            self.map.retain(|_, item| !item.is_orphan());
+            self.purge_at = (self.map.len() * 2).max(64);
+        }
+    }
+}
+
+impl Drop for Epoll {
+    fn drop(&mut self) {
+        for item in std::mem::take(&mut self.items.get_mut().map).into_values() {
+            if let Some(target) = item.target()
+                && let Some(queue) = target.file().wait_queue()
+            {
+                item.unsubscribe(queue);
+            }
+        }
+    }
+}
+
+impl File for EpollFile {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn read(&self, _: &mut IoDest<'_>, _: u64, _: &IoContext<'_>) -> Result<usize, Errno> {
+        Err(Errno::EINVAL)
+    }
+
+    fn write(
+        &self,
+        _: &mut IoSource<'_>,
+        _: u64,
+        _: &IoContext<'_>,
+    ) -> Result<(usize, u64), Errno> {
+        Err(Errno::EINVAL)
+    }
+
+    fn readiness(&self) -> PollEvents {
+        if self.0.is_ready() { READABLE } else { PollEvents::empty() }
+    }
+
+    fn wait_queue(&self) -> Option<&WaitQueue> {
+        Some(&self.0.watchers)
+    }
+
+    fn fdinfo(&self) -> String {
+        let items: Vec<_> = self.0.items.lock().map.values().cloned().collect();
+        items.iter().map(|item| item.fdinfo()).collect()
+    }
+}
