@@ -235,7 +235,9 @@ impl Epoll {
     fn children(&self) -> Vec<Arc<Epoll>> {
         let items: Vec<_> = self.items.lock().map.values().cloned().collect();
         let targets = items.iter().filter_map(|item| item.target());
-        targets.filter_map(|target| target.downcast::<EpollFile>().map(|file| file.0.clone())).collect()
+        targets
+            .filter_map(|target| target.downcast::<EpollFile>().map(|file| file.0.clone()))
+            .collect()
     }
 }
 
