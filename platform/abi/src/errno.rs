@@ -79,6 +79,7 @@ impl fmt::Debug for Errno {
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = std::io::Error::from_raw_os_error(self.raw()).to_string();
+        let text = text.split(" (os error").next().unwrap_or_default();
         write!(f, "{self:?} ({text})")
     }
 }

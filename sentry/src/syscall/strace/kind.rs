@@ -1,10 +1,22 @@
 //! How each argument of a system call is shown.
 
+macro_rules! kinds {
+    ($(#[$enum_doc:meta])* pub enum ArgKind { $($(#[$doc:meta])* $kind:ident,)* }) => {
+        $(#[$enum_doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum ArgKind { $($(#[$doc])* $kind,)* }
+
+        /// Every kind, for tests.
+        #[cfg(test)]
+        pub(super) const ALL: &[ArgKind] = &[$(ArgKind::$kind),*];
+    };
+}
+
+kinds! {
 /// How an argument is shown. A table row names one for each argument.
 ///
 /// Kinds that begin with `Out`, and those listed in [`ArgKind::is_output`], are memory that the
 /// call fills in: they are shown once it has returned, and as an address when it failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArgKind {
     // Numbers.
     Int,
@@ -149,16 +161,26 @@ pub enum ArgKind {
     CapData,
     IntPtr,
     LongPtr,
-    /// An `int` array; the argument before is the number of its elements.
+    /// Group ids; the argument before is their number.
     GidArray,
+    /// A socket option's value; the next argument is its length.
+    SockoptValue,
+
+    // What it is depends on the argument before it.
+    FcntlArg,
+    IoctlArg,
+    PrctlArg,
 
     // Memory that the call fills in.
     OutPath,
-    /// Bytes; the result is their number, unless the call answers with 0 or 1.
+    /// Bytes; the result is their number.
     OutBuf,
     OutIoVec,
     OutMsgHdr,
+    /// An address; the next argument points to its length.
     OutSockaddr,
+    /// A socket option's value; the next argument points to its length.
+    OutSockoptValue,
     OutSigSet,
     OutSigAction,
     OutSigAltStack,
@@ -186,6 +208,7 @@ pub enum ArgKind {
     /// Directory entries; the result is their size.
     Dirents,
 }
+}
 
 impl ArgKind {
     /// Whether the argument is memory that the call fills in.
@@ -198,6 +221,7 @@ impl ArgKind {
                 | OutIoVec
                 | OutMsgHdr
                 | OutSockaddr
+                | OutSockoptValue
                 | OutSigSet
                 | OutSigAction
                 | OutSigAltStack
