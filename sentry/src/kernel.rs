@@ -9,6 +9,7 @@ use crate::fs::Devices;
 use crate::sync::{Mutex, Rank};
 use crate::task::TaskTree;
 use crate::time::Timers;
+use crate::vfs::Vfs;
 
 /// A sandbox' kernel. Everything global hangs here; there are no statics.
 pub struct Kernel {
@@ -18,6 +19,7 @@ pub struct Kernel {
     pub timers: Arc<Timers>,
     pub devices: Devices,
     pub epoll_topology: crate::fs::epoll::Topology,
+    pub vfs: Vfs,
     pub uts: Mutex<UtsNames>,
     /// Monotonic clock reading when the sandbox started, in nanoseconds.
     pub boot_time_ns: u64,

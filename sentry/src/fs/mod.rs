@@ -1,10 +1,10 @@
 //! File systems.
 
+mod devices;
 pub mod epoll;
 pub mod eventfd;
 pub mod host_stdio;
 pub mod ioctl;
 pub mod pipe;
 
-#[derive(Default)]
-pub struct Devices {}
+pub use devices::{DeviceOpen, DeviceOpener, Devices};

@@ -4,8 +4,8 @@
 //! debug builds assert it. Locks of the same rank are never nested except through
 //! [`Mutex::lock_nested`], whose caller names the rule that makes it safe.
 //!
-//! Order, outermost first (see [`Rank`]): task tree → thread group → task → mount tree → rename →
-//! directory → inode → file description → file object → pipe or socket → memory map → signal →
+//! Order, outermost first (see [`Rank`]): file offset → task tree → thread group → task → mount tree → rename →
+//! descriptor table → directory → dentry → inode → file object → pipe or socket → memory map → signal →
 //! wait queue → timers → executor.
 //!
 //! No guard lives across an `.await`, a gofer round trip or a copy from or to guest memory unless

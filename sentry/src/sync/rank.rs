@@ -4,6 +4,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Rank {
+    /// Held by a read or write over all it does.
+    FileOffset,
     Control,
     TaskTree,
     ThreadGroup,
@@ -14,7 +16,6 @@ pub enum Rank {
     EpollTopology,
     Epoll,
     FdTable,
-    FileOffset,
     Directory,
     Dentry,
     Inode,

@@ -6,6 +6,12 @@ use crate::memory::{UserAddr, UserPtr};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fd(pub i32);
 
+impl From<Fd> for i32 {
+    fn from(fd: Fd) -> i32 {
+        fd.0
+    }
+}
+
 /// Conversion from a raw argument register. Like the processor's ABI it truncates: the upper half
 /// of a 64-bit register that holds an `int` is not looked at.
 pub trait FromArg {

@@ -5,20 +5,43 @@
 //! * [`FileDescription`]: an open file as Linux means it: a [`File`], its place in the tree, status flags, offset.
 //! * [`Dentry`], [`Mount`], [`Location`]: names and the mount tree. `walk` resolves paths.
 //! * [`FdTable`]: a process' descriptor table.
+//! * [`Vfs`]: what all of it shares in a sandbox.
 //!
 //! All of it is synchronous: an operation that cannot go on answers EAGAIN, and the system call
 //! layer waits on [`File::wait_queue`]. Only opening a FIFO waits inside the open.
 
+mod anonymous;
 mod attributes;
 mod common;
+mod dentry;
 mod description;
+mod fd_table;
 mod file;
+mod fs_context;
 mod inode;
 mod location;
+pub mod locks;
+mod mount;
+mod simple_attributes;
+mod state;
+mod superblock;
+#[cfg(test)]
+pub(crate) mod testing;
+mod watch;
 
+pub use anonymous::{anonymous_location, anonymous_location_of};
 pub use attributes::{AttributeChange, Attributes, DeviceId, TimeChange};
-pub use common::InodeCommon;
-pub use description::FileDescription;
+pub use common::{InodeCommon, Slot};
+pub use dentry::{Change, Dentry, getcwd_path, is_same_inode, path_of};
+pub use description::{Access, AsyncOwner, AsyncTarget, FileDescription, OffsetGuard};
+pub use fd_table::{FdTable, NR_OPEN, Reservation};
 pub use file::{DirEntry, File, IoContext, MapRequest, MapSource, SeekFrom};
+pub use fs_context::FsContext;
 pub use inode::{FileSystem, Inode, NewNode, NewNodeKind, XattrFlags};
-pub use location::{FdTable, FsContext, Location};
+pub use location::Location;
+pub use locks::LockOwner;
+pub use mount::{BindRequest, Mount, MountInfo, MountNamespace, MountOptions};
+pub use simple_attributes::{SimpleAttributes, apply_change, now, wants_atime};
+pub use state::Vfs;
+pub use superblock::Superblock;
+pub use watch::{Watcher, Watches, notify, notify_entry, notify_inode};

@@ -1,0 +1,181 @@
+//! Mount namespaces.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use linux_abi::Errno;
+use linux_abi::fs::FileKind;
+
+use super::table::{Attached, MountTable};
+use super::{Mount, MountOptions};
+use crate::vfs::{Dentry, FileSystem, Location, NewNode, NewNodeKind, Superblock};
+
+/// A tree of mounts: what a container's processes see as `/`.
+pub struct MountNamespace {
+    pub(super) table: Arc<MountTable>,
+    root: Arc<Mount>,
+}
+
+impl MountNamespace {
+    /// A namespace that shows `root_fs` as `/`.
+    pub fn new(root_fs: Arc<dyn FileSystem>, options: MountOptions) -> Arc<MountNamespace> {
+        let table = Arc::new(MountTable::default());
+        let source = root_fs.source().into_bytes();
+        let dentry = Dentry::root(Superblock::new(root_fs));
+        let id = table.inner.write().next_id();
+        let root = Mount::new(id, dentry, options, source, Arc::downgrade(&table));
+        table.inner.write().attach(root.clone(), None);
+        Arc::new(MountNamespace { table, root })
+    }
+
+    /// The root directory, with all that is mounted over it.
+    pub fn root(&self) -> Location {
+        let mount = self.table.root().unwrap_or_else(|| self.root.clone());
+        let dentry = mount.root().clone();
+        Location::new(mount, dentry).through_mounts()
+    }
+
+    /// A copy of the tree in a new namespace (`CLONE_NEWNS`), and how to translate places: the
+    /// returned function answers with the same place in the copy.
+    pub fn copy(&self) -> (Arc<MountNamespace>, impl Fn(&Location) -> Location + use<>) {
+        let table = Arc::new(MountTable::default());
+        let mut copies: HashMap<i32, Arc<Mount>> = HashMap::new();
+        let mut root = None;
+        {
+            let old = self.table.inner.read();
+            let mut order: Vec<&Attached> = Vec::new();
+            for top in old.mounts.values().filter(|attached| attached.at.is_none()) {
+                let ids = old.subtree(&top.mount);
+                order.extend(ids.iter().filter_map(|mount| old.mounts.get(&mount.id())));
+            }
+            for attached in order {
+                let copy = attached.mount.copy(&table);
+                // Parents come first, so a mount without a copied parent is the root.
+                let at = attached.at.as_ref().and_then(|at| {
+                    let parent = copies.get(&at.mount().id())?;
+                    Some(Location::new(parent.clone(), at.dentry().clone()))
+                });
+                if at.is_none() {
+                    root = Some(copy.clone());
+                }
+                copies.insert(attached.mount.id(), copy.clone());
+                table.attach_copy(copy, at);
+            }
+        }
+        let root = root.unwrap_or_else(|| self.root.clone());
+        let translate = move |place: &Location| match copies.get(&place.mount().id()) {
+            Some(mount) => Location::new(mount.clone(), place.dentry().clone()),
+            None => place.clone(),
+        };
+        (Arc::new(MountNamespace { table, root }), translate)
+    }
+
+    /// All mounts in the order they were made, with where they hang.
+    pub fn mounts(&self) -> Vec<(Arc<Mount>, Option<Location>)> {
+        let inner = self.table.inner.read();
+        inner.mounts.values().map(|entry| (entry.mount.clone(), entry.at.clone())).collect()
+    }
+
+    /// Mounts `fs` at the absolute `path`, which must exist; symlinks are not followed. For
+    /// setting up a container.
+    ///
+    /// # Errors
+    /// ENOENT, ENOTDIR, ELOOP (a symlink).
+    pub fn mount_at(
+        &self,
+        path: &[u8],
+        fs: Arc<dyn FileSystem>,
+        options: MountOptions,
+    ) -> Result<Arc<Mount>, Errno> {
+        let at = self.plain_walk(path, None)?;
+        let source = fs.source().into_bytes();
+        self.mount(&at, fs, options, source)
+    }
+
+    /// Makes the directories of the absolute `path` that are missing, mode 0755, owned by root.
+    ///
+    /// # Errors
+    /// ENOTDIR, ELOOP (a symlink), EROFS and those of the file systems.
+    pub fn mkdir_all(&self, path: &[u8]) -> Result<Location, Errno> {
+        self.plain_walk(path, Some(NewNodeKind::Directory))
+    }
+
+    /// Makes an empty file at the absolute `path` if nothing is there, and its directories.
+    ///
+    /// # Errors
+    /// As [`MountNamespace::mkdir_all`].
+    pub fn create_file_all(&self, path: &[u8]) -> Result<Location, Errno> {
+        self.plain_walk(path, Some(NewNodeKind::Regular))
+    }
+
+    /// Walks without permissions and symlinks; what is missing is made: `last` at the end,
+    /// directories on the way.
+    fn plain_walk(&self, path: &[u8], last: Option<NewNodeKind<'_>>) -> Result<Location, Errno> {
+        let mut at = self.root();
+        let mut names = path
+            .split(|&byte| byte == b'/')
+            .filter(|name| !name.is_empty() && *name != b".")
+            .peekable();
+        while let Some(name) = names.next() {
+            if name == b".." {
+                return Err(Errno::EINVAL);
+            }
+            let dentry = match (at.dentry().lookup(name), last) {
+                (Err(Errno::ENOENT), Some(last)) => {
+                    let kind = if names.peek().is_some() { NewNodeKind::Directory } else { last };
+                    let permissions = if kind == NewNodeKind::Directory { 0o755 } else { 0o644 };
+                    let node = NewNode { kind, permissions, uid: 0, gid: 0 };
+                    at.check_writable()?;
+                    let change = at.dentry().change()?;
+                    let inode = change.inode().create(name, &node)?;
+                    change.added(name, inode)
+                }
+                (found, _) => found?,
+            };
+            if dentry.inode().kind() == FileKind::Symlink {
+                return Err(Errno::ELOOP);
+            }
+            at = at.with_dentry(dentry).through_mounts();
+        }
+        Ok(at)
+    }
+}
+
+impl MountTable {
+    fn root(&self) -> Option<Arc<Mount>> {
+        let inner = self.inner.read();
+        inner.mounts.values().find(|entry| entry.at.is_none()).map(|entry| entry.mount.clone())
+    }
+
+    /// Hangs up a mount that already has its number.
+    fn attach_copy(&self, mount: Arc<Mount>, at: Option<Location>) {
+        self.inner.write().attach(mount, at);
+    }
+}
+
+impl Mount {
+    /// The same mount for another namespace.
+    fn copy(&self, table: &Arc<MountTable>) -> Arc<Mount> {
+        let id = table.inner_id();
+        let weak: Weak<MountTable> = Arc::downgrade(table);
+        Mount::new(id, self.root.clone(), self.options(), self.source.clone(), weak)
+    }
+}
+
+impl MountTable {
+    fn inner_id(&self) -> i32 {
+        self.inner.write().next_id()
+    }
+}
+
+impl Drop for MountNamespace {
+    /// Takes the tree apart; open files keep their own mounts.
+    fn drop(&mut self) {
+        let taken = std::mem::take(&mut *self.table.inner.write());
+        for attached in taken.mounts.values() {
+            if let Some(at) = &attached.at {
+                at.dentry().remove_mount();
+            }
+        }
+    }
+}
