@@ -21,8 +21,7 @@ pub struct DeviceOpen<'a> {
 /// Opens a device.
 ///
 /// Errors: those of open(2) for the device, ENXIO when there is no such minor.
-pub type DeviceOpener =
-    Arc<dyn Fn(&DeviceOpen<'_>) -> Result<Box<dyn File>, Errno> + Send + Sync>;
+pub type DeviceOpener = Arc<dyn Fn(&DeviceOpen<'_>) -> Result<Box<dyn File>, Errno> + Send + Sync>;
 
 /// All drivers by kind (character or block) and number.
 pub struct Devices {
@@ -66,8 +65,7 @@ impl Devices {
     /// ENXIO when there is no driver, and those of the driver.
     pub fn open(&self, is_char: bool, open: &DeviceOpen<'_>) -> Result<Box<dyn File>, Errno> {
         let exact = self.openers.read().get(&(is_char, open.id)).cloned();
-        let opener =
-            exact.or_else(|| self.majors.read().get(&(is_char, open.id.major)).cloned());
+        let opener = exact.or_else(|| self.majors.read().get(&(is_char, open.id.major)).cloned());
         opener.ok_or(Errno::ENXIO)?(open)
     }
 }

@@ -48,8 +48,9 @@ impl AnonymousMounts {
         };
         let superblock = mount.superblock().clone();
         let device = superblock.fs().root().attributes().map(|root| root.device);
-        let attributes = SimpleAttributes::new(device.unwrap_or_default(), number, kind, permissions)
-            .owned_by(owner.0, owner.1);
+        let attributes =
+            SimpleAttributes::new(device.unwrap_or_default(), number, kind, permissions)
+                .owned_by(owner.0, owner.1);
         let inode = AnonymousInode { common: InodeCommon::default(), attributes };
         let dentry = Dentry::unattached(superblock, Arc::new(inode), shown.as_bytes());
         Location::new(mount.clone(), dentry)

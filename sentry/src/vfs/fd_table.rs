@@ -36,7 +36,10 @@ enum Slot {
     Free,
     /// Promised to an open that has not finished.
     Reserved,
-    Open { description: Arc<FileDescription>, is_cloexec: bool },
+    Open {
+        description: Arc<FileDescription>,
+        is_cloexec: bool,
+    },
 }
 
 /// A descriptor number held for an open that may still fail.

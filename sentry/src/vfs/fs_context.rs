@@ -46,11 +46,8 @@ impl FsContext {
     pub fn copy_with_new_namespace(&self) -> Arc<FsContext> {
         let places = self.places.read().clone();
         let (namespace, translate) = places.namespace.copy();
-        let places = Places {
-            root: translate(&places.root),
-            cwd: translate(&places.cwd),
-            namespace,
-        };
+        let places =
+            Places { root: translate(&places.root), cwd: translate(&places.cwd), namespace };
         FsContext::with_places(places, self.umask())
     }
 

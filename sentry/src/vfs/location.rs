@@ -66,11 +66,7 @@ impl Location {
 
     /// Errors: EROFS when the mount is read-only.
     pub fn check_writable(&self) -> Result<(), Errno> {
-        if self.mount.options().contains(MountOptions::RDONLY) {
-            Err(Errno::EROFS)
-        } else {
-            Ok(())
-        }
+        if self.mount.options().contains(MountOptions::RDONLY) { Err(Errno::EROFS) } else { Ok(()) }
     }
 
     /// The topmost mount root if file systems are mounted here; else this location itself.

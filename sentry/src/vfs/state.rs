@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::DeviceId;
 use super::anonymous::AnonymousMounts;
 use super::locks::LockWaits;
-use super::DeviceId;
 
 /// The VFS' part of the kernel object.
 pub struct Vfs {

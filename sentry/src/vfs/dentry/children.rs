@@ -87,7 +87,8 @@ impl Directory {
     /// Forgets `name` if its dentry is dead.
     pub(super) fn remove_dead(&self, name: &[u8]) {
         let mut children = self.children.lock();
-        let is_dead = |child: &Child| matches!(child, Child::Present(weak) if weak.strong_count() == 0);
+        let is_dead =
+            |child: &Child| matches!(child, Child::Present(weak) if weak.strong_count() == 0);
         if children.names.get(name).is_some_and(is_dead) {
             children.remove(name);
         }

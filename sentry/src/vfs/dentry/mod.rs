@@ -21,8 +21,8 @@ use linux_abi::Errno;
 use linux_abi::fs::FileKind;
 
 pub use change::{Change, change_two};
-use children::Directory;
 pub(super) use children::Cached;
+use children::Directory;
 pub use path::{getcwd_path, path_of};
 
 use super::{Inode, Superblock};

@@ -40,10 +40,7 @@ struct State {
 
 impl Default for FileLocks {
     fn default() -> FileLocks {
-        FileLocks {
-            state: Mutex::new(Rank::Inode, State::default()),
-            changed: WaitQueue::new(),
-        }
+        FileLocks { state: Mutex::new(Rank::Inode, State::default()), changed: WaitQueue::new() }
     }
 }
 
@@ -77,11 +74,7 @@ impl FileLocks {
     /// As [`FileLocks::take_record`], noting in `waits` on whom a refused POSIX lock waits.
     ///
     /// Errors: EAGAIN; EDEADLK when the other owner, in the end, waits for this one.
-    pub fn take_record_or_wait(
-        &self,
-        wanted: &RecordLock,
-        waits: &LockWaits,
-    ) -> Result<(), Errno> {
+    pub fn take_record_or_wait(&self, wanted: &RecordLock, waits: &LockWaits) -> Result<(), Errno> {
         {
             let mut state = self.state.lock();
             if let Some(conflict) = state.records.conflict(wanted) {

@@ -186,8 +186,8 @@ impl MountNamespace {
         for mount in table.subtree(source.mount()).into_iter().skip(1) {
             let at = table.mounts.get(&mount.id).and_then(|attached| attached.at.clone());
             let Some(at) = at else { continue };
-            let is_direct = Arc::ptr_eq(at.mount(), source.mount())
-                && at.dentry().is_within(source.dentry());
+            let is_direct =
+                Arc::ptr_eq(at.mount(), source.mount()) && at.dentry().is_within(source.dentry());
             let is_deeper = found.iter().any(|(parent, _)| Arc::ptr_eq(parent, at.mount()));
             if is_direct || is_deeper {
                 found.push((mount, at));

@@ -79,8 +79,7 @@ fn super_options(mount: &Mount) -> String {
 }
 
 fn mount_options(options: MountOptions) -> String {
-    let mut text =
-        String::from(if options.contains(MountOptions::RDONLY) { "ro" } else { "rw" });
+    let mut text = String::from(if options.contains(MountOptions::RDONLY) { "ro" } else { "rw" });
     let names = [
         (MountOptions::NOSUID, ",nosuid"),
         (MountOptions::NODEV, ",nodev"),

@@ -103,9 +103,9 @@ impl Inner {
 
     /// Whether something is mounted below `mount`.
     pub(super) fn has_children(&self, mount: &Arc<Mount>) -> bool {
-        self.mounts.values().any(|attached| {
-            attached.at.as_ref().is_some_and(|at| Arc::ptr_eq(at.mount(), mount))
-        })
+        self.mounts
+            .values()
+            .any(|attached| attached.at.as_ref().is_some_and(|at| Arc::ptr_eq(at.mount(), mount)))
     }
 
     /// Whether `mount` is `ancestor` or hangs below it.
