@@ -41,8 +41,8 @@ impl Connection {
         if !matches!(root.file_type(), libc::S_IFDIR | libc::S_IFREG) {
             return Err(Error::RootKind { mode: root.file_type() });
         }
-        // Whoever exports a procfs lets the sentry see the host's, the gofer's own files included; it
-        // must not write there.
+        // Whoever exports a procfs lets the sentry see the gofer's own files in it, `mem` for one;
+        // it must not write there.
         let is_procfs = root.is_on_procfs().map_err(Error::Root)?;
         Ok(Connection {
             socket: export.socket,

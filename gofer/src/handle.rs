@@ -13,8 +13,8 @@ use rustix::path::DecInt;
 
 use crate::host::ProcDir;
 
-/// File systems that are interfaces to the host's kernel. Found below an export's root (as mounts), they are
-/// sealed: shown, but neither entered nor opened. `linux/magic.h`.
+/// File systems that are interfaces to the host's kernel (`linux/magic.h`). Mounted below an
+/// export's root they are sealed: shown, but neither entered nor opened.
 const SEALED_FILE_SYSTEMS: &[(u64, &str)] = &[
     (0x9fa0, "proc"),
     (0x6265_6572, "sysfs"),
@@ -78,7 +78,7 @@ impl Handle {
         let dir = self.as_dir()?;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = rustix::fs::openat2(dir, name.as_bytes(), flags, Mode::empty(), how.0)
-            .map_err(errno)?;
+            .map_err(open_errno)?;
         let attr = attr_of(fd.as_fd())?;
         let is_sealed = attr.dev() != self.dev && is_kernel_interface(fd.as_fd())?;
         let handle = Handle { fd, file_type: attr.file_type(), dev: attr.dev(), is_sealed };
@@ -95,7 +95,7 @@ impl Handle {
     ) -> Result<OwnedFd, Errno> {
         let dir = self.as_dir()?;
         let flags = host_flags(flags) | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
-        rustix::fs::openat2(dir, name.as_bytes(), flags, mode, how.0).map_err(errno)
+        rustix::fs::openat2(dir, name.as_bytes(), flags, mode, how.0).map_err(open_errno)
     }
 
     /// Makes a handle of a file that was just created in this directory.
@@ -150,7 +150,8 @@ impl Handle {
         }
     }
 
-    /// The file itself, to be named by an empty path or through [`Handle::proc_name`]. EACCES if it is sealed.
+    /// The file itself, to be named by an empty path or by [`Handle::proc_name`]. EACCES if it is
+    /// sealed.
     pub fn as_object(&self) -> Result<BorrowedFd<'_>, Errno> {
         if self.is_sealed { Err(Errno::EACCES) } else { Ok(self.fd.as_fd()) }
     }
@@ -205,7 +206,13 @@ impl Handle {
 
 /// Opens what `fd` refers to once more, with other rights.
 fn open_again(fd: BorrowedFd<'_>, flags: OFlags, _proc_dir: ProcDir) -> Result<OwnedFd, Errno> {
-    rustix::fs::openat(CWD, DecInt::from_fd(fd), flags, Mode::empty()).map_err(errno)
+    rustix::fs::openat(CWD, DecInt::from_fd(fd), flags, Mode::empty()).map_err(open_errno)
+}
+
+/// The error of an open. The gofer's own descriptor limit is not the guest's, which EMFILE would
+/// say.
+fn open_errno(error: rustix::io::Errno) -> Errno {
+    if error == rustix::io::Errno::MFILE { Errno::ENFILE } else { errno(error) }
 }
 
 /// The host's flags for a donated descriptor.

@@ -3,6 +3,7 @@
 //! A number holds a slot and a generation, so one that was released is not mistaken for the
 //! slot's next tenant.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use linux_abi::Errno;
@@ -17,6 +18,8 @@ pub struct Nodes {
     slots: Vec<Slot>,
     free: Vec<u32>,
     max_nodes: usize,
+    /// Whether the log has been told that the table was full.
+    is_reported: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -29,7 +32,7 @@ impl Nodes {
     /// Makes a table that holds the root, as node 1, and up to `max_nodes` others.
     pub fn new(root: Handle, max_nodes: usize) -> Nodes {
         let root = Slot { generation: 0, handle: Some(Rc::new(root)) };
-        Nodes { slots: vec![root], free: Vec::new(), max_nodes }
+        Nodes { slots: vec![root], free: Vec::new(), max_nodes, is_reported: Cell::new(false) }
     }
 
     pub fn max_nodes(&self) -> usize {
@@ -46,7 +49,16 @@ impl Nodes {
     /// ENFILE if no further node fits.
     pub fn check_room(&self) -> Result<(), Errno> {
         let used = self.slots.len() - 1 - self.free.len();
-        if used < self.max_nodes { Ok(()) } else { Err(Errno::ENFILE) }
+        if used < self.max_nodes {
+            return Ok(());
+        }
+        if !self.is_reported.replace(true) {
+            tracing::warn!(
+                max_nodes = self.max_nodes,
+                "a connection has all the nodes it may have"
+            );
+        }
+        Err(Errno::ENFILE)
     }
 
     /// Keeps a handle and returns its node. ENFILE if the table is full.

@@ -60,7 +60,6 @@ fn serve() {
         crosses_mounts: true,
         socket: io::stdin().as_fd().try_clone_to_owned().expect("a socket is given"),
     };
-    // The connection ends only when nobody holds its other descriptors either; the peer shuts it down.
     gofer.serve(vec![export], Confinement::On).expect("the gofer serves");
 }
 

@@ -108,8 +108,8 @@ impl Client {
         self.send_releases(&nodes);
     }
 
-    /// Sends release messages. A packet is sent whole, so no lock keeps it from others' requests. An error
-    /// means that the gofer is gone, and its nodes with it.
+    /// Sends release messages. A packet is sent whole, so no lock keeps it from others' requests.
+    /// An error means that the gofer is gone, and its nodes with it.
     fn send_releases(&self, nodes: &[NodeId]) {
         for nodes in nodes.chunks(crate::MAX_RELEASE_NODES) {
             let mut message = Writer::default();

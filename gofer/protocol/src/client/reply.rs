@@ -38,8 +38,8 @@ pub struct WalkReply {
     /// directory), EACCES, ENFILE (too many nodes), …
     pub error: Option<Errno>,
     /// For a walk that was to open: the descriptor, or why there is none (EISDIR for a directory,
-    /// ELOOP for a symbolic link, ENXIO for a socket or a fifo, EACCES for a device, …). `None` if the
-    /// walk did not get to the last component.
+    /// ELOOP for a symbolic link, ENXIO for a socket or a fifo, EACCES for a device, …). `None` if
+    /// the walk did not get to the last component.
     pub opened: Option<Result<OwnedFd, Errno>>,
 }
 

@@ -39,7 +39,8 @@ pub struct NewNode {
 /// Where a listing goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DirPosition {
-    /// The gofer's open listing, or zero. It may be forgotten; the listing then goes on at `offset`.
+    /// The gofer's open listing, or zero. The gofer may forget it; the listing then goes on at
+    /// `offset` all the same.
     pub stream: u64,
     /// Zero for the beginning, or the offset of an entry: the listing goes on after that one.
     pub offset: u64,

@@ -19,7 +19,8 @@ impl Client {
     /// reached. Stops at a symbolic link, a missing component, or what is no directory.
     ///
     /// # Errors
-    /// EINVAL for more than [`MAX_WALK_NAMES`] or no names. What stops the walk is told in the reply.
+    /// EINVAL for more than [`MAX_WALK_NAMES`] or no names. What stops the walk is told in the
+    /// reply.
     pub fn walk(&self, dir: NodeId, names: &[&[u8]], flags: WalkFlags) -> Result<WalkReply, Errno> {
         self.walk_with(dir, names, flags.difference(WalkFlags::OPEN), OpenFlags::RDONLY)
     }
@@ -64,8 +65,8 @@ impl Client {
     /// Opens a regular file; the descriptor has no more rights than `flags` ask for.
     ///
     /// # Errors
-    /// EISDIR for a directory, ELOOP for a symbolic link, ENXIO for a socket or a fifo, EACCES for a
-    /// device, EROFS for writing to a read-only export, EINVAL for flags that make no sense.
+    /// EISDIR for a directory, ELOOP for a symbolic link, ENXIO for a socket or a fifo, EACCES for
+    /// a device, EROFS for writing to a read-only export, EINVAL for flags that make no sense.
     pub fn open(
         &self,
         target: Target<'_>,
