@@ -84,5 +84,6 @@ bitflags::bitflags! {
     }
 }
 
-/// The number of descriptors in an `fd_set` of the C library; the kernel takes as many as there are.
+/// The number of descriptors in an `fd_set` of the C library; the kernel takes as many as there
+/// are.
 pub const FD_SETSIZE: usize = 1024;

@@ -1,4 +1,5 @@
-//! Times, clocks and timers: `time(7)`, `clock_gettime(2)`, `setitimer(2)`, `timerfd_create(2)`, `adjtimex(2)`.
+//! Times, clocks and timers: `time(7)`, `clock_gettime(2)`, `setitimer(2)`, `timerfd_create(2)`,
+//! `adjtimex(2)`.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 

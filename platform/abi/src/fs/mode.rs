@@ -84,7 +84,10 @@ impl FileKind {
 
     /// Reads the kind from the type byte of a directory entry; `None` for `DT_UNKNOWN` and others.
     pub const fn from_dirent_type(value: u8) -> Option<FileKind> {
-        FileKind::from_mode((value as u32) << 12)
+        match value {
+            0..16 => FileKind::from_mode((value as u32) << 12),
+            _ => None,
+        }
     }
 
     /// The type byte of a directory entry, `DT_*`.
@@ -107,7 +110,8 @@ pub struct Dirent64 {
     pub kind: u8,
 }
 
-/// The fixed part of the old `struct linux_dirent` of `getdents(2)`; the name follows, the type is the last byte.
+/// The fixed part of the old `struct linux_dirent` of `getdents(2)`; the name follows, the type is
+/// the last byte.
 #[derive(
     FromBytes, IntoBytes, KnownLayout, Immutable, Clone, Copy, Debug, Default, PartialEq, Eq,
 )]
@@ -126,7 +130,8 @@ impl Dirent64 {
 }
 
 impl Dirent {
-    /// The length of an entry with a name of `name_len` bytes, with its zero byte, type and padding.
+    /// The length of an entry with a name of `name_len` bytes, with its zero byte, type and
+    /// padding.
     pub const fn record_len(name_len: usize) -> usize {
         (size_of::<Dirent>() + name_len + 2).next_multiple_of(8)
     }

@@ -136,7 +136,8 @@ bitflags::bitflags! {
     }
 }
 
-/// Flags of `dup3(2)` and `pipe2(2)` share the values of the open flags; these are the allowed ones.
+/// Flags of `dup3(2)` and `pipe2(2)` share the values of the open flags; these are the allowed
+/// ones.
 pub const PIPE2_FLAGS: OpenFlags =
     OpenFlags::CLOEXEC.union(OpenFlags::NONBLOCK).union(OpenFlags::DIRECT);
 

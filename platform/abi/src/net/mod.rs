@@ -1,4 +1,5 @@
-//! Sockets and network interfaces: `socket(7)`, `ip(7)`, `tcp(7)`, `unix(7)`, `netdevice(7)`, `netlink(7)`.
+//! Sockets and network interfaces: `socket(7)`, `ip(7)`, `tcp(7)`, `unix(7)`, `netdevice(7)`,
+//! `netlink(7)`.
 
 mod address;
 mod interface;

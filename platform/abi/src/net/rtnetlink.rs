@@ -245,6 +245,7 @@ pub struct RtnlLinkStats64 {
     pub rx_compressed: u64,
     pub tx_compressed: u64,
     pub rx_nohandler: u64,
+    pub rx_otherhost_dropped: u64,
 }
 
 /// `struct ifa_cacheinfo`, `IFA_CACHEINFO`.

@@ -1,4 +1,5 @@
-//! Dispositions, masks and alternate stacks: `sigaction(2)`, `sigprocmask(2)`, `sigaltstack(2)`, `sigevent(7)`, `signalfd(2)`.
+//! Dispositions, masks and alternate stacks: `sigaction(2)`, `sigprocmask(2)`, `sigaltstack(2)`,
+//! `sigevent(7)`, `signalfd(2)`.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 

@@ -1,4 +1,5 @@
-//! The frame on the stack of a signal handler: `ucontext_t`, the x86-64 register set and the extended state.
+//! The frame on the stack of a signal handler: `ucontext_t`, the x86-64 register set and the
+//! extended state.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -60,7 +61,8 @@ pub const UC_FP_XSTATE: u64 = 0x1;
 pub const UC_SIGCONTEXT_SS: u64 = 0x2;
 pub const UC_STRICT_RESTORE_SS: u64 = 0x4;
 
-/// The fixed head of a signal frame, `struct rt_sigframe`, with the address of the restorer first; the info follows the context.
+/// The fixed head of a signal frame, `struct rt_sigframe`, with the address of the restorer first;
+/// the info follows the context.
 #[derive(
     FromBytes, IntoBytes, KnownLayout, Immutable, Clone, Copy, Debug, Default, PartialEq, Eq,
 )]

@@ -1,4 +1,5 @@
-//! Signals: `signal(7)`, `sigaction(2)`, `sigaltstack(2)`, `siginfo_t`, the signal frame, `signalfd(2)`.
+//! Signals: `signal(7)`, `sigaction(2)`, `sigaltstack(2)`, `siginfo_t`, the signal frame,
+//! `signalfd(2)`.
 
 mod action;
 mod frame;

@@ -5,8 +5,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 bitflags::bitflags! {
     /// Flags of `clone(2)`, `clone3(2)`, `unshare(2)` and `setns(2)`.
     ///
-    /// The low byte of the flags of `clone(2)` is the exit signal, see [`CSIGNAL`]. `NEWTIME` lies in that byte and is
-    /// for `unshare` and `clone3` only.
+    /// The low byte of the flags of `clone(2)` is the exit signal, see [`CSIGNAL`]. `NEWTIME` lies
+    /// in that byte and is for `unshare` and `clone3` only.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct CloneFlags: u64 {
         const NEWTIME = 0x80;

@@ -1,4 +1,5 @@
-//! Processes and threads: `clone(2)`, `wait4(2)`, `prctl(2)`, `sched(7)`, `capabilities(7)`, `ptrace(2)`, `seccomp(2)`.
+//! Processes and threads: `clone(2)`, `wait4(2)`, `prctl(2)`, `sched(7)`, `capabilities(7)`,
+//! `ptrace(2)`, `seccomp(2)`.
 
 pub mod auxv;
 mod capability;

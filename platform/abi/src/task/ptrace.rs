@@ -68,7 +68,8 @@ pub const PTRACE_EVENT_EXIT: i32 = 6;
 pub const PTRACE_EVENT_SECCOMP: i32 = 7;
 pub const PTRACE_EVENT_STOP: i32 = 128;
 
-// Values of `PTRACE_GETEVENTMSG` at a system call stop, and the kinds of stops of `PTRACE_GET_SYSCALL_INFO`.
+// Values of `PTRACE_GETEVENTMSG` at a system call stop, and the kinds of stops of
+// `PTRACE_GET_SYSCALL_INFO`.
 pub const PTRACE_EVENTMSG_SYSCALL_ENTRY: u64 = 1;
 pub const PTRACE_EVENTMSG_SYSCALL_EXIT: u64 = 2;
 pub const PTRACE_SYSCALL_INFO_NONE: u8 = 0;
@@ -123,14 +124,16 @@ pub const USER_DEBUGREG_OFFSET: u64 = 848;
 
 /// `struct ptrace_syscall_info`, `PTRACE_GET_SYSCALL_INFO`.
 ///
-/// The words hold the union: number and arguments at entry, result and error flag at exit, the filter's data after six arguments.
+/// The words hold the union: number and arguments at entry, result and error flag at exit, the
+/// filter's data after six arguments.
 #[derive(
     FromBytes, IntoBytes, KnownLayout, Immutable, Clone, Copy, Debug, Default, PartialEq, Eq,
 )]
 #[repr(C)]
 pub struct PtraceSyscallInfo {
     pub op: u8,
-    pub _pad: [u8; 3],
+    pub _reserved: u8,
+    pub flags: u16,
     pub arch: u32,
     pub instruction_pointer: u64,
     pub stack_pointer: u64,
