@@ -95,8 +95,12 @@ pub fn serve_path(path: &Path, options: Options) -> (Client, JoinHandle<Result<(
     (Client::new(socket).expect("the gofer says hello"), thread)
 }
 
-pub fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
+/// Whether this process may give files to anyone: as root, but not of a user namespace that lacks
+/// most users.
+pub fn may_chown() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").expect("/proc is there");
+    let has_all_users = map.split_whitespace().nth(2) == Some("4294967295");
+    rustix::process::geteuid().is_root() && has_all_users
 }
 
 /// A small tree: `dir/sub/file`, `file`, `link -> dir/sub`, `fifo`.

@@ -59,7 +59,8 @@ pub struct Created {
     /// Set if asked for.
     pub node: Option<NodeId>,
     pub attr: Attr,
-    /// Why it does not have the owner asked for (EPERM for a gofer that may not change owners).
+    /// Why it does not have the owner asked for: EPERM for a gofer that may not change owners,
+    /// EINVAL for an owner that its user namespace does not have.
     pub owner_error: Option<Errno>,
 }
 
