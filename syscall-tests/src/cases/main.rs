@@ -10,6 +10,9 @@ mod access;
 mod cwd;
 mod dirs;
 mod dup;
+mod exec;
+mod fork;
+mod jobs;
 mod links;
 mod locks;
 mod memory;
@@ -27,6 +30,7 @@ mod statfs;
 mod times;
 mod transfer;
 mod truncate;
+mod wait;
 mod xattr;
 
 use std::path::PathBuf;
@@ -49,6 +53,8 @@ fn main() -> ExitCode {
     match args.first().map(String::as_str) {
         Some("list") => list(),
         Some("run") => run(&args[1..]),
+        // Not for users: what the exec cases start.
+        Some("helper") => ExitCode::from(support::exec::helper(&args[1..]) as u8),
         _ => usage(),
     }
 }

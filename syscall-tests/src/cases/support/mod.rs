@@ -3,7 +3,9 @@
 #![allow(dead_code, reason = "a tool kit: not every tool is in use at every moment")]
 
 pub mod check;
+pub mod clone;
 pub mod errno;
+pub mod exec;
 pub mod files;
 pub mod mem;
 pub mod numbers;
@@ -24,6 +26,7 @@ pub mod prelude {
 
     pub use super::check::Must;
     pub(crate) use super::check::{check, check_eq, fail, skip};
+    pub use super::clone::{CloneArgs, clone_on_stack, clone3_fork, clone3_on_stack, vfork_store};
     pub use super::errno::{
         E2BIG, EACCES, EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EAGAIN, EALREADY, EBADF, EBADMSG,
         EBUSY, ECANCELED, ECHILD, ECONNABORTED, ECONNREFUSED, ECONNRESET, EDEADLK, EDESTADDRREQ,
@@ -36,6 +39,7 @@ pub mod prelude {
         ESHUTDOWN, ESOCKTNOSUPPORT, ESPIPE, ESRCH, ESTALE, ETIME, ETIMEDOUT, ETXTBSY, EUSERS,
         EXDEV, Errno,
     };
+    pub use super::exec::{Strings, exec, run_helper, start_helper, state_after_exec};
     pub use super::files::{content, create, cstr, fstat, open, path, pipe, read_all, stat};
     pub use super::mem::{Fault, PAGE, anon, fault_of, map, read_fault, shared, write_fault};
     pub use super::process::{

@@ -169,3 +169,9 @@ pub fn run_code(addr: usize) {
     // SAFETY: the case wrote the code, or wants the fault.
     unsafe { asm!("call {}", in(reg) addr, clobber_abi("C")) }
 }
+
+/// Returns an entry of the auxiliary vector.
+pub fn auxiliary(key: u64) -> u64 {
+    // SAFETY: only looks the key up.
+    unsafe { libc::getauxval(key) }
+}
