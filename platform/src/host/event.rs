@@ -8,6 +8,7 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, PollFd, PollFlags};
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 
+use super::time::Clock;
 use super::{fs, retry};
 
 /// Most events that one [`Epoll::wait`] returns.
@@ -115,18 +116,43 @@ impl AsFd for EventFd {
     }
 }
 
-/// A timer on the monotonic clock that becomes readable when it expires, `timerfd_create(2)`.
+/// A timer that becomes readable when it expires, `timerfd_create(2)`.
 #[derive(Debug)]
 pub struct TimerFd(OwnedFd);
 
 impl TimerFd {
+    /// A timer on the monotonic clock.
     pub fn new() -> Result<TimerFd, Errno> {
-        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
-        retry(|| rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)).map(TimerFd)
+        TimerFd::on(Clock::Monotonic)
     }
 
-    /// Expires at `deadline` on the host's monotonic clock (see [`time::now`]), at once if that is
-    /// in the past; `None` disarms it.
+    /// A timer on another clock. Errors: EINVAL unless it is the realtime, monotonic or boot clock.
+    pub fn on(clock: Clock) -> Result<TimerFd, Errno> {
+        let id = match clock {
+            Clock::Realtime => TimerfdClockId::Realtime,
+            Clock::Monotonic => TimerfdClockId::Monotonic,
+            Clock::Boottime => TimerfdClockId::Boottime,
+            _ => return Err(Errno::EINVAL),
+        };
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        retry(|| rustix::time::timerfd_create(id, flags)).map(TimerFd)
+    }
+
+    /// Makes a timer on the realtime clock readable when that clock is set, not when time passes.
+    pub fn watch_clock(&self) -> Result<(), Errno> {
+        let far = Timespec { tv_sec: i64::MAX / 2_000_000_000, tv_nsec: 0 };
+        let never = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let value = Itimerspec { it_interval: never, it_value: far };
+        let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
+        // ECANCELED tells of a change that was not read yet; the timer is armed all the same.
+        match retry(|| rustix::time::timerfd_settime(&self.0, flags, &value)) {
+            Ok(_) | Err(Errno::ECANCELED) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Expires at `deadline` on its clock (see [`time::now`]), at once if that is in the past;
+    /// `None` disarms it.
     ///
     /// [`time::now`]: super::time::now
     pub fn set(&self, deadline: Option<Duration>) -> Result<(), Errno> {
