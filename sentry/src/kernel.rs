@@ -6,6 +6,7 @@ use platform::Platform;
 
 use crate::executor::Executor;
 use crate::fs::Devices;
+use crate::signal::SignalAccounting;
 use crate::sync::{Mutex, Rank};
 use crate::task::TaskTree;
 use crate::time::Timers;
@@ -17,6 +18,8 @@ pub struct Kernel {
     pub executor: Arc<Executor>,
     pub tasks: TaskTree,
     pub timers: Arc<Timers>,
+    /// Queued signals of each user (`RLIMIT_SIGPENDING`).
+    pub signal_accounting: SignalAccounting,
     pub devices: Devices,
     pub epoll_topology: crate::fs::epoll::Topology,
     pub vfs: Vfs,

@@ -1,8 +1,55 @@
-//! Signals.
+//! Signals, `signal(7)`.
+//!
+//! * [`SignalActions`], [`TaskSignals`], [`GroupSignals`]: the state, held by thread group and task.
+//! * `send`: from `kill`, a terminal, a timer, a fault (`force`) to the pending queue, and the
+//!   choice of the thread to wake.
+//! * `take` and `deliver`: the run loop calls [`deliver`] before guest code goes on. It runs
+//!   default actions, builds a handler's `frame`, and decides how an interrupted call goes on
+//!   (`restart`). `sigreturn` is the way back.
+//! * `job_control`: stop and continue, and what parents learn of it.
+//!
+//! A thread's attention flag ([`Task::has_attention`]) is set only for what it really must handle:
+//! a signal that is blocked or ignored sets nothing and interrupts nothing.
+//!
+//! Lock order: the process' [`GroupSignals`], then one thread's [`TaskSignals`] (both
+//! `Rank::Signal`; nested by that rule), then the table inside [`SignalActions`]. Thread lists,
+//! parents, credentials and limits are looked up before.
+//!
+//! [`Task::has_attention`]: crate::task::Task::has_attention
 
-#[derive(Default)]
-pub struct TaskSignals {}
-#[derive(Default)]
-pub struct GroupSignals {}
-#[derive(Default)]
-pub struct SignalActions {}
+mod accounting;
+mod actions;
+mod altstack;
+mod deliver;
+mod exit;
+mod force;
+mod fp_state;
+mod frame;
+mod job_control;
+mod mask;
+mod pending;
+mod permission;
+mod restart;
+mod send;
+mod sigreturn;
+mod state;
+mod take;
+
+pub use linux_abi::signal::SigInfo;
+
+pub use accounting::{Charge, SignalAccounting};
+pub use actions::{DefaultAction, SignalActions, default_action, is_ignoring};
+pub use altstack::AltStack;
+pub use deliver::{Delivery, deliver, stopped};
+pub use exit::{reset_for_exec, thread_exiting};
+pub use force::{force_fault, force_info, force_signal};
+pub use job_control::{hang_up_orphans, is_orphaned};
+pub use mask::{restore_mask, set_mask, set_temporary_mask};
+pub use pending::TimerTag;
+pub use permission::{check_permission, may_signal};
+pub use restart::{RestartBlock, SyscallRestart, set_restart, take_restart};
+pub(crate) use send::send_for_timer;
+pub use send::{Sent, send_to_group, send_to_process_group, send_to_task};
+pub use sigreturn::sigreturn;
+pub use state::{GroupSignals, StopState, TaskSignals};
+pub use take::{is_killed, pending, take_waited};

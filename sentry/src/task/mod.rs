@@ -110,6 +110,20 @@ impl Task {
         self.attention.store(false, Ordering::Release);
     }
 
+    /// Makes the calling task itself look at its signals before it goes on.
+    pub(crate) fn note_attention(&self) {
+        self.attention.store(true, Ordering::Release);
+    }
+
+    /// Makes the task trap if it runs guest code, or as soon as it is about to; a blocked system
+    /// call goes on.
+    pub(crate) fn interrupt_guest_code(&self) {
+        let interrupter = self.wakeup.lock().interrupter.clone();
+        if let Some(interrupter) = interrupter {
+            interrupter.interrupt();
+        }
+    }
+
     /// Makes the task look at its signals: wakes a blocked system call, traps running guest code.
     pub fn request_attention(&self) {
         self.attention.store(true, Ordering::Release);

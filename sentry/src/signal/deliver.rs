@@ -1,0 +1,115 @@
+//! Delivery: what a thread does about its signals before it runs guest code again (Linux: `get_signal`, `handle_signal`).
+
+use std::sync::Arc;
+
+use linux_abi::signal::{SIG_DFL, SIG_IGN, SIGKILL, SIGSTOP, SaFlags, SigAction, SigInfo, SigSet};
+use linux_abi::task::signaled_status;
+
+use super::actions::{DefaultAction, default_action};
+use super::take::{Next, next};
+use super::{SyscallRestart, force, frame, job_control, mask};
+use crate::task::{Ctx, Task};
+
+/// How the run loop goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Runs guest code.
+    Resume,
+    /// Awaits [`stopped`], then delivers again (with the same interrupted call).
+    Stop,
+    /// Ends the whole process with this wait status.
+    Exit { status: i32 },
+}
+
+/// Handles all signals that wait for the calling thread.
+///
+/// The run loop has cleared the attention flag before, and has checked whether the process is
+/// ending. `interrupted` says that the trapped system call gave up with a restart code; the call
+/// is prepared for going on exactly once, however often this is called for it.
+pub fn deliver(ctx: &mut Ctx, interrupted: Option<SyscallRestart>) -> Delivery {
+    crate::time::check_cpu_timers(ctx);
+    loop {
+        match next(&ctx.task) {
+            Next::Nothing => {
+                if let Some(restart) = still_open(ctx, interrupted) {
+                    restart.without_handler(ctx.thread.registers_mut());
+                }
+                mask::restore_mask(&ctx.task);
+                return Delivery::Resume;
+            }
+            Next::Killed => return Delivery::Exit { status: signaled_status(SIGKILL, false) },
+            Next::Stop => {
+                if job_control::join_stop(&ctx.task) {
+                    return Delivery::Stop;
+                }
+            }
+            Next::Signal { info, action, is_unkillable } => match action.handler {
+                SIG_IGN => {}
+                SIG_DFL => {
+                    if let Some(exit) = act_by_default(&ctx.task, info.signo, is_unkillable) {
+                        return exit;
+                    }
+                }
+                _ => {
+                    if let Some(restart) = still_open(ctx, interrupted) {
+                        let restarts = action.sa_flags().contains(SaFlags::RESTART);
+                        restart.with_handler(ctx.thread.registers_mut(), restarts);
+                    }
+                    run_handler(ctx, &info, &action);
+                }
+            },
+        }
+    }
+}
+
+/// Waits, as part of a stopped process, until there is something to look at: SIGCONT, the end.
+pub async fn stopped(ctx: &mut Ctx) {
+    let task = ctx.task.clone();
+    std::future::poll_fn(move |_| match task.has_attention() {
+        true => std::task::Poll::Ready(()),
+        false => std::task::Poll::Pending,
+    })
+    .await;
+}
+
+/// The interrupted call, unless it has been dealt with already.
+fn still_open(ctx: &Ctx, interrupted: Option<SyscallRestart>) -> Option<SyscallRestart> {
+    interrupted.filter(|_| ctx.thread.registers().orig_rax != u64::MAX)
+}
+
+/// Does what a signal without a handler does; `Some` if that is the end.
+fn act_by_default(task: &Arc<Task>, signo: i32, is_unkillable: bool) -> Option<Delivery> {
+    let is_immune = is_unkillable && !matches!(signo, SIGKILL | SIGSTOP);
+    match default_action(signo) {
+        DefaultAction::Ignore | DefaultAction::Continue => None,
+        _ if is_immune => None,
+        DefaultAction::Stop => {
+            // Nobody could continue a process of an orphaned group: only SIGSTOP stops it.
+            if signo == SIGSTOP || !job_control::is_orphaned(&task.group.process_group(), None) {
+                job_control::start_stop(task, signo);
+            }
+            None
+        }
+        // Divergence: no core file is written, so the status never says that one was.
+        DefaultAction::Terminate | DefaultAction::Core => {
+            Some(Delivery::Exit { status: signaled_status(signo, false) })
+        }
+    }
+}
+
+/// Makes the thread enter the handler. If its frame cannot be written the thread gets SIGSEGV.
+fn run_handler(ctx: &mut Ctx, info: &SigInfo, action: &SigAction) {
+    if frame::push(ctx, info, action).is_err() {
+        force::force_segv(&ctx.task, info.signo);
+        return;
+    }
+    let mut blocked = action.mask;
+    if !action.sa_flags().contains(SaFlags::NODEFER) {
+        blocked = blocked.union(SigSet::of(info.signo));
+    }
+    mask::change_mask(&ctx.task, |own| {
+        own.saved_mask = None;
+        own.mask = own.mask.union(blocked);
+        own.altstack.disarm_if_asked();
+    });
+}
