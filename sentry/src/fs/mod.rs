@@ -6,5 +6,6 @@ pub mod eventfd;
 pub mod host_stdio;
 pub mod ioctl;
 pub mod pipe;
+pub mod synthetic;
 
 pub use devices::{DeviceOpen, DeviceOpener, Devices};

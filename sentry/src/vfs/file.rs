@@ -124,12 +124,13 @@ pub trait File: Send + Sync + 'static {
     }
 
     /// Passes entries from `position` on to `sink` until it answers false or none is left.
-    /// `.` and `..` come first. Answers with the position after the last entry taken.
+    /// `.` and `..` come first; no lock may be held over `sink`. Answers with the position after the last entry taken.
     /// Errors: ENOTDIR.
     fn read_dir(
         &self,
         _position: u64,
         _parent_inode: u64,
+        _io: &IoContext<'_>,
         _sink: &mut dyn FnMut(DirEntry) -> bool,
     ) -> Result<u64, Errno> {
         Err(Errno::ENOTDIR)

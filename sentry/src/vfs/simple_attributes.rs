@@ -72,6 +72,11 @@ impl SimpleAttributes {
         self
     }
 
+    pub fn with_size(mut self, size: u64) -> SimpleAttributes {
+        self.inner.get_mut().size = size;
+        self
+    }
+
     pub fn kind(&self) -> FileKind {
         self.kind
     }
