@@ -146,12 +146,7 @@ impl File for GeneratedFile {
         self
     }
 
-    fn read(
-        &self,
-        dest: &mut IoDest<'_>,
-        offset: u64,
-        io: &IoContext<'_>,
-    ) -> Result<usize, Errno> {
+    fn read(&self, dest: &mut IoDest<'_>, offset: u64, io: &IoContext<'_>) -> Result<usize, Errno> {
         let content = self.content(offset, io)?;
         let start = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
         dest.put(&content[start..])

@@ -7,9 +7,7 @@ use linux_abi::Errno;
 use linux_abi::fs::{FileKind, OpenFlags};
 
 use super::{NodeAttributes, NodeSource};
-use crate::vfs::{
-    AttributeChange, Attributes, File, Inode, InodeCommon, IoContext, Location,
-};
+use crate::vfs::{AttributeChange, Attributes, File, Inode, InodeCommon, IoContext, Location};
 
 type TextFn = Box<dyn Fn(&IoContext<'_>) -> Result<Vec<u8>, Errno> + Send + Sync>;
 type PlaceFn = Box<dyn Fn(&IoContext<'_>) -> Result<Location, Errno> + Send + Sync>;

@@ -99,7 +99,11 @@ impl SyntheticNode {
     }
 
     /// A character device node.
-    pub fn char_device(source: &NodeSource, permissions: u32, rdev: DeviceId) -> Arc<SyntheticNode> {
+    pub fn char_device(
+        source: &NodeSource,
+        permissions: u32,
+        rdev: DeviceId,
+    ) -> Arc<SyntheticNode> {
         SyntheticNode::new(source.attributes(FileKind::CharDevice, permissions).with_rdev(rdev))
     }
 }
