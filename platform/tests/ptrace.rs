@@ -1,12 +1,10 @@
 //! Runs hand-assembled guest code on the ptrace platform.
 //!
 //! The platform wants a process of its own with one thread, so each case runs in a child process
-//! of the test binary. `… --ignored getpid_round_trip` measures.
+//! of the test binary. `cargo test -p platform --test ptrace -- --ignored --nocapture` measures.
 
-#[path = "ptrace/cases.rs"]
+#[path = "ptrace/mod.rs"]
 mod cases;
-#[path = "ptrace/guest.rs"]
-mod guest;
 
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -14,7 +12,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// Tells the child process which case it is.
-const CASE_VARIABLE: &str = "PTRACE_TEST_CASE";
+pub const CASE_VARIABLE: &str = "PTRACE_TEST_CASE";
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
@@ -30,7 +28,7 @@ fn main() -> ExitCode {
 }
 
 fn run_case(name: &str) -> ExitCode {
-    let mut all = cases::ALL.iter().chain(cases::BENCHMARKS);
+    let mut all = cases::ALL.iter().chain(cases::BENCHMARKS).chain(cases::HELPERS);
     match all.find(|(other, _)| *other == name) {
         Some((_, case)) => {
             case();

@@ -72,6 +72,6 @@ mod tests {
     #[test]
     fn program_fits_the_scratch_page() {
         let program = ptrace_program().expect("a valid table");
-        assert!(program.len() % 8 == 0 && program.len() + 16 <= 4096, "{}", program.len());
+        assert!(program.len().is_multiple_of(8) && program.len() + 16 <= 4096, "{}", program.len());
     }
 }

@@ -1,18 +1,11 @@
 //! Terminals that the launcher handed to the sentry: `tty_ioctl(4)`.
-//!
-//! Attributes travel as the host kernel's own structures (the same ABI that a guest sees), as
-//! plain bytes: `struct termios` is [`TERMIOS_BYTES`] long, `struct termios2` [`TERMIOS2_BYTES`].
 
 use std::os::fd::{AsFd, AsRawFd};
 
 use linux_abi::Errno;
+use linux_abi::tty::{Termios, Termios2, Winsize};
 
 use super::last_errno;
-
-/// Size of the kernel's `struct termios` (not the C library's).
-pub const TERMIOS_BYTES: usize = 36;
-/// Size of the kernel's `struct termios2`.
-pub const TERMIOS2_BYTES: usize = 44;
 
 const TCGETS2: libc::Ioctl = 0x802c_542a;
 const TCSETS2: libc::Ioctl = 0x402c_542b;
@@ -38,68 +31,50 @@ impl When {
     }
 }
 
-/// Rows, columns and pixels, `struct winsize`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct WindowSize {
-    pub rows: u16,
-    pub columns: u16,
-    pub x_pixels: u16,
-    pub y_pixels: u16,
-}
-
 /// Whether the descriptor is a terminal.
 pub fn is_terminal(fd: impl AsFd) -> bool {
     attributes(fd).is_ok()
 }
 
 /// `TCGETS`. Errors: ENOTTY, EIO after a hang-up.
-pub fn attributes(fd: impl AsFd) -> Result<[u8; TERMIOS_BYTES], Errno> {
-    let mut termios = [0; TERMIOS_BYTES];
+pub fn attributes(fd: impl AsFd) -> Result<Termios, Errno> {
+    let mut termios = Termios::default();
     // SAFETY: TCGETS writes a `struct termios` of exactly this size.
     unsafe { ioctl_mut(fd, libc::TCGETS, &mut termios) }?;
     Ok(termios)
 }
 
 /// `TCSETS`, `TCSETSW`, `TCSETSF`.
-pub fn set_attributes(
-    fd: impl AsFd,
-    termios: &[u8; TERMIOS_BYTES],
-    when: When,
-) -> Result<(), Errno> {
+pub fn set_attributes(fd: impl AsFd, termios: &Termios, when: When) -> Result<(), Errno> {
     // SAFETY: the TCSETS family reads a `struct termios` of exactly this size.
     unsafe { ioctl_ref(fd, libc::TCSETS + when.step(), termios) }
 }
 
 /// `TCGETS2`.
-pub fn attributes2(fd: impl AsFd) -> Result<[u8; TERMIOS2_BYTES], Errno> {
-    let mut termios = [0; TERMIOS2_BYTES];
+pub fn attributes2(fd: impl AsFd) -> Result<Termios2, Errno> {
+    let mut termios = Termios2::default();
     // SAFETY: TCGETS2 writes a `struct termios2` of exactly this size.
     unsafe { ioctl_mut(fd, TCGETS2, &mut termios) }?;
     Ok(termios)
 }
 
 /// `TCSETS2`, `TCSETSW2`, `TCSETSF2`.
-pub fn set_attributes2(
-    fd: impl AsFd,
-    termios: &[u8; TERMIOS2_BYTES],
-    when: When,
-) -> Result<(), Errno> {
+pub fn set_attributes2(fd: impl AsFd, termios: &Termios2, when: When) -> Result<(), Errno> {
     // SAFETY: the TCSETS2 family reads a `struct termios2` of exactly this size.
     unsafe { ioctl_ref(fd, TCSETS2 + when.step(), termios) }
 }
 
 /// `TIOCGWINSZ`.
-pub fn window_size(fd: impl AsFd) -> Result<WindowSize, Errno> {
-    let mut size = WindowSize::default();
-    // SAFETY: TIOCGWINSZ writes a `struct winsize`, whose layout `WindowSize` has.
+pub fn window_size(fd: impl AsFd) -> Result<Winsize, Errno> {
+    let mut size = Winsize::default();
+    // SAFETY: TIOCGWINSZ writes a `struct winsize`, whose layout this is.
     unsafe { ioctl_mut(fd, libc::TIOCGWINSZ, &mut size) }?;
     Ok(size)
 }
 
 /// `TIOCSWINSZ`.
-pub fn set_window_size(fd: impl AsFd, size: WindowSize) -> Result<(), Errno> {
-    // SAFETY: TIOCSWINSZ reads a `struct winsize`, whose layout `WindowSize` has.
+pub fn set_window_size(fd: impl AsFd, size: Winsize) -> Result<(), Errno> {
+    // SAFETY: TIOCSWINSZ reads a `struct winsize`, whose layout this is.
     unsafe { ioctl_ref(fd, libc::TIOCSWINSZ, &size) }
 }
 
@@ -180,11 +155,11 @@ mod tests {
             return;
         };
         assert!(is_terminal(&master));
-        let size = WindowSize { rows: 24, columns: 80, ..WindowSize::default() };
+        let size = Winsize { row: 24, col: 80, ..Winsize::default() };
         set_window_size(&master, size).expect("set");
         assert_eq!(window_size(&master), Ok(size));
         let termios = attributes(&master).expect("get");
         set_attributes(&master, &termios, When::Now).expect("set");
-        assert_eq!(attributes2(&master).expect("get")[..20], termios[..20]);
+        assert_eq!(attributes2(&master).expect("get").cc, termios.cc);
     }
 }

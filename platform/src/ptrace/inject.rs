@@ -64,7 +64,9 @@ pub(super) fn run(
                 }
             }
             // The stub's own code cannot fail unless its pages are gone, and then nothing works.
-            Status::Stopped { signal: libc::SIGSEGV | libc::SIGBUS | libc::SIGILL, .. } => {
+            Status::Stopped { signal: libc::SIGSEGV | libc::SIGBUS | libc::SIGILL, .. }
+                if sys::signal_info(tid).is_ok_and(|info| info.code > 0) =>
+            {
                 sys::kill_process(tid);
                 return Err(wait_gone(wait));
             }

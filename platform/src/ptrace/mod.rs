@@ -33,7 +33,6 @@ mod wake;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use linux_abi::Errno;
@@ -47,9 +46,6 @@ use self::tracer::{Setup, Tracer};
 use self::wake::Parker;
 use crate::contract::{Layout, NewProcess, Platform};
 use crate::host;
-
-/// The parker's state and the meaning of children are per process.
-static IS_IN_USE: AtomicBool = AtomicBool::new(false);
 
 /// The ptrace platform. See the module's description.
 pub struct Ptrace {
@@ -69,14 +65,6 @@ impl Ptrace {
     /// # Errors
     /// Those of the host calls involved, with a description; `AlreadyExists` for a second one.
     pub fn new() -> io::Result<Arc<Ptrace>> {
-        if IS_IN_USE.swap(true, Ordering::SeqCst) {
-            let text = "a process has room for one ptrace platform";
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
-        }
-        Ptrace::set_up().inspect_err(|_| IS_IN_USE.store(false, Ordering::SeqCst))
-    }
-
-    fn set_up() -> io::Result<Arc<Ptrace>> {
         let parker = Parker::new()?;
         let (sender, receiver) = host::net::socketpair(host::net::Kind::SeqPacket)?;
         let (processors, cpu) = bind_to_one_processor();

@@ -106,8 +106,7 @@ pub(super) fn set_core_registers(tid: Tid, registers: &Registers) -> Result<(), 
         iov_len: CORE_REGISTERS_BYTES,
     };
     // SAFETY: `iov` describes live memory of that length, which is only read.
-    unsafe { ptrace(libc::PTRACE_SETREGSET as u32, tid, NT_PRSTATUS, (&raw mut iov).addr()) }
-        .map(drop)
+    unsafe { ptrace(libc::PTRACE_SETREGSET, tid, NT_PRSTATUS, (&raw mut iov).addr()) }.map(drop)
 }
 
 /// Sets all registers. Errors: EIO for segment bases that are no user addresses.
@@ -120,7 +119,7 @@ pub(super) fn set_all_registers(tid: Tid, registers: &Registers) -> Result<(), E
 pub(super) fn xstate(tid: Tid, buf: &mut [u8]) -> Result<usize, Errno> {
     let mut iov = libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: buf.len() };
     // SAFETY: `iov` describes live memory of that length.
-    unsafe { ptrace(libc::PTRACE_GETREGSET as u32, tid, NT_X86_XSTATE, (&raw mut iov).addr()) }?;
+    unsafe { ptrace(libc::PTRACE_GETREGSET, tid, NT_X86_XSTATE, (&raw mut iov).addr()) }?;
     Ok(iov.iov_len)
 }
 
@@ -128,8 +127,7 @@ pub(super) fn xstate(tid: Tid, buf: &mut [u8]) -> Result<usize, Errno> {
 pub(super) fn set_xstate(tid: Tid, image: &[u8]) -> Result<(), Errno> {
     let mut iov = libc::iovec { iov_base: image.as_ptr().cast_mut().cast(), iov_len: image.len() };
     // SAFETY: `iov` describes live memory of that length, which is only read.
-    unsafe { ptrace(libc::PTRACE_SETREGSET as u32, tid, NT_X86_XSTATE, (&raw mut iov).addr()) }
-        .map(drop)
+    unsafe { ptrace(libc::PTRACE_SETREGSET, tid, NT_X86_XSTATE, (&raw mut iov).addr()) }.map(drop)
 }
 
 /// Why a stopped tracee got its signal.

@@ -212,14 +212,14 @@ impl Thread for PtraceThread {
             return Poll::Ready(trap);
         }
         match self.slot.fetch(cx.waker()) {
-            Some(Report::Trap(trap, registers)) => {
+            Some(Report { trap: Trap::Dead, .. }) => Poll::Ready(Trap::Dead),
+            Some(Report { trap, registers }) => {
                 self.registers = registers;
                 self.loaded = registers;
                 self.known = Known::All;
                 self.is_step_due = self.is_stepping && trap == Trap::Syscall;
                 Poll::Ready(trap)
             }
-            Some(Report::Gone) => Poll::Ready(Trap::Dead),
             None => Poll::Pending,
         }
     }
@@ -311,8 +311,8 @@ fn clone(tracer: &Tracer, parent: &Slot, flags: i32) -> Result<Tid, Errno> {
         Ok(child) => child? as Tid,
         Err(Gone) => return Err(Errno::ESRCH),
     };
-    match sys::wait_for(child) {
-        Ok(Status::Stopped { .. }) => Ok(child),
-        _ => Err(Errno::EAGAIN),
+    match tracer.wait_newcomer(child) {
+        Status::Stopped { .. } => Ok(child),
+        Status::Gone => Err(Errno::EAGAIN),
     }
 }

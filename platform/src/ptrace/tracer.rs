@@ -51,9 +51,16 @@ struct Inbox {
 
 /// Why a thread stopped, for its handle.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Report {
-    Trap(Trap, Registers),
-    Gone,
+pub(super) struct Report {
+    pub(super) trap: Trap,
+    /// At the trap; without meaning for [`Trap::Dead`].
+    pub(super) registers: Registers,
+}
+
+impl Report {
+    fn dead() -> Report {
+        Report { trap: Trap::Dead, registers: Registers::default() }
+    }
 }
 
 /// A host thread group.
@@ -140,7 +147,7 @@ impl Slot {
             return Some(report);
         }
         if self.is_gone() {
-            return Some(Report::Gone);
+            return Some(Report::dead());
         }
         match &mut inbox.waker {
             Some(old) => old.clone_from(waker),
@@ -175,6 +182,9 @@ pub(super) struct Tracer {
     pub(super) procfs: RwLock<Option<Procfs>>,
     pub(super) template: Arc<Slot>,
     table: Mutex<HashMap<Tid, Arc<Slot>>>,
+    /// Threads not in the table that were reported while another one was waited for: the child
+    /// of a `clone` may be faster than its parent.
+    newcomers: Mutex<HashMap<Tid, Status>>,
     /// Number of threads that run guest code.
     running: AtomicUsize,
     next_memory_id: AtomicU64,
@@ -208,6 +218,7 @@ impl Tracer {
             procfs: RwLock::new(setup.procfs),
             table: Mutex::new(HashMap::from([(template.tid, Arc::clone(&template))])),
             template,
+            newcomers: Mutex::default(),
             running: AtomicUsize::new(0),
             next_memory_id: AtomicU64::new(1),
         })
@@ -252,6 +263,9 @@ impl Tracer {
             // Reaping the others of its group is our own job.
             match sys::wait_any() {
                 Ok((tid, status)) if tid == slot.tid => break status,
+                Ok((tid, status)) if self.slot(tid).is_none() => {
+                    self.newcomers.lock().insert(tid, status);
+                }
                 Ok((tid, status)) => drop(self.dispatch(tid, status)),
                 Err(_) => break Status::Gone,
             }
@@ -262,10 +276,25 @@ impl Tracer {
         status
     }
 
+    /// Waits for the first stop of a thread that was just made.
+    pub(super) fn wait_newcomer(&self, tid: Tid) -> Status {
+        let early = self.newcomers.lock().remove(&tid);
+        early.unwrap_or_else(|| sys::wait_for(tid).unwrap_or(Status::Gone))
+    }
+
+    fn slot(&self, tid: Tid) -> Option<Arc<Slot>> {
+        self.table.lock().get(&tid).cloned()
+    }
+
     /// Waits for reports as [`Platform::park`] says.
     ///
     /// [`Platform::park`]: crate::contract::Platform::park
     pub(super) fn park(&self, deadline: Option<Instant>) {
+        // Whose parent died before it could tell about them.
+        let strangers = std::mem::take(&mut *self.newcomers.lock());
+        for (tid, status) in strangers {
+            self.dispatch(tid, status);
+        }
         let is_due = deadline.is_some_and(|deadline| deadline <= Instant::now());
         if is_due || !self.parker.begin() {
             self.drain();
@@ -305,8 +334,7 @@ impl Tracer {
 
     /// Hands one report to the thread it is about; `true` if that is for the thread's handle.
     fn dispatch(&self, tid: Tid, status: Status) -> bool {
-        let slot = self.table.lock().get(&tid).cloned();
-        let Some(slot) = slot else {
+        let Some(slot) = self.slot(tid) else {
             // Nobody but us makes stubs. Whatever this is, it must not live.
             if status != Status::Gone {
                 sys::kill_process(tid);
@@ -315,7 +343,7 @@ impl Tracer {
         };
         let Status::Stopped { signal, event } = status else {
             self.record_end(&slot);
-            slot.deliver(Report::Gone);
+            slot.deliver(Report::dead());
             return !slot.has(ABANDONED);
         };
         if slot.has(ABANDONED) {
@@ -335,7 +363,7 @@ impl Tracer {
             }
         };
         self.stopped_running(&slot);
-        slot.deliver(Report::Trap(trap, registers));
+        slot.deliver(Report { trap, registers });
         true
     }
 
@@ -391,6 +419,10 @@ impl Drop for Tracer {
         let slots: Vec<_> = self.table.lock().values().cloned().collect();
         for slot in &slots {
             sys::kill_process(slot.process.tgid);
+        }
+        for &tid in self.newcomers.lock().keys() {
+            sys::kill_process(tid);
+            let _ = sys::wait_for(tid);
         }
         // Leaders last: the host holds them back until the others are reaped.
         let (leaders, others): (Vec<_>, Vec<_>) =

@@ -7,7 +7,7 @@
 //! way C libraries make thread cancellation safe. No timeout is needed.
 
 use std::ffi::{c_int, c_void};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use linux_abi::Errno;
@@ -77,6 +77,9 @@ extern "C" fn on_kick(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
     }
 }
 
+/// Whether there is a [`Parker`].
+static IS_IN_USE: AtomicBool = AtomicBool::new(false);
+
 /// The tracer's side of parking: who it is, and its timer.
 pub(super) struct Parker {
     sentry: Tid,
@@ -87,12 +90,22 @@ pub(super) struct Parker {
 impl Parker {
     /// Makes the calling thread the one that parks.
     ///
-    /// Errors: those of `sigaction(2)` and `timer_create(2)`.
+    /// Errors: EEXIST while there is another; those of `sigaction(2)` and `timer_create(2)`.
     pub(super) fn new() -> Result<Parker, Errno> {
-        install_handler()?;
-        STATE.store(WORKING, Ordering::SeqCst);
-        let (sentry, tracer) = (crate::host::process::pid(), crate::host::process::tid());
-        Ok(Parker { sentry, tracer, timer: Timer::new(tracer)? })
+        if IS_IN_USE.swap(true, Ordering::SeqCst) {
+            return Err(Errno::EEXIST);
+        }
+        let tracer = crate::host::process::tid();
+        match install_handler().and_then(|()| Timer::new(tracer)) {
+            Ok(timer) => {
+                STATE.store(WORKING, Ordering::SeqCst);
+                Ok(Parker { sentry: crate::host::process::pid(), tracer, timer })
+            }
+            Err(error) => {
+                IS_IN_USE.store(false, Ordering::SeqCst);
+                Err(error)
+            }
+        }
     }
 
     /// Announces that the tracer is about to wait; `false` if it was already notified, which is
@@ -154,6 +167,12 @@ impl Parker {
 
     pub(super) fn tracer(&self) -> Tid {
         self.tracer
+    }
+}
+
+impl Drop for Parker {
+    fn drop(&mut self) {
+        IS_IN_USE.store(false, Ordering::SeqCst);
     }
 }
 

@@ -7,20 +7,54 @@ use std::time::{Duration, Instant};
 
 use linux_abi::Errno;
 use platform::ptrace::Ptrace;
-use platform::{AddressSpace, HostOp, NewProcess, Platform, ResumeMode, Thread, Trap};
+use platform::{
+    AddressSpace, Fault, ForkMode, HostOp, NewProcess, Platform, ResumeMode, Thread, Trap,
+};
 
 /// Where the code of a guest is mapped, readable and executable.
 pub const CODE: u64 = 0x40_0000;
-/// A few writable pages.
+/// A few writable pages, with nothing mapped before and behind them.
 pub const DATA: u64 = 0x50_0000;
 pub const DATA_BYTES: u64 = 4 * 4096;
 
+pub const READ: i32 = libc::PROT_READ;
 pub const RW: i32 = libc::PROT_READ | libc::PROT_WRITE;
+pub const RX: i32 = libc::PROT_READ | libc::PROT_EXEC;
 pub const ANONYMOUS: i32 = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+
+/// Defines a function that gives the bytes of assembled guest code.
+#[macro_export]
+macro_rules! guest_code {
+    ($name:ident: $($line:literal),+ $(,)?) => {
+        std::arch::global_asm!(
+            ".pushsection .rodata.guest_code,\"a\",@progbits",
+            concat!(".globl guest_", stringify!($name)),
+            concat!("guest_", stringify!($name), ":"),
+            $($line,)+
+            concat!(".globl guest_end_", stringify!($name)),
+            concat!("guest_end_", stringify!($name), ":"),
+            ".popsection",
+        );
+        pub fn $name() -> &'static [u8] {
+            unsafe extern "C" {
+                #[link_name = concat!("guest_", stringify!($name))]
+                static BEGIN: u8;
+                #[link_name = concat!("guest_end_", stringify!($name))]
+                static END: u8;
+            }
+            let (begin, end) = (&raw const BEGIN, &raw const END);
+            // SAFETY: the symbols delimit constant bytes.
+            unsafe { std::slice::from_raw_parts(begin, end.addr() - begin.addr()) }
+        }
+    };
+}
+
+guest_code!(getpid_loop: "2: mov eax, 39", "syscall", "jmp 2b");
+guest_code!(spin: "2: inc rbx", "jmp 2b");
 
 /// Remembers that it was woken.
 #[derive(Default)]
-pub struct Flag(AtomicBool);
+struct Flag(AtomicBool);
 
 impl Wake for Flag {
     fn wake(self: Arc<Self>) {
@@ -35,26 +69,39 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// A fresh process that is about to run `code`.
+    /// A fresh process on a new platform that is about to run `code`.
     pub fn new(code: &[u8]) -> Guest {
-        Guest::on(Ptrace::new().expect("platform"), code)
+        Guest::on(&Ptrace::new().expect("platform"), code)
     }
 
-    pub fn on(platform: Arc<Ptrace>, code: &[u8]) -> Guest {
-        let (space, thread) = platform.new_address_space().expect("address space");
-        let mut guest = Guest { platform, space, thread };
+    pub fn on(platform: &Arc<Ptrace>, code: &[u8]) -> Guest {
+        let mut guest = Guest::blank(platform);
         guest.map(CODE, 4096, RW);
         guest.map(DATA, DATA_BYTES, RW);
         assert_eq!(guest.space.write(CODE, code), Ok(code.len()));
-        let prot = libc::PROT_READ | libc::PROT_EXEC;
-        guest.op(HostOp::Mprotect { addr: CODE, len: 4096, prot }).expect("mprotect");
+        guest.op(HostOp::Mprotect { addr: CODE, len: 4096, prot: RX }).expect("mprotect");
         guest.thread.registers_mut().rip = CODE;
         guest.thread.registers_mut().rsp = DATA + DATA_BYTES;
         guest
     }
 
-    pub fn from(platform: &Arc<Ptrace>, (space, thread): NewProcess) -> Guest {
+    pub fn blank(platform: &Arc<Ptrace>) -> Guest {
+        Guest::from(platform, platform.new_address_space().expect("address space"))
+    }
+
+    fn from(platform: &Arc<Ptrace>, (space, thread): NewProcess) -> Guest {
         Guest { platform: Arc::clone(platform), space, thread }
+    }
+
+    pub fn fork(&mut self, mode: ForkMode) -> Guest {
+        let child = self.thread.fork(mode).expect("fork");
+        Guest::from(&self.platform, child)
+    }
+
+    pub fn spawn(&mut self) -> Guest {
+        let thread = self.thread.spawn_thread().expect("thread");
+        let (platform, space) = (Arc::clone(&self.platform), Arc::clone(&self.space));
+        Guest { platform, space, thread }
     }
 
     pub fn map(&mut self, addr: u64, len: u64, prot: i32) {
@@ -64,16 +111,39 @@ impl Guest {
     }
 
     pub fn op(&mut self, op: HostOp<'_>) -> Result<u64, Errno> {
-        op_on(&mut *self.thread, op)
+        self.thread.start_host_op(op);
+        match self.thread.poll_host_op(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(result) => result,
+            Poll::Pending => panic!("ptrace operations are synchronous"),
+        }
     }
 
     pub fn run(&mut self) -> Trap {
-        run_thread(&self.platform, &mut *self.thread)
+        self.thread.resume(ResumeMode::Run);
+        self.await_trap()
     }
 
     pub fn step(&mut self) -> Trap {
         self.thread.resume(ResumeMode::SingleStep);
-        await_trap(&self.platform, &mut *self.thread)
+        self.await_trap()
+    }
+
+    pub fn await_trap(&mut self) -> Trap {
+        let waker = Waker::from(Arc::new(Flag::default()));
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            match self.thread.poll_trap(&mut cx) {
+                Poll::Ready(trap) => return trap,
+                Poll::Pending => self.platform.park(None),
+            }
+        }
+    }
+
+    pub fn is_trapped(&mut self) -> Option<Trap> {
+        match self.thread.poll_trap(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(trap) => Some(trap),
+            Poll::Pending => None,
+        }
     }
 
     /// Runs to the next system call and answers with its number.
@@ -82,35 +152,31 @@ impl Guest {
         self.thread.registers().orig_rax
     }
 
+    /// Runs into a fault.
+    pub fn run_to_fault(&mut self) -> Fault {
+        match self.run() {
+            Trap::Fault(fault) => fault,
+            other => panic!("{other:?} at {:x?}", self.thread.registers()),
+        }
+    }
+
     pub fn read_u64(&self, addr: u64) -> u64 {
         let mut bytes = [0; 8];
         assert_eq!(self.space.read(addr, &mut bytes), Ok(8));
         u64::from_le_bytes(bytes)
     }
-}
 
-pub fn op_on(thread: &mut dyn Thread, op: HostOp<'_>) -> Result<u64, Errno> {
-    thread.start_host_op(op);
-    match thread.poll_host_op(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(result) => result,
-        Poll::Pending => panic!("ptrace operations are synchronous"),
+    /// The host's process that holds this guest: the only child of ours whose memory maps
+    /// say so is not needed; tests that want it make one guest and look for it.
+    pub fn host_children() -> Vec<i32> {
+        let path = format!("/proc/self/task/{}/children", platform::host::process::tid());
+        let text = std::fs::read_to_string(path).expect("children");
+        text.split_ascii_whitespace().map(|pid| pid.parse().expect("a pid")).collect()
     }
-}
 
-pub fn run_thread(platform: &Ptrace, thread: &mut dyn Thread) -> Trap {
-    thread.resume(ResumeMode::Run);
-    await_trap(platform, thread)
-}
-
-pub fn await_trap(platform: &Ptrace, thread: &mut dyn Thread) -> Trap {
-    let flag = Arc::new(Flag::default());
-    let waker = Waker::from(Arc::clone(&flag));
-    let mut cx = Context::from_waker(&waker);
-    loop {
-        if let Poll::Ready(trap) = thread.poll_trap(&mut cx) {
-            return trap;
-        }
-        platform.park(None);
+    /// Host pid of the newest guest process.
+    pub fn newest_host_pid() -> i32 {
+        Guest::host_children().into_iter().max().expect("a child")
     }
 }
 
@@ -121,4 +187,10 @@ pub fn park_until(platform: &Ptrace, mut is_done: impl FnMut() -> bool) {
         assert!(Instant::now() < limit, "timed out");
         platform.park(Some(Instant::now() + Duration::from_millis(20)));
     }
+}
+
+/// A signal from outside the sandbox.
+pub fn kill(pid: i32, signal: i32) {
+    // SAFETY: sending a signal touches no memory.
+    assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
 }

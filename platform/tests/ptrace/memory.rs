@@ -1,0 +1,199 @@
+//! Copies, host operations and what the host says about memory.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use linux_abi::Errno;
+use platform::{ForkMode, HostOp, host};
+
+use super::guest::{ANONYMOUS, CODE, DATA, DATA_BYTES, Guest, READ, RW, getpid_loop};
+
+const END: u64 = DATA + DATA_BYTES;
+
+fn file_with(content: &[u8]) -> OwnedFd {
+    let file = host::fs::memfd_create("file").expect("memfd");
+    host::fs::pwrite(&file, content, 0).expect("pwrite");
+    file
+}
+
+fn map_of(file: &OwnedFd, prot: i32, flags: i32) -> HostOp<'_> {
+    HostOp::Mmap { addr: 0, len: 4096, prot, flags, fd: Some(file.as_fd()), offset: 0 }
+}
+
+pub fn copies_stop_at_the_first_bad_byte() {
+    let guest = Guest::new(getpid_loop());
+    let mut buf = [0; 10_000];
+    assert_eq!(guest.space.write(END - 5, b"0123456789"), Ok(5));
+    assert_eq!(guest.space.read(END - 5, &mut buf), Ok(5));
+    assert_eq!(&buf[..5], b"01234");
+    assert_eq!(guest.space.read(END - 8192, &mut buf), Ok(8192));
+    assert_eq!(guest.space.read(END, &mut buf), Err(Errno::EFAULT));
+    assert_eq!(guest.space.read(END, &mut []), Ok(0));
+    assert_eq!(guest.space.write(CODE, b"x"), Err(Errno::EFAULT));
+    assert_eq!(guest.space.read(0, &mut buf), Err(Errno::EFAULT));
+    for addr in [u64::MAX, u64::MAX - 3, 1 << 47, 1 << 63, 0x7fff_ffff_f000] {
+        assert_eq!(guest.space.read(addr, &mut buf), Err(Errno::EFAULT), "{addr:x}");
+        assert_eq!(guest.space.write(addr, &buf), Err(Errno::EFAULT), "{addr:x}");
+    }
+}
+
+pub fn large_copies_are_whole() {
+    let mut guest = Guest::new(getpid_loop());
+    let len = 20 << 20;
+    let flags = ANONYMOUS;
+    let op = HostOp::Mmap { addr: 0, len, prot: RW, flags, fd: None, offset: 0 };
+    let addr = guest.op(op).expect("mmap");
+    let data: Vec<u8> = (0..len).map(|index| (index / 4096) as u8).collect();
+    assert_eq!(guest.space.write(addr, &data), Ok(data.len()));
+    let mut back = vec![0; data.len()];
+    assert_eq!(guest.space.read(addr, &mut back), Ok(data.len()));
+    assert!(back == data);
+}
+
+pub fn forced_writes_ignore_protection() {
+    let mut guest = Guest::new(getpid_loop());
+    let child = guest.fork(ForkMode::CopyMemory);
+    assert_eq!(guest.space.write_forced(CODE, &[0xb8, 40]), Ok(2));
+    assert_eq!(guest.run_to_call(), 40);
+    // The other process has its own copy.
+    let mut bytes = [0; 2];
+    assert_eq!(child.space.read(CODE, &mut bytes), Ok(2));
+    assert_eq!(bytes, [0xb8, 39]);
+    assert_eq!(guest.space.write_forced(END - 1, b"xy"), Ok(1));
+    assert_eq!(guest.space.write_forced(0x1000, b"xy"), Err(Errno::EFAULT));
+}
+
+pub fn files_map_with_the_rights_they_have() {
+    let mut guest = Guest::new(getpid_loop());
+    let file = file_with(b"content");
+    let shared = guest.op(map_of(&file, RW, libc::MAP_SHARED)).expect("shared");
+    let private = guest.op(map_of(&file, RW, libc::MAP_PRIVATE)).expect("private");
+    guest.space.write(private, b"C").expect("write");
+    guest.space.write(shared + 1, b"O").expect("write");
+    let mut text = [0; 7];
+    host::fs::pread(&file, &mut text, 0).expect("pread");
+    assert_eq!(&text, b"cOntent");
+    guest.space.read(private, &mut text).expect("read");
+    assert_eq!(text[0], b'C');
+    // The host's errors come through.
+    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+    let read_only = OwnedFd::from(std::fs::File::open(path).expect("open"));
+    assert_eq!(guest.op(map_of(&read_only, RW, libc::MAP_SHARED)), Err(Errno::EACCES));
+    assert!(guest.op(map_of(&read_only, READ, libc::MAP_SHARED)).is_ok());
+    let (pipe, _writer) = host::fs::pipe().expect("pipe");
+    assert_eq!(guest.op(map_of(&pipe, READ, libc::MAP_PRIVATE)), Err(Errno::ENODEV));
+    // Shared mappings stay shared with a child.
+    let child = guest.fork(ForkMode::CopyMemory);
+    child.space.write(shared, b"K").expect("write");
+    guest.space.read(shared, &mut text).expect("read");
+    assert_eq!(&text, b"KOntent");
+}
+
+pub fn a_stub_keeps_no_descriptor() {
+    let mut guest = Guest::new(getpid_loop());
+    let file = file_with(b"x");
+    for _ in 0..50 {
+        guest.op(map_of(&file, READ, libc::MAP_PRIVATE)).expect("mmap");
+    }
+    let _child = guest.fork(ForkMode::CopyMemory);
+    for pid in Guest::host_children() {
+        let fds: Vec<_> = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("fds").collect();
+        assert_eq!(fds.len(), 1, "{fds:?}");
+    }
+}
+
+pub fn the_reserved_region_is_out_of_reach() {
+    let mut guest = Guest::new(getpid_loop());
+    let reserved = guest.space.layout().reserved.clone();
+    let (addr, len) = (reserved.start, 4096);
+    let refused = [
+        HostOp::Munmap { addr, len },
+        HostOp::Munmap { addr: 0x60_0000, len: addr },
+        HostOp::Mprotect { addr, len, prot: 7 },
+        HostOp::Madvise { addr, len, advice: libc::MADV_DONTNEED },
+        HostOp::Mremap { addr, old_len: len, new_len: 8192, flags: 1, new_addr: 0 },
+        HostOp::Mremap { addr: DATA, old_len: len, new_len: len, flags: 3, new_addr: addr },
+        HostOp::Mincore { addr, len, vec: DATA },
+    ];
+    for op in refused {
+        assert_eq!(guest.op(op), Err(Errno::EINVAL), "{op:?}");
+    }
+    let flags = ANONYMOUS | libc::MAP_FIXED;
+    let op = HostOp::Mmap { addr, len, prot: RW, flags, fd: None, offset: 0 };
+    assert_eq!(guest.op(op), Err(Errno::ENOMEM));
+    let hint = HostOp::Mmap { addr, len, prot: RW, flags: ANONYMOUS, fd: None, offset: 0 };
+    assert!(guest.op(hint).expect("elsewhere") != addr);
+    for addr in [reserved.start, reserved.end - 1] {
+        assert_eq!(guest.space.read(addr, &mut [0]), Err(Errno::EFAULT));
+        assert_eq!(guest.space.write(addr, b"x"), Err(Errno::EFAULT));
+        assert_eq!(guest.space.write_forced(addr, b"x"), Err(Errno::EFAULT));
+    }
+    guest.map(reserved.start - 4096, 4096, RW);
+    assert_eq!(guest.space.write_forced(reserved.start - 2, b"abcd"), Ok(2));
+    assert_eq!(guest.run_to_call(), 39);
+}
+
+pub fn memory_operations_work() {
+    let mut guest = Guest::new(getpid_loop());
+    guest.space.write(DATA, b"moves").expect("write");
+    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+    let target = 0x70_0000;
+    let op = HostOp::Mremap { addr: DATA, old_len: 4096, new_len: 8192, flags, new_addr: target };
+    assert_eq!(guest.op(op), Ok(target));
+    let mut text = [0; 5];
+    assert_eq!(guest.space.read(target, &mut text), Ok(5));
+    assert_eq!(&text, b"moves");
+    assert_eq!(guest.space.read(DATA, &mut text), Err(Errno::EFAULT));
+    let vec = DATA + 4096;
+    assert_eq!(guest.op(HostOp::Mincore { addr: target, len: 8192, vec }), Ok(0));
+    let mut resident = [0; 2];
+    guest.space.read(vec, &mut resident).expect("read");
+    assert_eq!(resident, [1, 0]);
+    let advice = libc::MADV_DONTNEED;
+    assert_eq!(guest.op(HostOp::Madvise { addr: target, len: 4096, advice }), Ok(0));
+    guest.space.read(target, &mut text).expect("read");
+    assert_eq!(text, [0; 5]);
+    assert_eq!(guest.op(HostOp::Mlock { addr: target, len: 4096, flags: 0 }), Ok(0));
+    assert_eq!(guest.op(HostOp::Munlock { addr: target, len: 4096 }), Ok(0));
+    assert_eq!(guest.op(HostOp::Msync { addr: target, len: 4096, flags: 4 }), Ok(0));
+    assert_eq!(guest.op(HostOp::Mlockall { flags: 1 }), Ok(0));
+    assert_eq!(guest.op(HostOp::Munlockall), Ok(0));
+    assert!(guest.op(HostOp::Membarrier { cmd: 0, flags: 0, cpu: 0 }).is_ok());
+    assert_eq!(guest.op(HostOp::Yield), Ok(0));
+    assert_eq!(guest.op(HostOp::Munmap { addr: target, len: 8192 }), Ok(0));
+    assert_eq!(guest.op(HostOp::Munmap { addr: 1, len: 4096 }), Err(Errno::EINVAL));
+    assert_eq!(guest.run_to_call(), 39);
+}
+
+pub fn mappings_and_usage_leave_out_the_stub() {
+    let mut guest = Guest::new(getpid_loop());
+    let reserved = guest.space.layout().reserved.clone();
+    // Neighbours that the host merges with the stub's pages.
+    guest.map(reserved.end, 4096, RW);
+    let maps = guest.space.mappings().expect("maps");
+    let bytes: u64 = maps.iter().map(|mapping| mapping.range.end - mapping.range.start).sum();
+    assert!(maps.iter().all(|m| m.range.end <= reserved.start || m.range.start >= reserved.end));
+    let neighbour = maps.iter().find(|m| m.range.start == reserved.end).expect("neighbour");
+    assert!(neighbour.range.end == reserved.end + 4096 && neighbour.write);
+    let code = maps.iter().find(|m| m.range.start == CODE).expect("code");
+    assert!(code.read && code.exec && !code.write && !code.shared);
+    let usage = guest.space.usage().expect("usage");
+    assert_eq!(usage.virtual_size, bytes);
+    assert!(usage.data >= DATA_BYTES + 4096 && usage.resident >= 4096);
+}
+
+pub fn limits_bind_the_host() {
+    let mut guest = Guest::new(getpid_loop());
+    let used = guest.space.usage().expect("usage").virtual_size;
+    let limit = libc::RLIMIT_AS as i32;
+    let map = |len| HostOp::Mmap { addr: 0, len, prot: RW, flags: ANONYMOUS, fd: None, offset: 0 };
+    guest.space.set_limit(limit, used + 8192).expect("limit");
+    assert_eq!(guest.op(map(12_288)), Err(Errno::ENOMEM));
+    assert!(guest.op(map(8192)).is_ok());
+    assert_eq!(guest.op(map(4096)), Err(Errno::ENOMEM));
+    guest.space.set_limit(limit, u64::MAX).expect("limit");
+    assert!(guest.op(map(1 << 20)).is_ok());
+    for resource in [libc::RLIMIT_DATA, libc::RLIMIT_STACK, libc::RLIMIT_MEMLOCK] {
+        assert_eq!(guest.space.set_limit(resource as i32, 1 << 20), Ok(()));
+    }
+    assert_eq!(guest.space.set_limit(libc::RLIMIT_CPU as i32, 1), Err(Errno::EINVAL));
+}

@@ -1,0 +1,54 @@
+//! The cases; each runs in a process of its own.
+
+pub mod bench;
+pub mod calls;
+pub mod faults;
+pub mod guest;
+pub mod lifetime;
+pub mod memory;
+pub mod processes;
+pub mod wakeups;
+
+/// A name and what to run.
+pub type Case = (&'static str, fn());
+
+/// Makes a table of cases from functions.
+#[macro_export]
+macro_rules! cases {
+    ($($module:ident: $($name:ident),+ $(,)?;)*) => {
+        &[$($((stringify!($name), $module::$name as fn()),)+)*]
+    };
+}
+
+pub const ALL: &[Case] = cases! {
+    calls: a_fresh_process_is_blank, a_syscall_traps_with_its_registers,
+        arguments_and_results_pass, foreign_calls_are_told_apart, a_restart_code_stays_a_number,
+        single_steps_trap_once_each, the_vdso_works, floating_point_state_is_per_thread,
+        segment_bases_are_kept, a_call_from_the_stub_page_traps;
+    faults: page_faults_tell_address_and_access, other_exceptions_have_their_signals,
+        a_file_shorter_than_its_mapping_is_sigbus, hostile_registers_fault_in_the_guest;
+    memory: copies_stop_at_the_first_bad_byte, forced_writes_ignore_protection,
+        files_map_with_the_rights_they_have, a_stub_keeps_no_descriptor,
+        the_reserved_region_is_out_of_reach, memory_operations_work,
+        mappings_and_usage_leave_out_the_stub, limits_bind_the_host, large_copies_are_whole;
+    processes: fork_copies_memory, vfork_shares_memory, threads_share_memory,
+        a_dropped_thread_leaves_the_others, a_dropped_leader_leaves_the_others,
+        a_running_thread_can_be_dropped, many_processes_trap_together, a_copy_outlives_its_parent,
+        stubs_have_no_rights;
+    wakeups: a_spinning_thread_is_interrupted, an_interrupt_of_a_trapped_thread_waits,
+        interrupts_are_never_lost, unpark_before_park_is_kept, unparks_are_never_lost,
+        a_deadline_ends_parking, foreign_signals_are_swallowed, stop_and_continue_are_swallowed;
+    lifetime: a_killed_stub_is_dead, kills_in_the_middle_of_operations,
+        a_killed_process_with_threads_is_reaped, dropping_the_platform_leaves_nothing,
+        a_killed_tracer_leaves_nothing, only_one_platform_at_a_time;
+};
+
+pub const BENCHMARKS: &[Case] = cases! {
+    bench: getpid_round_trip, mmap_munmap, map_file, fork_and_drop, thread_and_drop,
+        copy_one_page;
+};
+
+/// Cases that other cases start as processes.
+pub const HELPERS: &[Case] = cases! {
+    lifetime: runs_forever;
+};
