@@ -266,7 +266,7 @@ pub trait Interrupter: Send + Sync {
 /// A guest thread. Dropping the handle kills the host thread.
 ///
 /// All methods but [`Thread::poll_trap`] require that the thread is trapped.
-pub trait Thread: Send {
+pub trait Thread: Send + Sync {
     fn registers(&self) -> &Registers;
 
     /// Registers that the next resume loads. Segment selectors and privileged flag bits that the

@@ -12,7 +12,9 @@
 
 pub mod executor;
 pub mod fs;
+pub mod futex;
 pub mod kernel;
+pub mod loader;
 pub mod memory;
 pub mod mm;
 pub mod signal;

@@ -9,6 +9,7 @@
 
 pub mod event;
 pub mod fs;
+pub mod inherited;
 pub mod net;
 pub mod process;
 pub mod random;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use elf::abi::{PF_R, PF_W, PF_X};
 use elf::segment::ProgramHeader;
 use linux_abi::Errno;
-use linux_abi::auxv::{
+use linux_abi::task::auxv::{
     AT_BASE, AT_CLKTCK, AT_EGID, AT_ENTRY, AT_EUID, AT_FLAGS, AT_GID, AT_HWCAP, AT_HWCAP2,
     AT_MINSIGSTKSZ, AT_PAGESZ, AT_PHDR, AT_PHENT, AT_PHNUM, AT_SECURE, AT_SYSINFO_EHDR, AT_UID,
 };
@@ -346,14 +346,14 @@ fn auxiliary_vector(
     credentials: &Credentials,
     is_secure: bool,
 ) -> Vec<(u64, u64)> {
-    let host = platform::host::process::auxiliary();
+    let host = platform::host::process::auxiliary_value;
     let mut auxv = Vec::new();
     if let Some(vdso) = builder.space.layout().vdso {
         auxv.push((AT_SYSINFO_EHDR, vdso));
     }
     auxv.extend([
-        (AT_MINSIGSTKSZ, host.min_signal_stack),
-        (AT_HWCAP, host.hwcap),
+        (AT_MINSIGSTKSZ, host(AT_MINSIGSTKSZ)),
+        (AT_HWCAP, host(AT_HWCAP)),
         (AT_PAGESZ, PAGE_SIZE),
         (AT_CLKTCK, 100),
         (AT_PHDR, header_address(image, placed)),
@@ -367,7 +367,7 @@ fn auxiliary_vector(
         (AT_GID, u64::from(credentials.gid)),
         (AT_EGID, u64::from(credentials.egid)),
         (AT_SECURE, u64::from(is_secure)),
-        (AT_HWCAP2, host.hwcap2),
+        (AT_HWCAP2, host(AT_HWCAP2)),
     ]);
     auxv
 }

@@ -1,7 +1,7 @@
 //! The initial stack: strings, pointers and the auxiliary vector (`create_elf_tables`).
 
 use linux_abi::Errno;
-use linux_abi::auxv::{AT_EXECFN, AT_NULL, AT_PLATFORM, AT_RANDOM};
+use linux_abi::task::auxv::{AT_EXECFN, AT_NULL, AT_PLATFORM, AT_RANDOM};
 
 use super::MAX_STRING_BYTES;
 
@@ -52,7 +52,7 @@ pub(super) fn build(
     // Strings, in ascending order: platform, random, argv, envp, execfn, 8 zero bytes, top.
     let mut strings = Vec::new();
     let mut offsets = Vec::with_capacity(args.len() + env.len());
-    let mut push = |strings: &mut Vec<u8>, text: &[u8]| {
+    let push = |strings: &mut Vec<u8>, text: &[u8]| {
         let at = strings.len();
         strings.extend_from_slice(text);
         strings.push(0);

@@ -4,12 +4,14 @@
 //! break, where arguments, environment and stack lie, which program runs, and which file each file
 //! mapping came from (for `/proc/[pid]/maps`).
 
+mod command_line;
 mod file_mappings;
 mod maps;
 
 use std::ops::Range;
 use std::sync::Arc;
 
+pub use command_line::command_line;
 pub use file_mappings::{FileMapping, FileMappings};
 pub use maps::MapEntry;
 

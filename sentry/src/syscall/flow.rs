@@ -2,6 +2,8 @@
 
 use linux_abi::Errno;
 
+use crate::task::ExitReason;
+
 /// The value for `rax`, or an error.
 pub type SysResult = Result<usize, Errno>;
 
@@ -13,7 +15,7 @@ pub enum Flow {
     /// Registers are already as they shall be (`execve`, `rt_sigreturn`).
     Resume,
     /// The task ends.
-    Exit,
+    Exit(ExitReason),
 }
 
 impl From<SysResult> for Flow {

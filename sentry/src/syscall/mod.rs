@@ -6,6 +6,13 @@
 
 mod args;
 mod flow;
+mod identity;
+mod limits;
+mod mmap;
+mod prctl;
+mod process;
+mod sched;
+mod system;
 pub mod strace;
 mod table;
 

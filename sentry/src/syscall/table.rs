@@ -79,6 +79,113 @@ macro_rules! syscall_table {
 
 syscall_table! {
     syscalls {
+        // Memory.
+        9 mmap(addr: Pointer, len: Size, prot: MmapProt, flags: MmapFlags, fd: Fd, offset: Offset)
+            => [async] mmap::mmap, full;
+        10 mprotect(addr: Pointer, len: Size, prot: MmapProt) => [async] mmap::mprotect, full;
+        11 munmap(addr: Pointer, len: Size) => [async] mmap::munmap, full;
+        12 brk(addr: Pointer) => [async] mmap::brk, full;
+        25 mremap(addr: Pointer, old_len: Size, new_len: Size, flags: MremapFlags, new_addr: Pointer)
+            => [async] mmap::mremap, full;
+        26 msync(addr: Pointer, len: Size, flags: MsyncFlags) => [async] mmap::msync, full;
+        27 mincore(addr: Pointer, len: Size, vec: Pointer) => [async] mmap::mincore, full;
+        28 madvise(addr: Pointer, len: Size, advice: MadviseAdvice) => [async] mmap::madvise, full;
+        149 mlock(addr: Pointer, len: Size) => [async] mmap::mlock, full;
+        150 munlock(addr: Pointer, len: Size) => [async] mmap::munlock, full;
+        151 mlockall(flags: MlockallFlags) => [async] mmap::mlockall, full;
+        152 munlockall() => [async] mmap::munlockall, full;
+        324 membarrier(cmd: MembarrierCmd, flags: Hex, cpu: Int) => [async] mmap::membarrier, full;
+        325 mlock2(addr: Pointer, len: Size, flags: Hex) => [async] mmap::mlock2, full;
+
+        // Processes and threads.
+        39 getpid() => [sync] process::getpid, full;
+        56 clone(flags: CloneFlags, stack: Pointer, parent_tid: Pointer, child_tid: Pointer, tls: Pointer)
+            => [async] process::clone, partial "no namespaces";
+        57 fork() => [async] process::fork, full;
+        58 vfork() => [async] process::vfork, full;
+        59 execve(path: Path, argv: ArgvArray, envp: EnvArray)
+            => [async] process::execve, partial "file capabilities are not honoured";
+        60 exit(status: Int) => [sync] process::exit, full;
+        61 wait4(pid: Pid, status: WaitStatus, options: WaitOptions, rusage: Rusage)
+            => [async] process::wait4, full;
+        109 setpgid(pid: Pid, pgid: Pid) => [sync] process::setpgid, full;
+        110 getppid() => [sync] process::getppid, full;
+        111 getpgrp() => [sync] process::getpgrp, full;
+        112 setsid() => [sync] process::setsid, full;
+        121 getpgid(pid: Pid) => [sync] process::getpgid, full;
+        124 getsid(pid: Pid) => [sync] process::getsid, full;
+        186 gettid() => [sync] process::gettid, full;
+        231 exit_group(status: Int) => [sync] process::exit_group, full;
+        247 waitid(idtype: WaitIdType, id: Pid, info: OutSigInfo, options: WaitOptions, rusage: Rusage)
+            => [async] process::waitid, full;
+        322 execveat(dirfd: DirFd, path: Path, argv: ArgvArray, envp: EnvArray, flags: AtFlags)
+            => [async] process::execveat, partial "file capabilities are not honoured";
+        435 clone3(args: CloneArgs, size: Size)
+            => [async] process::clone3, partial "no namespaces, no CLONE_INTO_CGROUP, no set_tid";
+
+        // Scheduling.
+        24 sched_yield() => [async] sched::sched_yield, full;
+        140 getpriority(which: PriorityWhich, who: Int) => [sync] sched::getpriority, full;
+        141 setpriority(which: PriorityWhich, who: Int, prio: Int)
+            => [sync] sched::setpriority, partial "kept, but does not change how the host schedules";
+        142 sched_setparam(pid: Pid, param: SchedParam)
+            => [sync] sched::sched_setparam, partial "kept, but does not change how the host schedules";
+        143 sched_getparam(pid: Pid, param: Pointer) => [sync] sched::sched_getparam, full;
+        144 sched_setscheduler(pid: Pid, policy: SchedPolicy, param: SchedParam)
+            => [sync] sched::sched_setscheduler, partial "kept, but does not change how the host schedules";
+        145 sched_getscheduler(pid: Pid) => [sync] sched::sched_getscheduler, full;
+        146 sched_get_priority_max(policy: SchedPolicy) => [sync] sched::sched_get_priority_max, full;
+        147 sched_get_priority_min(policy: SchedPolicy) => [sync] sched::sched_get_priority_min, full;
+        148 sched_rr_get_interval(pid: Pid, interval: OutTimespec)
+            => [sync] sched::sched_rr_get_interval, full;
+        203 sched_setaffinity(pid: Pid, size: Size, mask: Pointer)
+            => [sync] sched::sched_setaffinity, partial "kept, but does not bind host threads";
+        204 sched_getaffinity(pid: Pid, size: Size, mask: Pointer)
+            => [sync] sched::sched_getaffinity, full;
+        309 getcpu(cpu: OutInt, node: OutInt) => [sync] sched::getcpu, full;
+        314 sched_setattr(pid: Pid, attr: Pointer, flags: Hex)
+            => [sync] sched::sched_setattr, partial "no deadline policy; kept, but does not change how the host schedules";
+        315 sched_getattr(pid: Pid, attr: Pointer, size: Size, flags: Hex)
+            => [sync] sched::sched_getattr, full;
+
+        // The system, limits, process control.
+        63 uname(buf: Utsname) => [sync] system::uname, full;
+        97 getrlimit(resource: RlimitResource, rlim: OutRlimit) => [sync] limits::getrlimit, full;
+        98 getrusage(who: RusageWho, usage: Rusage)
+            => [sync] limits::getrusage, partial "no fault, I/O and switch counts";
+        99 sysinfo(info: SysInfo) => [sync] system::sysinfo, full;
+        135 personality(persona: Hex)
+            => [sync] system::personality, partial "kept; address space layout does not follow it";
+        157 prctl(option: PrctlOption, arg2: Hex, arg3: Hex, arg4: Hex, arg5: Hex)
+            => [sync] prctl::prctl, partial "no PR_SET_MM, PR_SET_SECCOMP, speculation control; others are EINVAL";
+        158 arch_prctl(code: ArchPrctlCode, addr: Pointer)
+            => [sync] prctl::arch_prctl, partial "FS and GS bases only";
+        160 setrlimit(resource: RlimitResource, rlim: Rlimit) => [sync] limits::setrlimit, full;
+        170 sethostname(name: Str, len: Size) => [sync] system::sethostname, full;
+        171 setdomainname(name: Str, len: Size) => [sync] system::setdomainname, full;
+        302 prlimit64(pid: Pid, resource: RlimitResource, new: Rlimit, old: OutRlimit)
+            => [sync] limits::prlimit64, full;
+        318 getrandom(buf: OutBuf, len: Size, flags: GetrandomFlags) => [sync] system::getrandom, full;
+
+        // Credentials.
+        102 getuid() => [sync] identity::getuid, full;
+        104 getgid() => [sync] identity::getgid, full;
+        105 setuid(uid: Uid) => [sync] identity::setuid, full;
+        106 setgid(gid: Gid) => [sync] identity::setgid, full;
+        107 geteuid() => [sync] identity::geteuid, full;
+        108 getegid() => [sync] identity::getegid, full;
+        113 setreuid(ruid: Uid, euid: Uid) => [sync] identity::setreuid, full;
+        114 setregid(rgid: Gid, egid: Gid) => [sync] identity::setregid, full;
+        115 getgroups(size: Int, list: Pointer) => [sync] identity::getgroups, full;
+        116 setgroups(size: Int, list: GidArray) => [sync] identity::setgroups, full;
+        117 setresuid(ruid: Uid, euid: Uid, suid: Uid) => [sync] identity::setresuid, full;
+        118 getresuid(ruid: OutInt, euid: OutInt, suid: OutInt) => [sync] identity::getresuid, full;
+        119 setresgid(rgid: Gid, egid: Gid, sgid: Gid) => [sync] identity::setresgid, full;
+        120 getresgid(rgid: OutInt, egid: OutInt, sgid: OutInt) => [sync] identity::getresgid, full;
+        122 setfsuid(uid: Uid) => [sync] identity::setfsuid, full;
+        123 setfsgid(gid: Gid) => [sync] identity::setfsgid, full;
+        125 capget(header: CapHeader, data: Pointer) => [sync] identity::capget, full;
+        126 capset(header: CapHeader, data: CapData) => [sync] identity::capset, full;
     }
     stubs {
     }

@@ -28,6 +28,8 @@ pub struct ThreadGroup {
     pub exit_signal: AtomicI32,
     /// Exit status as `wait4` shows it, once dead: see [`ThreadGroup::exit_status`].
     pub(super) exit_status: AtomicU32,
+    /// Real user id at the time of death.
+    pub(super) owner: AtomicU32,
     pub(super) is_dead: AtomicBool,
     /// Set as soon as the whole process is ending (`exit_group`, fatal signal); holds its status.
     pub(super) group_exit: Mutex<Option<u32>>,
@@ -38,6 +40,8 @@ pub struct ThreadGroup {
     pub is_child_subreaper: AtomicBool,
     pub dumpable: AtomicU32,
     pub oom_score_adj: AtomicI32,
+    /// `personality(2)`.
+    pub personality: AtomicU32,
     /// CPU time of threads that have ended, and of waited-for children (user, system), in ns.
     pub cpu_dead_user_ns: AtomicU64,
     pub cpu_dead_system_ns: AtomicU64,
@@ -74,6 +78,9 @@ pub struct Session {
 pub trait ControllingTerminal: Send + Sync {
     /// Device number, for `/proc/[pid]/stat`.
     fn device(&self) -> crate::vfs::DeviceId;
+
+    /// Name below `/dev`, for process listings (`pts/0`).
+    fn name(&self) -> String;
 
     /// Foreground process group, 0 for none.
     fn foreground(&self) -> Pid;

@@ -6,30 +6,55 @@
 //! `clone`, `exec`, `exit` and `wait` are operations on the [`TaskTree`], whose lock is the
 //! outermost of all: parents, children, process groups and sessions change only under it.
 
+mod clone;
 mod context;
+mod create;
 mod credentials;
+mod exec;
+mod exit;
 mod group;
+mod job_control;
+mod limits;
+mod run;
+mod sched;
+mod trace;
 mod tree;
+mod usage;
+mod wait;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::task::Waker;
 
+use linux_abi::poll::PollEvents;
 use platform::Interrupter;
 
+pub use clone::{CloneRequest, clone};
 pub use context::Ctx;
-pub use credentials::Credentials;
-pub use group::{ProcessGroup, Session, ThreadGroup};
-pub use tree::TaskTree;
+pub use create::FirstProcess;
+pub use credentials::{ALL_CAPABILITIES, Credentials};
+pub use exec::{ExecRequest, execve};
+pub use exit::{ExitReason, end_group};
+pub use group::{ControllingTerminal, ProcessGroup, Session, ThreadGroup};
+pub use job_control::{set_process_group, start_session};
+pub use limits::is_host_limit;
+pub use run::run;
+pub use sched::SchedState;
+pub use usage::rusage;
+pub use tree::{PID_MAX, TaskTree, Tree};
+pub use wait::{ChildEvent, ChildFilter, exit_code_and_value, wait_for_child};
 
 use crate::kernel::Kernel;
 use crate::mm::Mm;
 use crate::signal::TaskSignals;
-use crate::sync::{Mutex, Rank, RwLock};
+use crate::sync::{Mutex, RwLock, WaitQueue};
 use crate::vfs::{FdTable, FsContext};
 
 /// Thread and process identifiers as the guest sees them.
 pub type Pid = i32;
+
+/// The container's first process.
+pub const INIT_PID: Pid = 1;
 
 /// A thread as the rest of the kernel sees it.
 pub struct Task {
@@ -52,9 +77,35 @@ pub struct Task {
     /// Head of the robust futex list, 0 for none.
     pub robust_list: AtomicU64,
     pub start_time_ns: u64,
+    pub sched: Mutex<SchedState>,
+    /// `PR_SET_PDEATHSIG`, 0 for none.
+    pub death_signal: AtomicI32,
+    /// Told when this task no longer uses its parent's memory (`vfork`).
+    pub(crate) vfork_done: Mutex<Option<Arc<VforkDone>>>,
     /// CPU time of the host thread (user, system), refreshed whenever the task traps for long.
     pub cpu_user_ns: AtomicU64,
     pub cpu_system_ns: AtomicU64,
+}
+
+/// Where a `vfork` parent waits for its child to `execve` or exit.
+#[derive(Default)]
+pub struct VforkDone {
+    is_done: AtomicBool,
+    waiters: WaitQueue,
+}
+
+impl VforkDone {
+    pub(crate) fn finish(&self) {
+        self.is_done.store(true, Ordering::Release);
+        self.waiters.notify(PollEvents::IN);
+    }
+
+    pub(crate) async fn wait(&self) {
+        crate::sync::wait_for(&self.waiters, PollEvents::IN, || {
+            self.is_done.load(Ordering::Acquire).then_some(())
+        })
+        .await;
+    }
 }
 
 #[derive(Default)]
@@ -78,6 +129,10 @@ impl Task {
 
     pub fn fs(&self) -> Arc<FsContext> {
         self.fs.read().clone()
+    }
+
+    pub(crate) fn set_mm(&self, new: Arc<Mm>) {
+        *self.mm.write() = new;
     }
 
     pub fn set_fs(&self, new: Arc<FsContext>) {
@@ -122,6 +177,15 @@ impl Task {
         if let Some(interrupter) = interrupter {
             interrupter.interrupt();
         }
+    }
+
+    /// Connects the task with its future and its host thread.
+    pub(crate) fn set_waker(&self, waker: Waker) {
+        self.wakeup.lock().waker = Some(waker);
+    }
+
+    pub(crate) fn set_interrupter(&self, interrupter: Option<Arc<dyn Interrupter>>) {
+        self.wakeup.lock().interrupter = interrupter;
     }
 
     /// Makes the task look at its signals: wakes a blocked system call, traps running guest code.

@@ -25,7 +25,8 @@ impl CpuTime {
         ((self.user_ns / TICK_NS) as i64, (self.system_ns / TICK_NS) as i64)
     }
 
-    fn plus(self, other: CpuTime) -> CpuTime {
+    /// The sum of both.
+    pub fn plus(self, other: CpuTime) -> CpuTime {
         CpuTime {
             user_ns: self.user_ns.saturating_add(other.user_ns),
             system_ns: self.system_ns.saturating_add(other.system_ns),

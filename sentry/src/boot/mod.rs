@@ -1,0 +1,85 @@
+//! Starting a sandbox: from a [`SandboxConfig`] to a running first process.
+//!
+//! [`run`] is the whole life of the sentry process. Order matters: the platform forks its stub
+//! while the process has one thread; the reactor and the control thread come next; the seccomp
+//! filter is installed before anything of the guest is loaded.
+
+mod error;
+mod mounts;
+mod process;
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use control_protocol::{PlatformKind, SandboxConfig, startup};
+use platform::host::inherited;
+
+pub use error::BootError;
+pub(crate) use process::{Launch, Prepared, prepare_process};
+
+use crate::control::ControlServer;
+use crate::kernel::{Container, Kernel};
+
+/// Runs a sandbox until its first process has ended; the exit code is that process' status
+/// (128 + signal number when a signal ended it), or 1 when the sandbox could not start.
+///
+/// Descriptors are those numbers of `config` that this process inherited. Call it while the
+/// process has a single thread.
+pub fn run(config: SandboxConfig) -> ExitCode {
+    let launcher = match inherited::adopt(config.launcher) {
+        Ok(fd) => UnixStream::from(fd),
+        Err(_) => return ExitCode::FAILURE,
+    };
+    match start(&config, &launcher) {
+        Ok(kernel) => {
+            kernel.executor.run_worker();
+            ExitCode::from(kernel.exit_code())
+        }
+        Err(error) => {
+            // The launcher shows the message; if it is gone too, nobody is left to tell.
+            let _ = startup::announce(&launcher, Err(error.into_control_error()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Takes over the descriptor in `slot`.
+fn adopt(slot: usize, what: &'static str) -> Result<OwnedFd, BootError> {
+    inherited::adopt(slot).map_err(|_| BootError::Descriptor { what, slot })
+}
+
+fn start(config: &SandboxConfig, launcher: &UnixStream) -> Result<Arc<Kernel>, BootError> {
+    if config.platform != PlatformKind::Ptrace {
+        return Err(BootError::Unsupported(
+            "platform systrap is not available in this build; use --platform ptrace",
+        ));
+    }
+    let platform = platform::ptrace::Ptrace::new().map_err(BootError::Platform)?;
+    platform.set_proc_dir(adopt(config.proc_dir, "proc_dir")?);
+    let log = config.debug_log.map(|slot| adopt(slot, "debug_log")).transpose()?;
+    let control = config.control.map(|slot| adopt(slot, "control")).transpose()?;
+    let kernel = Kernel::new(platform, config, log).map_err(BootError::Kernel)?;
+    let namespace = mounts::build(&kernel, &config.container)?;
+    let mut stdio = [None, None, None];
+    for (slot, fd) in config.container.process.stdio.iter().zip(&mut stdio) {
+        *fd = slot.map(|slot| adopt(slot, "stdio")).transpose()?;
+    }
+    let container = Container::new(&config.container, namespace);
+    kernel.add_container(container.clone());
+    let server = ControlServer::start(&kernel, &container, control, config)?;
+    platform::filter::sentry::install().map_err(BootError::Filter)?;
+    let launcher = launcher.try_clone().map_err(BootError::Launcher)?;
+    let start_now = config.start_now;
+    let process = config.container.process.clone();
+    let job = {
+        let kernel = kernel.clone();
+        async move {
+            let launch = Launch { process, stdio, parent: None };
+            server.run_first(&kernel, launch, launcher, start_now).await;
+        }
+    };
+    kernel.executor.spawn(job);
+    Ok(kernel)
+}

@@ -1,0 +1,252 @@
+//! `clone(2)`: new threads and processes.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use linux_abi::Errno;
+use linux_abi::task::{CAP_SYS_ADMIN, CAP_SYS_RESOURCE, CloneFlags, RLIMIT_NPROC};
+use platform::{ForkMode, Thread};
+
+use super::create::{NewGroup, NewTask, attach, start};
+use super::{Ctx, Task, ThreadGroup, VforkDone};
+use crate::memory::{UserMemory, UserPtr};
+use crate::mm::Mm;
+use crate::syscall::SysResult;
+
+/// Most threads in one sandbox.
+const MAX_TASKS: usize = 30_000;
+
+/// What `clone`, `clone3`, `fork` and `vfork` ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct CloneRequest {
+    pub flags: CloneFlags,
+    pub exit_signal: i32,
+    /// Initial stack pointer of the child, 0 for the parent's.
+    pub stack: u64,
+    pub tls: u64,
+    pub parent_tid: UserPtr<i32>,
+    pub child_tid: UserPtr<i32>,
+    pub pidfd: UserPtr<i32>,
+}
+
+/// Namespaces that a task could ask for.
+const NAMESPACES: CloneFlags = CloneFlags::NEWNS
+    .union(CloneFlags::NEWCGROUP)
+    .union(CloneFlags::NEWUTS)
+    .union(CloneFlags::NEWIPC)
+    .union(CloneFlags::NEWPID)
+    .union(CloneFlags::NEWNET);
+
+impl CloneRequest {
+    /// `flags` and an exit signal; the child goes on where the parent does.
+    pub fn new(flags: CloneFlags, exit_signal: i32) -> CloneRequest {
+        let nowhere = UserPtr::new(0);
+        CloneRequest {
+            flags,
+            exit_signal,
+            stack: 0,
+            tls: 0,
+            parent_tid: nowhere,
+            child_tid: nowhere,
+            pidfd: nowhere,
+        }
+    }
+
+    /// Checks the combination of flags, clone(2).
+    ///
+    /// # Errors
+    /// EINVAL; EPERM for namespaces without CAP_SYS_ADMIN.
+    fn check(&self, caller: &Task) -> Result<(), Errno> {
+        let flags = self.flags;
+        let has = |flag| flags.contains(flag);
+        let bad = (has(CloneFlags::THREAD) && !has(CloneFlags::SIGHAND))
+            || (has(CloneFlags::SIGHAND) && !has(CloneFlags::VM))
+            || (has(CloneFlags::SIGHAND) && has(CloneFlags::CLEAR_SIGHAND))
+            || (has(CloneFlags::FS) && has(CloneFlags::NEWNS))
+            || (has(CloneFlags::PIDFD) && has(CloneFlags::DETACHED))
+            || has(CloneFlags::INTO_CGROUP)
+            || !(0..=64).contains(&self.exit_signal);
+        if bad {
+            return Err(Errno::EINVAL);
+        }
+        if flags.intersects(NAMESPACES) && !caller.credentials().has(CAP_SYS_ADMIN) {
+            return Err(Errno::EPERM);
+        }
+        // Linux: a kernel built without these namespaces answers EINVAL.
+        if flags.intersects(NAMESPACES | CloneFlags::NEWUSER) {
+            return Err(Errno::EINVAL);
+        }
+        Ok(())
+    }
+}
+
+/// Makes a thread or process as asked; answers with its number.
+///
+/// # Errors
+/// EINVAL, EPERM (see [`CloneRequest`]), EAGAIN (RLIMIT_NPROC, no pid, host refuses), ENOMEM,
+/// EFAULT never: bad pointers for thread numbers are ignored as on Linux.
+pub async fn clone(ctx: &mut Ctx, request: CloneRequest) -> SysResult {
+    request.check(&ctx.task)?;
+    check_limit(&ctx.task)?;
+    let is_thread = request.flags.contains(CloneFlags::THREAD);
+    let shares_memory = request.flags.contains(CloneFlags::VM);
+    let parent_mm = ctx.task.mm();
+    let (mut thread, mm) = if is_thread {
+        (ctx.thread.spawn_thread()?, parent_mm)
+    } else {
+        let _change = parent_mm.lock_change().await;
+        let mode = if shares_memory { ForkMode::ShareMemory } else { ForkMode::CopyMemory };
+        let (space, thread) = ctx.thread.fork(mode)?;
+        let memory = UserMemory::new(space);
+        let mm = if shares_memory { parent_mm.share(memory) } else { parent_mm.fork(memory) };
+        (thread, mm)
+    };
+    prepare_registers(&mut *thread, &request);
+    let vfork = request.flags.contains(CloneFlags::VFORK).then(Arc::<VforkDone>::default);
+    let child = insert(ctx, &request, mm, vfork.clone())?;
+    let tid = child.tid();
+    if request.flags.contains(CloneFlags::PARENT_SETTID) {
+        // Linux: the result of put_user is not looked at.
+        let _ = ctx.memory().write_value(request.parent_tid, &tid);
+    }
+    if request.flags.contains(CloneFlags::CHILD_SETTID) {
+        let _ = child.mm().memory().write_value(request.child_tid, &tid);
+    }
+    if request.flags.contains(CloneFlags::PIDFD) {
+        // Divergence: with no descriptor left the child runs all the same, without a pidfd.
+        let fd = -1_i32;
+        let _ = ctx.memory().write_value(request.pidfd, &fd);
+    }
+    start(&child, thread);
+    if let Some(vfork) = vfork {
+        wait_for_vfork(ctx, &vfork).await;
+    }
+    Ok(tid as usize)
+}
+
+/// Makes the child and puts it into the tree.
+fn insert(
+    ctx: &Ctx,
+    request: &CloneRequest,
+    mm: Arc<Mm>,
+    vfork: Option<Arc<VforkDone>>,
+) -> Result<Arc<Task>, Errno> {
+    let caller = &ctx.task;
+    let flags = request.flags;
+    let fs = caller.fs();
+    let fs = if flags.contains(CloneFlags::FS) { fs } else { fs.copy() };
+    let fds = caller.fds();
+    let fds = if flags.contains(CloneFlags::FILES) { fds } else { fds.copy() };
+    let clears_tid = flags.contains(CloneFlags::CHILD_CLEARTID);
+    let keeps_altstack = !flags.contains(CloneFlags::VM) || flags.contains(CloneFlags::VFORK);
+    let name = caller.name.lock().clone();
+    let signals = caller.signals.lock().for_clone(keeps_altstack);
+    let mut tree = caller.kernel.tasks.lock();
+    if caller.must_exit() {
+        return Err(Errno::ERESTARTNOINTR);
+    }
+    let tid = tree.allocate_pid()?;
+    let group = if flags.contains(CloneFlags::THREAD) {
+        caller.group.clone()
+    } else {
+        let group = new_group(caller, request, tid);
+        tree.insert_group(&group);
+        group.process_group().members.lock().push(Arc::downgrade(&group));
+        if let Some(parent) = group.parent() {
+            parent.links.lock().children.push(group.clone());
+        }
+        group
+    };
+    let child = NewTask {
+        kernel: caller.kernel.clone(),
+        group,
+        name,
+        credentials: caller.credentials(),
+        mm,
+        fs,
+        fds,
+        signals,
+        clear_child_tid: if clears_tid { request.child_tid.addr().0 } else { 0 },
+        sched: caller.sched.lock().for_child(),
+    }
+    .build(tid);
+    *child.vfork_done.lock() = vfork;
+    attach(&mut tree, &child);
+    Ok(child)
+}
+
+/// The process of a child that is not a thread.
+fn new_group(caller: &Arc<Task>, request: &CloneRequest, pid: super::Pid) -> Arc<ThreadGroup> {
+    let flags = request.flags;
+    let group = &caller.group;
+    let actions = group.actions.read().clone();
+    let actions = if flags.contains(CloneFlags::SIGHAND) {
+        actions
+    } else if flags.contains(CloneFlags::CLEAR_SIGHAND) {
+        Arc::new(actions.copy_reset())
+    } else {
+        Arc::new(actions.copy())
+    };
+    // CLONE_PARENT: a sibling of the caller, with the caller's own exit signal.
+    let (parent, exit_signal) = match flags.contains(CloneFlags::PARENT) {
+        true => (group.parent(), group.exit_signal.load(std::sync::atomic::Ordering::Relaxed)),
+        false => (Some(group.clone()), request.exit_signal),
+    };
+    NewGroup {
+        pid,
+        parent: parent.as_ref().map_or_else(std::sync::Weak::new, Arc::downgrade),
+        process_group: group.process_group(),
+        actions,
+        limits: *group.limits.lock(),
+        exit_signal,
+        start_time_ns: caller.kernel.monotonic_ns(),
+        oom_score_adj: group.oom_score_adj.load(std::sync::atomic::Ordering::Relaxed),
+        personality: group.personality.load(std::sync::atomic::Ordering::Relaxed),
+    }
+    .build()
+}
+
+fn prepare_registers(thread: &mut dyn Thread, request: &CloneRequest) {
+    let registers = thread.registers_mut();
+    registers.rax = 0;
+    if request.stack != 0 {
+        registers.rsp = request.stack;
+    }
+    if request.flags.contains(CloneFlags::SETTLS) {
+        registers.fs_base = request.tls;
+    }
+}
+
+/// RLIMIT_NPROC counts the processes and threads of the real user; root and privileged are free.
+fn check_limit(caller: &Task) -> Result<(), Errno> {
+    let credentials = caller.credentials();
+    let limit = caller.group.soft_limit(RLIMIT_NPROC as usize);
+    let groups = caller.kernel.tasks.groups();
+    let mut own = 0;
+    let mut all = 0;
+    for group in groups {
+        let threads = group.threads();
+        all += threads.len();
+        let is_own = |task: &Arc<Task>| task.credentials().uid == credentials.uid;
+        own += threads.iter().filter(|task| is_own(task)).count();
+    }
+    let is_free = credentials.uid == 0
+        || credentials.has(CAP_SYS_RESOURCE)
+        || credentials.has(CAP_SYS_ADMIN);
+    if all >= MAX_TASKS || (!is_free && own as u64 >= limit) {
+        return Err(Errno::EAGAIN);
+    }
+    Ok(())
+}
+
+/// Waits until the child has its own memory; only the caller's own death ends it early.
+async fn wait_for_vfork(ctx: &Ctx, done: &VforkDone) {
+    let mut wait = std::pin::pin!(done.wait());
+    std::future::poll_fn(|cx| {
+        if wait.as_mut().poll(cx).is_ready() || ctx.task.must_exit() {
+            return std::task::Poll::Ready(());
+        }
+        std::task::Poll::Pending
+    })
+    .await;
+}

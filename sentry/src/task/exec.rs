@@ -1,0 +1,176 @@
+//! `execve(2)`: a new program in the same process.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use linux_abi::Errno;
+use linux_abi::poll::PollEvents;
+
+use super::{Credentials, Ctx, Task};
+use crate::loader::{self, Loaded, Program};
+use crate::sync::wait_for;
+use crate::vfs::{Attributes, FileDescription};
+
+/// A program to run, its file opened and checked.
+pub struct ExecRequest {
+    pub file: Arc<FileDescription>,
+    pub path: Vec<u8>,
+    pub args: Vec<Vec<u8>>,
+    pub env: Vec<Vec<u8>>,
+}
+
+/// Replaces the caller's program. On success the registers are those of the new program.
+///
+/// # Errors
+/// Those of [`loader::load`] and [`loader::resolve`]; the old program goes on then.
+pub async fn execve(ctx: &mut Ctx, request: ExecRequest) -> Result<(), Errno> {
+    let (loaded, credentials, comm) = prepare(&ctx.task, request).await?;
+    replace_threads(ctx).await?;
+    commit(ctx, loaded, credentials, comm);
+    Ok(())
+}
+
+/// Loads the program and computes what it will run as; nothing changes for the caller yet.
+pub(crate) async fn prepare(
+    task: &Arc<Task>,
+    request: ExecRequest,
+) -> Result<(Loaded, Credentials, Vec<u8>), Errno> {
+    let comm = base_name(&request.path);
+    let mut program = Program {
+        file: request.file,
+        exec_path: request.path,
+        args: request.args,
+        env: request.env,
+    };
+    // Linux 5.18: an empty argument list becomes one empty string.
+    if program.args.is_empty() {
+        program.args.push(Vec::new());
+    }
+    let program = loader::resolve(task, program)?;
+    let old = task.credentials();
+    let attributes = program.file.attributes()?;
+    let honours_ids = !program.file.location().is_nosuid();
+    let credentials = old.for_exec(&attributes, honours_ids);
+    let is_secure = credentials.is_secure_after(&old);
+    let loaded = loader::load(task, &program, &credentials, is_secure).await?;
+    Ok((loaded, credentials, comm))
+}
+
+/// `comm`: the last component of the path, at most 15 bytes.
+fn base_name(path: &[u8]) -> Vec<u8> {
+    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
+    name[..name.len().min(15)].to_vec()
+}
+
+/// Ends all other threads of the process and takes over its number (`de_thread`).
+///
+/// # Errors
+/// ERESTARTNOINTR when the process is ending or another thread is already doing the same.
+async fn replace_threads(ctx: &Ctx) -> Result<(), Errno> {
+    let task = &ctx.task;
+    let group = &task.group;
+    {
+        let _tree = task.kernel.tasks.lock();
+        let mut survivor = group.exec_survivor.lock();
+        if group.is_exiting() || survivor.is_some() {
+            return Err(Errno::ERESTARTNOINTR);
+        }
+        *survivor = Some(task.tid());
+    }
+    for thread in group.threads() {
+        if !Arc::ptr_eq(&thread, task) {
+            thread.request_attention();
+        }
+    }
+    wait_for(&group.exit_events, PollEvents::IN, || {
+        (group.threads().len() == 1).then_some(())
+    })
+    .await;
+    let mut tree = task.kernel.tasks.lock();
+    if task.tid() != group.pid {
+        tree.remove_task(task.tid());
+        task.tid.store(group.pid, Ordering::Relaxed);
+        tree.insert_task(task);
+    }
+    *group.exec_survivor.lock() = None;
+    Ok(())
+}
+
+/// The point of no return is passed: moves the task into the new address space.
+pub(crate) fn commit(ctx: &mut Ctx, loaded: Loaded, credentials: Credentials, comm: Vec<u8>) {
+    let task = ctx.task.clone();
+    let group = &task.group;
+    let old = task.credentials();
+    task.set_mm(loaded.mm);
+    task.set_interrupter(Some(loaded.thread.interrupter()));
+    let (user, system) = ctx.thread.cpu_time_ns();
+    group.cpu_dead_user_ns.fetch_add(user, Ordering::Relaxed);
+    group.cpu_dead_system_ns.fetch_add(system, Ordering::Relaxed);
+    task.cpu_user_ns.store(0, Ordering::Relaxed);
+    task.cpu_system_ns.store(0, Ordering::Relaxed);
+    ctx.thread = loaded.thread;
+    ctx.reload_memory();
+    super::exit::release_vfork_parent(&task);
+
+    task.clear_child_tid.store(0, Ordering::Relaxed);
+    task.robust_list.store(0, Ordering::Relaxed);
+    let dumpable = !credentials.is_secure_after(&old);
+    group.dumpable.store(u32::from(dumpable), Ordering::Relaxed);
+    group.has_execed.store(true, Ordering::Relaxed);
+    task.set_credentials(credentials);
+    *task.name.lock() = comm;
+    // Files shared with another process by CLONE_FILES become the task's own.
+    let fds = task.fds().copy();
+    task.set_fds(fds.clone());
+    fds.close_on_exec();
+    crate::signal::reset_for_exec(&task);
+    crate::time::reset_for_exec(&task.kernel.timers, group);
+    if task.has_attention() {
+        // A signal may have come while the old interrupter was still in place.
+        task.request_attention();
+    }
+}
+
+impl Credentials {
+    /// Credentials after executing a file with `attributes` (capabilities(7), "Transformation of
+    /// capabilities during execve()"). File capabilities (`security.capability`) count as absent.
+    pub fn for_exec(&self, attributes: &Attributes, honours_ids: bool) -> Credentials {
+        const SETUID: u32 = 0o4000;
+        const SETGID: u32 = 0o2000;
+        const GROUP_EXECUTE: u32 = 0o010;
+        let mut new = self.clone();
+        let may_change = honours_ids && !self.no_new_privs;
+        if may_change && attributes.permissions & SETUID != 0 {
+            new.euid = attributes.uid;
+        }
+        let setgid = SETGID | GROUP_EXECUTE;
+        if may_change && attributes.permissions & setgid == setgid {
+            new.egid = attributes.gid;
+        }
+        let ids_changed = new.euid != self.euid || new.egid != self.egid;
+        new.suid = new.euid;
+        new.fsuid = new.euid;
+        new.sgid = new.egid;
+        new.fsgid = new.egid;
+        const NOROOT: u32 = 1;
+        let root_counts = self.securebits & NOROOT == 0;
+        let is_root = root_counts && (new.uid == 0 || new.euid == 0);
+        new.ambient = if ids_changed { 0 } else { self.ambient };
+        let (file_permitted, file_effective) =
+            if is_root { (u64::MAX, root_counts && new.euid == 0) } else { (0, false) };
+        new.permitted =
+            (self.inheritable & file_permitted) | (file_permitted & self.bounding) | new.ambient;
+        new.effective = if file_effective { new.permitted } else { new.ambient };
+        const KEEP_CAPS: u32 = 1 << 4;
+        new.securebits &= !KEEP_CAPS;
+        new
+    }
+
+    /// Whether a program with these credentials, executed from `old`, runs in secure mode
+    /// (`AT_SECURE`).
+    pub fn is_secure_after(&self, old: &Credentials) -> bool {
+        let ids_differ = self.euid != self.uid || self.egid != self.gid;
+        let changed = self.euid != old.euid || self.egid != old.egid;
+        ids_differ && (changed || self.uid != 0)
+    }
+}

@@ -1,0 +1,199 @@
+//! The end of threads and processes.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use linux_abi::poll::PollEvents;
+
+use super::{Ctx, Task, ThreadGroup, Tree};
+
+/// Why a thread ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitReason {
+    /// `exit(2)`: only this thread, with the status for `wait4` if it is the last.
+    Thread(u32),
+    /// The whole process ends with this status (`exit_group`, a fatal signal).
+    Group(u32),
+}
+
+/// Makes all threads of `group` end with `status` unless they already do.
+pub fn end_group(group: &ThreadGroup, status: u32) {
+    {
+        let mut ending = group.group_exit.lock();
+        if ending.is_some() {
+            return;
+        }
+        *ending = Some(status);
+    }
+    for thread in group.threads() {
+        thread.request_attention();
+    }
+}
+
+impl Task {
+    /// Whether the task is to end: its process ends, or another thread's `execve` replaces it.
+    pub fn must_exit(&self) -> bool {
+        if self.group.is_exiting() {
+            return true;
+        }
+        self.group.exec_survivor.lock().is_some_and(|survivor| survivor != self.tid())
+    }
+}
+
+/// Ends the calling thread. Its future is over afterwards.
+pub(super) fn exit(ctx: Ctx, reason: ExitReason) {
+    let Ctx { task, thread, .. } = ctx;
+    let own_status = match reason {
+        ExitReason::Group(status) => {
+            end_group(&task.group, status);
+            status
+        }
+        ExitReason::Thread(status) => status,
+    };
+    crate::signal::thread_exiting(&task);
+    release_memory(&task);
+    record_cpu_time(&task, thread.cpu_time_ns());
+    task.set_interrupter(None);
+    drop(thread);
+    task.release_resources();
+    let kernel = task.kernel.clone();
+    let mut tree = kernel.tasks.lock();
+    let is_last = {
+        let mut links = task.group.links.lock();
+        links.threads.retain(|other| !Arc::ptr_eq(other, &task));
+        links.threads.is_empty()
+    };
+    tree.remove_task(task.tid());
+    // An execve in another thread waits for this one to go.
+    task.group.exit_events.notify(PollEvents::IN);
+    if is_last {
+        let status = task.group.group_exit.lock().unwrap_or(own_status);
+        drop(tree);
+        group_exit(&task, status);
+    }
+}
+
+/// Removes a process that never ran.
+pub(super) fn abandon(ctx: Ctx) {
+    let Ctx { task, thread, .. } = ctx;
+    drop(thread);
+    task.release_resources();
+    let mut tree = task.kernel.tasks.lock();
+    task.group.links.lock().threads.clear();
+    tree.remove_task(task.tid());
+    super::wait::reap(&mut tree, &task.group);
+}
+
+/// What other threads and processes learn from the guest's memory: robust futexes, the cleared
+/// thread number, the end of a `vfork`.
+fn release_memory(task: &Arc<Task>) {
+    let mm = task.mm();
+    crate::futex::exit_robust_list(task);
+    let clear = task.clear_child_tid.swap(0, Ordering::Relaxed);
+    if clear != 0 {
+        let address = crate::memory::UserAddr(clear);
+        if mm.memory().write_exact(address, &0_i32.to_le_bytes()).is_ok() {
+            crate::futex::wake_address(task, address, 1);
+        }
+    }
+    release_vfork_parent(task);
+}
+
+/// Lets the `vfork` parent go on, if one waits.
+pub(super) fn release_vfork_parent(task: &Task) {
+    let waiting = task.vfork_done.lock().take();
+    if let Some(done) = waiting {
+        done.finish();
+    }
+}
+
+fn record_cpu_time(task: &Task, (user, system): (u64, u64)) {
+    task.cpu_user_ns.store(user, Ordering::Relaxed);
+    task.cpu_system_ns.store(system, Ordering::Relaxed);
+    task.group.cpu_dead_user_ns.fetch_add(user, Ordering::Relaxed);
+    task.group.cpu_dead_system_ns.fetch_add(system, Ordering::Relaxed);
+}
+
+impl Task {
+    /// Lets go of files and directories; the last holder closes them.
+    fn release_resources(&self) {
+        self.set_fds(crate::vfs::FdTable::new());
+    }
+}
+
+/// The end of a process whose last thread is gone.
+fn group_exit(last: &Arc<Task>, status: u32) {
+    let group = &last.group;
+    let kernel = &last.kernel;
+    crate::time::process_exiting(&kernel.timers, group);
+    end_session(group);
+    let mut tree = kernel.tasks.lock();
+    reparent_children(&mut tree, group);
+    group.exit_status.store(status, Ordering::Release);
+    group.is_dead.store(true, Ordering::Release);
+    let parent = group.parent();
+    let reaped = match &parent {
+        Some(parent) => !super::wait::announce_death(parent, group, last),
+        None => true,
+    };
+    if reaped {
+        super::wait::reap(&mut tree, group);
+    }
+    drop(tree);
+    group.exit_events.notify(PollEvents::IN | PollEvents::HUP);
+    if let Some(parent) = parent {
+        parent.child_events.notify(PollEvents::IN);
+    }
+    if group.pid == super::INIT_PID {
+        kernel.init_exited(status);
+    }
+}
+
+/// A session leader's end hangs its terminal up.
+fn end_session(group: &Arc<ThreadGroup>) {
+    let session = group.session();
+    if session.id != group.pid {
+        return;
+    }
+    let terminal = session.terminal.lock().take();
+    if let Some(terminal) = terminal {
+        terminal.session_ended();
+    }
+}
+
+/// Gives the children to the nearest subreaper, else to the first process.
+fn reparent_children(tree: &mut Tree, group: &Arc<ThreadGroup>) {
+    let children = std::mem::take(&mut group.links.lock().children);
+    crate::signal::hang_up_orphans(group, &children);
+    if children.is_empty() {
+        return;
+    }
+    let heir = find_reaper(tree, group);
+    for child in children {
+        let Some(heir) = &heir else {
+            child.links.lock().parent = std::sync::Weak::new();
+            continue;
+        };
+        child.links.lock().parent = Arc::downgrade(heir);
+        heir.links.lock().children.push(child.clone());
+        if child.exit_status().is_some() {
+            // A zombie now belongs to somebody who may ignore SIGCHLD.
+            child.exit_signal.store(linux_abi::signal::SIGCHLD, Ordering::Relaxed);
+            if !super::wait::announce_zombie(heir, &child) {
+                super::wait::reap(tree, &child);
+            }
+            heir.child_events.notify(PollEvents::IN);
+        }
+    }
+}
+
+fn find_reaper(tree: &Tree, group: &Arc<ThreadGroup>) -> Option<Arc<ThreadGroup>> {
+    let mut ancestor = group.parent();
+    while let Some(candidate) = ancestor {
+        if candidate.is_child_subreaper.load(Ordering::Relaxed) && !candidate.is_exiting() {
+            return Some(candidate);
+        }
+        ancestor = candidate.parent();
+    }
+    tree.group(super::INIT_PID).filter(|init| !Arc::ptr_eq(init, group))
+}

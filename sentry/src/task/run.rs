@@ -1,0 +1,102 @@
+//! The life of a thread: resume, await the trap, serve it.
+
+use linux_abi::Errno;
+use linux_abi::signal::SIGKILL;
+use linux_abi::task::{exited_status, signaled_status};
+use platform::{ResumeMode, Trap};
+
+use super::exit::{ExitReason, exit};
+use super::{Ctx, trace};
+use crate::signal::{self, Delivery, SyscallRestart};
+use crate::syscall::{self, Flow};
+
+/// Runs a thread until it ends.
+pub async fn run(mut ctx: Ctx) {
+    let reason = serve(&mut ctx).await;
+    exit(ctx, reason);
+}
+
+async fn serve(ctx: &mut Ctx) -> ExitReason {
+    let mut interrupted = None;
+    loop {
+        if let Some(reason) = settle(ctx, interrupted.take()).await {
+            return reason;
+        }
+        ctx.thread.resume(ResumeMode::Run);
+        let trap = std::future::poll_fn(|cx| ctx.thread.poll_trap(cx)).await;
+        match trap {
+            Trap::Syscall => match enter(ctx).await {
+                Entered::Goes(restart) => interrupted = restart,
+                Entered::Exits(reason) => return reason,
+            },
+            Trap::ForeignSyscall => {
+                ctx.thread.registers_mut().rax = Errno::ENOSYS.to_return_value();
+            }
+            Trap::Fault(fault) => signal::force_fault(&ctx.task, &fault),
+            Trap::Interrupted => {}
+            // The host killed the process: to the guest that looks like its OOM killer.
+            Trap::Dead => return ExitReason::Group(signaled_status(SIGKILL, false) as u32),
+        }
+    }
+}
+
+/// Before guest code runs again: signals, stops, the end.
+async fn settle(ctx: &mut Ctx, interrupted: Option<SyscallRestart>) -> Option<ExitReason> {
+    if !ctx.task.has_attention() && interrupted.is_none() {
+        return None;
+    }
+    loop {
+        ctx.task.clear_attention();
+        if ctx.task.must_exit() {
+            return Some(thread_end(ctx));
+        }
+        match signal::deliver(ctx, interrupted) {
+            Delivery::Resume => return None,
+            Delivery::Stop => signal::stopped(ctx).await,
+            Delivery::Exit { status } => return Some(ExitReason::Group(status as u32)),
+        }
+    }
+}
+
+/// The end of a thread whose process ends or executes another program.
+fn thread_end(ctx: &Ctx) -> ExitReason {
+    let status = *ctx.task.group.group_exit.lock();
+    ExitReason::Thread(status.unwrap_or(exited_status(0) as u32))
+}
+
+enum Entered {
+    Goes(Option<SyscallRestart>),
+    Exits(ExitReason),
+}
+
+/// Serves one system call.
+async fn enter(ctx: &mut Ctx) -> Entered {
+    let registers = *ctx.thread.registers();
+    let number = registers.orig_rax;
+    let raw = [
+        registers.rdi,
+        registers.rsi,
+        registers.rdx,
+        registers.r10,
+        registers.r8,
+        registers.r9,
+    ];
+    let trace = trace::begin(ctx, number, raw);
+    let flow = syscall::dispatch(ctx, number, raw).await;
+    if let Some(trace) = trace {
+        trace::end(ctx, &trace, &flow);
+    }
+    match flow {
+        Flow::Return(Ok(value)) => {
+            ctx.thread.registers_mut().rax = value as u64;
+            Entered::Goes(None)
+        }
+        Flow::Return(Err(errno)) => {
+            ctx.thread.registers_mut().rax = errno.to_return_value();
+            // Restart codes become EINTR or a second try where signals are delivered.
+            Entered::Goes(SyscallRestart::from_errno(errno))
+        }
+        Flow::Resume => Entered::Goes(None),
+        Flow::Exit(reason) => Entered::Exits(reason),
+    }
+}

@@ -1,0 +1,55 @@
+//! Scheduling attributes of a thread: kept and answered, sched(7).
+//!
+//! Divergence: the host schedules guest threads by its own rules; these values do not reach it.
+
+use linux_abi::task::SCHED_NORMAL;
+
+/// Most processors a guest can see.
+pub const MAX_CPUS: usize = 1024;
+
+/// Scheduling attributes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchedState {
+    pub policy: i32,
+    /// Static priority, 0 for the normal policies.
+    pub priority: i32,
+    pub nice: i32,
+    pub resets_on_fork: bool,
+    /// Processors the thread may use: bit n of word n/64.
+    pub affinity: Vec<u64>,
+    pub timer_slack_ns: u64,
+    /// I/O priority as `ioprio_set` packs it.
+    pub io_priority: u16,
+}
+
+impl SchedState {
+    /// Normal scheduling on processors `0..cpus`.
+    pub fn new(cpus: u32) -> SchedState {
+        let cpus = (cpus as usize).min(MAX_CPUS);
+        let mut affinity = vec![0; cpus.div_ceil(64)];
+        for cpu in 0..cpus {
+            affinity[cpu / 64] |= 1 << (cpu % 64);
+        }
+        SchedState {
+            policy: SCHED_NORMAL,
+            priority: 0,
+            nice: 0,
+            resets_on_fork: false,
+            affinity,
+            timer_slack_ns: 50_000,
+            io_priority: 0,
+        }
+    }
+
+    /// What a child starts with.
+    pub fn for_child(&self) -> SchedState {
+        let mut child = self.clone();
+        if self.resets_on_fork {
+            child.policy = SCHED_NORMAL;
+            child.priority = 0;
+            child.nice = child.nice.max(0);
+            child.resets_on_fork = false;
+        }
+        child
+    }
+}
