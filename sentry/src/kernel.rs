@@ -79,7 +79,10 @@ impl Kernel {
         let container = &config.container;
         let uts = UtsNames {
             hostname: container.hostname.clone().into_bytes(),
-            domainname: container.domainname.clone().map_or_else(|| b"(none)".to_vec(), String::into_bytes),
+            domainname: container
+                .domainname
+                .clone()
+                .map_or_else(|| b"(none)".to_vec(), String::into_bytes),
         };
         let strace = match debug_log {
             Some(log) if config.strace => Some(StraceLog::new(log.into())),
@@ -123,8 +126,7 @@ impl Kernel {
     /// wait for that have been answered.
     pub fn init_exited(self: &Arc<Kernel>, status: u32) {
         let status = status as i32;
-        let code =
-            if status & 0x7f == 0 { (status >> 8) & 0xff } else { 128 + (status & 0x7f) };
+        let code = if status & 0x7f == 0 { (status >> 8) & 0xff } else { 128 + (status & 0x7f) };
         self.exit_code.store(code, Ordering::Release);
         let executor = self.executor.clone();
         self.executor.spawn(async move { executor.stop() });

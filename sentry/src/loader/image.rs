@@ -6,12 +6,12 @@ use std::sync::Arc;
 use elf::abi::{PF_R, PF_W, PF_X};
 use elf::segment::ProgramHeader;
 use linux_abi::Errno;
+use linux_abi::mm::{MapFlags, ProtFlags};
+use linux_abi::task::RLIMIT_STACK;
 use linux_abi::task::auxv::{
     AT_BASE, AT_CLKTCK, AT_EGID, AT_ENTRY, AT_EUID, AT_FLAGS, AT_GID, AT_HWCAP, AT_HWCAP2,
     AT_MINSIGSTKSZ, AT_PAGESZ, AT_PHDR, AT_PHENT, AT_PHNUM, AT_SECURE, AT_SYSINFO_EHDR, AT_UID,
 };
-use linux_abi::mm::{MapFlags, ProtFlags};
-use linux_abi::task::RLIMIT_STACK;
 use platform::{AddressSpace, HostOp, Thread};
 
 use super::elf::{ElfImage, parse};

@@ -87,7 +87,9 @@ fn change_limit(
         }
         *slot = new;
     }
-    if is_host_limit(resource) && let Some(leader) = group.leader() {
+    if is_host_limit(resource)
+        && let Some(leader) = group.leader()
+    {
         leader.apply_memory_limits(&**leader.mm().memory().space())?;
     }
     Ok(())

@@ -197,9 +197,7 @@ pub async fn mremap(
 /// `madvise(2)`, less what would reach beyond the caller: page poisoning needs a privilege that
 /// no guest has, page merging would tell sandboxes about each other's memory.
 pub async fn madvise(ctx: &mut Ctx, addr: u64, len: u64, advice: i32) -> SysResult {
-    use linux_abi::mm::{
-        MADV_HWPOISON, MADV_MERGEABLE, MADV_SOFT_OFFLINE, MADV_UNMERGEABLE,
-    };
+    use linux_abi::mm::{MADV_HWPOISON, MADV_MERGEABLE, MADV_SOFT_OFFLINE, MADV_UNMERGEABLE};
     match advice {
         MADV_HWPOISON | MADV_SOFT_OFFLINE => return Err(Errno::EPERM),
         // Linux: without CONFIG_KSM both are unknown.

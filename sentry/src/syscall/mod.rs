@@ -12,8 +12,8 @@ mod mmap;
 mod prctl;
 mod process;
 mod sched;
-mod system;
 pub mod strace;
+mod system;
 mod table;
 
 pub use args::{Args, Fd, FromArg};

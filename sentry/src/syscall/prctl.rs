@@ -84,14 +84,7 @@ pub fn prctl(ctx: &mut Ctx, option: i32, a2: u64, a3: u64, a4: u64, a5: u64) -> 
 }
 
 /// Options that concern credentials.
-fn credentials_option(
-    ctx: &mut Ctx,
-    option: i32,
-    a2: u64,
-    a3: u64,
-    a4: u64,
-    a5: u64,
-) -> SysResult {
+fn credentials_option(ctx: &mut Ctx, option: i32, a2: u64, a3: u64, a4: u64, a5: u64) -> SysResult {
     let mut new = (*ctx.task.credentials()).clone();
     let result = match option {
         PR_SET_NO_NEW_PRIVS => {

@@ -12,9 +12,7 @@ use zerocopy::{FromZeros, IntoBytes};
 use super::{Fd, Flow, SysResult};
 use crate::loader::MAX_STRING_BYTES;
 use crate::memory::{UserAddr, UserPtr};
-use crate::task::{
-    self, ChildEvent, ChildFilter, CloneRequest, Ctx, ExecRequest, ExitReason, Pid,
-};
+use crate::task::{self, ChildEvent, ChildFilter, CloneRequest, Ctx, ExecRequest, ExitReason, Pid};
 
 /// `fork(2)`.
 pub async fn fork(ctx: &mut Ctx) -> SysResult {

@@ -177,13 +177,7 @@ fn set_policy(
 }
 
 /// `sched_getattr(2)`.
-pub fn sched_getattr(
-    ctx: &mut Ctx,
-    pid: Pid,
-    attr: UserAddr,
-    size: u32,
-    flags: u32,
-) -> SysResult {
+pub fn sched_getattr(ctx: &mut Ctx, pid: Pid, attr: UserAddr, size: u32, flags: u32) -> SysResult {
     let size = size as usize;
     if attr.is_null() || flags != 0 || !(SCHED_ATTR_SIZE_VER0 as usize..=4096).contains(&size) {
         return Err(Errno::EINVAL);
@@ -289,12 +283,7 @@ pub fn getpriority(ctx: &mut Ctx, which: i32, who: i32) -> SysResult {
 }
 
 /// Raising priority takes CAP_SYS_NICE or room under RLIMIT_NICE.
-fn check_nice(
-    own: &Credentials,
-    task: &Task,
-    nice: i32,
-    refused: Errno,
-) -> Result<(), Errno> {
+fn check_nice(own: &Credentials, task: &Task, nice: i32, refused: Errno) -> Result<(), Errno> {
     let current = task.sched.lock().nice;
     let limit = task.group.soft_limit(RLIMIT_NICE as usize);
     let fits = (20 - nice) as u64 <= limit;

@@ -230,9 +230,8 @@ fn check_limit(caller: &Task) -> Result<(), Errno> {
         let is_own = |task: &Arc<Task>| task.credentials().uid == credentials.uid;
         own += threads.iter().filter(|task| is_own(task)).count();
     }
-    let is_free = credentials.uid == 0
-        || credentials.has(CAP_SYS_RESOURCE)
-        || credentials.has(CAP_SYS_ADMIN);
+    let is_free =
+        credentials.uid == 0 || credentials.has(CAP_SYS_RESOURCE) || credentials.has(CAP_SYS_ADMIN);
     if all >= MAX_TASKS || (!is_free && own as u64 >= limit) {
         return Err(Errno::EAGAIN);
     }

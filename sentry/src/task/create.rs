@@ -9,7 +9,9 @@ use linux_abi::task::{RLIM_NLIMITS, Rlimit64};
 use platform::Thread;
 
 use super::group::GroupLinks;
-use super::{Credentials, Ctx, Pid, ProcessGroup, SchedState, Session, Task, ThreadGroup, Tree, run};
+use super::{
+    Credentials, Ctx, Pid, ProcessGroup, SchedState, Session, Task, ThreadGroup, Tree, run,
+};
 use crate::kernel::Kernel;
 use crate::mm::Mm;
 use crate::signal::{GroupSignals, SignalActions, TaskSignals};
@@ -74,8 +76,7 @@ impl NewTask {
 
 impl NewGroup {
     pub(super) fn build(self) -> Arc<ThreadGroup> {
-        let links =
-            GroupLinks { parent: self.parent, children: Vec::new(), threads: Vec::new() };
+        let links = GroupLinks { parent: self.parent, children: Vec::new(), threads: Vec::new() };
         Arc::new(ThreadGroup {
             pid: self.pid,
             actions: RwLock::new(Rank::Leaf, self.actions),

@@ -82,10 +82,8 @@ async fn replace_threads(ctx: &Ctx) -> Result<(), Errno> {
             thread.request_attention();
         }
     }
-    wait_for(&group.exit_events, PollEvents::IN, || {
-        (group.threads().len() == 1).then_some(())
-    })
-    .await;
+    wait_for(&group.exit_events, PollEvents::IN, || (group.threads().len() == 1).then_some(()))
+        .await;
     let mut tree = task.kernel.tasks.lock();
     if task.tid() != group.pid {
         tree.remove_task(task.tid());

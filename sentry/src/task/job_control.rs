@@ -22,8 +22,7 @@ pub fn set_process_group(caller: &Task, pid: Pid, group_id: Pid) -> Result<(), E
     let target = tree.group(pid).ok_or(Errno::ESRCH)?;
     let session = caller.group.session();
     if target.pid != caller.pid() {
-        let is_child =
-            target.parent().is_some_and(|parent| Arc::ptr_eq(&parent, &caller.group));
+        let is_child = target.parent().is_some_and(|parent| Arc::ptr_eq(&parent, &caller.group));
         if !is_child {
             return Err(Errno::ESRCH);
         }
@@ -75,9 +74,9 @@ fn change_group(target: &Arc<ThreadGroup>, wanted: Arc<ProcessGroup>) {
     if Arc::ptr_eq(&old, &wanted) {
         return;
     }
-    old.members.lock().retain(|member| {
-        member.upgrade().is_some_and(|member| !Arc::ptr_eq(&member, target))
-    });
+    old.members
+        .lock()
+        .retain(|member| member.upgrade().is_some_and(|member| !Arc::ptr_eq(&member, target)));
     wanted.members.lock().push(Arc::downgrade(target));
     *target.membership.write() = wanted;
 }

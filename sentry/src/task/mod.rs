@@ -40,8 +40,8 @@ pub use job_control::{set_process_group, start_session};
 pub use limits::is_host_limit;
 pub use run::run;
 pub use sched::SchedState;
-pub use usage::rusage;
 pub use tree::{PID_MAX, TaskTree, Tree};
+pub use usage::rusage;
 pub use wait::{ChildEvent, ChildFilter, exit_code_and_value, wait_for_child};
 
 use crate::kernel::Kernel;

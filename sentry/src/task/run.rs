@@ -73,14 +73,8 @@ enum Entered {
 async fn enter(ctx: &mut Ctx) -> Entered {
     let registers = *ctx.thread.registers();
     let number = registers.orig_rax;
-    let raw = [
-        registers.rdi,
-        registers.rsi,
-        registers.rdx,
-        registers.r10,
-        registers.r8,
-        registers.r9,
-    ];
+    let raw =
+        [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9];
     let trace = trace::begin(ctx, number, raw);
     let flow = syscall::dispatch(ctx, number, raw).await;
     if let Some(trace) = trace {

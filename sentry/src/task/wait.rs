@@ -5,9 +5,7 @@ use std::sync::atomic::Ordering;
 
 use linux_abi::Errno;
 use linux_abi::poll::PollEvents;
-use linux_abi::signal::{
-    CLD_DUMPED, CLD_EXITED, CLD_KILLED, SIG_IGN, SIGCHLD, SaFlags, SigInfo,
-};
+use linux_abi::signal::{CLD_DUMPED, CLD_EXITED, CLD_KILLED, SIG_IGN, SIGCHLD, SaFlags, SigInfo};
 use linux_abi::task::{CONTINUED_STATUS, WCOREFLAG, WaitOptions, stopped_status};
 
 use super::{Ctx, Pid, Task, ThreadGroup, Tree};
@@ -103,8 +101,7 @@ fn take_event(
     {
         return Some(ChildEvent { child: child.clone(), status: stopped_status(signo), uid });
     }
-    let is_continued =
-        options.contains(WaitOptions::CONTINUED) && signals.take_continued(consume);
+    let is_continued = options.contains(WaitOptions::CONTINUED) && signals.take_continued(consume);
     is_continued.then(|| ChildEvent { child: child.clone(), status: CONTINUED_STATUS, uid })
 }
 
@@ -152,9 +149,11 @@ pub fn exit_code_and_value(status: i32) -> (i32, i32) {
 /// Removes a dead process from the tree and adds its times to its parent's.
 pub(super) fn reap(tree: &mut Tree, child: &Arc<ThreadGroup>) {
     tree.remove_group(child.pid);
-    child.process_group().members.lock().retain(|member| {
-        member.upgrade().is_some_and(|member| !Arc::ptr_eq(&member, child))
-    });
+    child
+        .process_group()
+        .members
+        .lock()
+        .retain(|member| member.upgrade().is_some_and(|member| !Arc::ptr_eq(&member, child)));
     let Some(parent) = child.parent() else { return };
     parent.links.lock().children.retain(|other| !Arc::ptr_eq(other, child));
     for (own, dead, grand) in [
