@@ -58,6 +58,11 @@ impl Gofer {
         Ok(Gofer { proc_fd, fd_limit: raise_fd_limit() })
     }
 
+    /// Takes over an open `/proc/self/fd`, for a process that has no path to it any more.
+    pub fn with_proc_fd(proc_fd: OwnedFd) -> Gofer {
+        Gofer { proc_fd, fd_limit: raise_fd_limit() }
+    }
+
     /// Serves the exports until all their sockets are closed by the peers.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
 //! The client side of a running sentry's control socket.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use control_protocol::{Request, Response, transport};
 
@@ -28,6 +29,11 @@ impl Connection {
         Connection { stream }
     }
 
+    /// Lets a wait for a response end with an error after `limit`.
+    pub fn limit_wait(&self, limit: Duration) {
+        let _ = self.stream.set_read_timeout(Some(limit));
+    }
+
     /// Sends a request and waits for its response; an error response becomes [`Error::Sentry`].
     pub fn call(&self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<Response, Error> {
         self.send(request, fds)?;
@@ -48,8 +54,9 @@ impl Connection {
         }
     }
 
-    pub fn into_stream(self) -> OwnedFd {
-        self.stream.into()
+    /// Becomes readable with the next response, or when the sandbox is gone.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 }
 

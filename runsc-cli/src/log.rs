@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -21,7 +22,7 @@ pub enum LogFormat {
 
 pub struct Log {
     file: Option<File>,
-    debug: Option<(PathBuf, File)>,
+    debug: Option<File>,
     format: LogFormat,
 }
 
@@ -39,7 +40,12 @@ impl Log {
         Ok(Log {
             file: file.map(open).transpose()?,
             debug: match &global.debug_log {
-                Some(path) => Some((path.clone(), open(path)?)),
+                Some(path) => Some(open(path)?),
+                // What was asked for must go somewhere.
+                None if global.strace => {
+                    let stderr = std::io::stderr().as_fd().try_clone_to_owned();
+                    Some(stderr.map_err(|error| Error::io("standard error", error))?.into())
+                }
                 None => None,
             },
             format: global.log_format,
@@ -48,7 +54,7 @@ impl Log {
 
     /// The debug log (`--debug-log`), which the sentry shares.
     pub fn debug_file(&self) -> Option<&File> {
-        self.debug.as_ref().map(|(_, file)| file)
+        self.debug.as_ref()
     }
 
     /// Reports why the command failed: to the log, and to a person on standard error.
@@ -69,7 +75,7 @@ impl Log {
 
     /// Reports what helps to find an error, if there is a debug log.
     pub fn debug(&self, message: &str) {
-        if let Some((_, mut file)) = self.debug.as_ref().map(|(path, file)| (path, file)) {
+        if let Some(mut file) = self.debug.as_ref() {
             let _ = file.write_all(entry(LogFormat::Text, "debug", message).as_bytes());
         }
     }

@@ -12,6 +12,7 @@ mod cli;
 mod commands;
 mod control;
 mod error;
+mod foreground;
 mod hooks;
 mod id;
 mod launch;
@@ -19,11 +20,18 @@ mod log;
 mod oci;
 mod signals;
 mod state;
+mod terminal;
 mod time;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // The images of the two processes of a sandbox; no command line reaches these names.
+    match std::env::args_os().nth(1).as_deref().and_then(|name| name.to_str()) {
+        Some("boot") => return launch::sentry_main(),
+        Some("gofer") => return ExitCode::from(launch::gofer_main()),
+        _ => {}
+    }
     let arguments = match cli::parse() {
         Ok(arguments) => arguments,
         Err(code) => return code,

@@ -37,7 +37,7 @@ pub struct Cgroup {
 }
 
 /// One limit: the file, what to write, and the field that asked for it.
-pub(self) struct Setting {
+struct Setting {
     file: PathBuf,
     value: String,
     field: &'static str,
@@ -57,6 +57,16 @@ impl Cgroup {
         }
         let directories = v1::directories(mount_point, &relative, resources);
         (!directories.is_empty()).then_some(Cgroup { is_unified: false, directories })
+    }
+
+    /// Whether this process may make the directories.
+    pub fn is_writable(&self) -> bool {
+        self.directories.iter().all(|path| {
+            let existing = path.ancestors().find(|ancestor| ancestor.exists());
+            existing.is_some_and(|existing| {
+                rustix::fs::access(existing, rustix::fs::Access::WRITE_OK).is_ok()
+            })
+        })
     }
 
     /// Makes the directories and sets the limits.

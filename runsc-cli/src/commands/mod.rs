@@ -1,20 +1,30 @@
 //! One module a command. Each takes its arguments and the [`Context`] of the global flags.
 
+mod create;
 mod delete;
+mod do_;
+mod events;
+mod exec;
 mod help;
 mod kill;
 mod list;
+mod ps;
+mod run;
 mod spec;
+mod start;
 mod state;
 
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
-use control_protocol::{NetworkMode, PlatformKind};
+use control_protocol::{ContainerConfig, NetworkMode, PlatformKind, SandboxConfig};
 
 use crate::cli::{Cli, Command, GlobalArgs};
 use crate::error::Error;
 use crate::id;
+use crate::launch::slots;
 use crate::log::Log;
+use crate::oci::Notices;
 use crate::state::Store;
 
 /// What every command may need of the global flags.
@@ -30,6 +40,13 @@ pub fn run(arguments: Cli, log: &Log) -> Result<ExitCode, Error> {
     let store = Store::new(global.root.as_deref());
     let context = Context { global, log, store };
     match command {
+        Command::Do(args) => do_::run(&context, &args),
+        Command::Run(args) => run::run(&context, &args),
+        Command::Create(args) => create::create(&context, &args),
+        Command::Start(args) => start::start(&context, &args),
+        Command::Exec(args) => exec::exec(&context, &args),
+        Command::Ps(args) => ps::ps(&context, &args),
+        Command::Events(args) => events::events(&context, &args),
         Command::State(args) => state::state(&context, &args),
         Command::Kill(args) => kill::kill(&context, &args),
         Command::Delete(args) => delete::delete(&context, &args),
@@ -39,7 +56,6 @@ pub fn run(arguments: Cli, log: &Log) -> Result<ExitCode, Error> {
         Command::Help(args) => help::help(&args),
         Command::Pause(_) | Command::Resume(_) => Err(unsupported("pausing a container")),
         Command::Update(_) => Err(unsupported("changing the limits of a running container")),
-        _ => Err(unsupported("this command")),
     }
 }
 
@@ -59,6 +75,36 @@ impl Context<'_> {
             (PlatformKind::Ptrace, NetworkMode::None) => return Ok(()),
         };
         Err(Error::Unsupported(problem.into()))
+    }
+
+    /// The configuration of a sandbox that runs `container` at once and that only we may address.
+    pub fn sandbox_config(
+        &self,
+        mut container: ContainerConfig,
+        stdio: &[Option<OwnedFd>; 3],
+    ) -> SandboxConfig {
+        container.process.stdio = std::array::from_fn(|stream| {
+            stdio[stream].as_ref().map(|_| slots::STDIO[stream])
+        });
+        SandboxConfig {
+            platform: self.global.platform,
+            network: self.global.network,
+            strace: self.global.strace,
+            debug_log: self.log.debug_file().map(|_| slots::DEBUG_LOG),
+            control: None,
+            launcher: slots::LAUNCHER,
+            proc_dir: slots::PROC,
+            start_now: true,
+            owns_terminal: false,
+            memory_limit: None,
+            cpus: None,
+            container,
+        }
+    }
+
+    /// Logs what of a configuration is not honoured.
+    pub fn warn_all(&self, notices: &Notices) {
+        notices.0.iter().for_each(|notice| self.log.warn(notice));
     }
 
     /// Checks the id of a container that is to be made.

@@ -1,3 +1,34 @@
-//! Makes the processes of a sandbox.
+//! Makes the processes of a sandbox: the gofer and the sentry, each with namespaces of its own and
+//! no more rights than its part needs.
+//!
+//! ```text
+//! command line ──clone──► child: namespaces, empty root, descriptors, privileges ──exec──► gofer
+//!       │                                                                                   │
+//!       └───────clone──► child: the same, as pid 1 of its pid namespace ──exec──► sentry ◄──┘
+//! ```
+//! All set-up happens between clone and exec, in a process that is still our own image; the
+//! executed image (again our own binary, by descriptor) starts with its final, empty root, its
+//! final ids and no privilege it would have to give up.
+//!
+//! - [`process`] is the frame of both: clone, hand-shake, error report, exec.
+//! - [`sentry`] and [`gofer`] say what is particular to each.
+//! - [`sandbox`] puts both together and watches over them.
+//!
+//! **Invariants.** Nothing is mounted in the host's mount namespace. Descriptors reach a child by
+//! fixed numbers ([`slots`]) and all others are closed by exec. A child never runs on without its
+//! parent's go-ahead, and dies with a parent that is killed before the sandbox is complete.
 
+mod descriptors;
+mod gofer;
+mod identity;
+mod image;
+mod mounts;
+mod process;
+mod sandbox;
+mod sentry;
 pub mod slots;
+
+pub use gofer::main as gofer_main;
+pub use process::{Cloned, clone_process};
+pub use sandbox::{Launch, Sandbox};
+pub use sentry::main as sentry_main;

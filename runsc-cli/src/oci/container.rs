@@ -112,7 +112,8 @@ fn short(id: &str) -> String {
     id[..id.len().min(MAX_HOSTNAME_BYTES)].to_owned()
 }
 
-fn console_size(process: &Process) -> Result<Option<(u16, u16)>, ConfigError> {
+/// Columns and rows of `process.consoleSize`, if given.
+pub fn console_size(process: &Process) -> Result<Option<(u16, u16)>, ConfigError> {
     let Some(size) = process.console_size() else {
         return Ok(None);
     };

@@ -26,7 +26,8 @@ use thiserror::Error;
 
 pub use bundle::{Bundle, parse_process};
 pub use capabilities::{FULL as ALL_CAPABILITIES, parse_name as capability_bit};
-pub use container::convert;
+pub use container::{console_size, convert};
+pub use mounts::empty_tmpfs;
 pub use namespaces::{IdMapping, IdMappings};
 pub use process::convert as convert_process;
 pub use resources::Resources;

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 pub use host_process::HostProcess;
-pub use record::{Record, Stage, Status};
+pub use record::{ExecDefaults, Record, Stage, Status};
 pub use store::{Entry, Store};
 
 /// Name of the control socket in a container's directory.

@@ -53,6 +53,8 @@ pub struct Record {
     /// User id of the caller.
     pub owner: u32,
     pub stage: Stage,
+    /// Whether the container ends with its creator (`run` in the foreground).
+    pub is_attached: bool,
     pub creator: Option<HostProcess>,
     pub sentry: Option<HostProcess>,
     pub gofer: Option<HostProcess>,
@@ -90,9 +92,13 @@ impl Record {
         }
     }
 
-    /// Whether nobody can want it any more: its creator died before the container existed.
+    /// Whether nobody can want it any more: its creator died before the container existed, or
+    /// was the only one to wait for it.
     pub fn is_abandoned(&self) -> bool {
-        self.stage == Stage::Creating && self.status() == Status::Stopped
+        let has_lost_creator = !self.creator.is_some_and(HostProcess::is_alive);
+        (self.stage == Stage::Creating || self.is_attached)
+            && has_lost_creator
+            && self.status() == Status::Stopped
     }
 
     /// Process id that stands for the container; 0 when it has none.

@@ -1,6 +1,6 @@
 //! The state root and its entries.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -37,10 +37,6 @@ impl Store {
             },
         };
         Store { path }
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Makes the entry of a new container, locked, with its first record. Abandoned entries are
@@ -177,6 +173,12 @@ impl Entry {
         }
     }
 
+    /// Takes the lock; false if the entry was removed meanwhile.
+    pub fn lock_current(&self) -> Result<bool, StateError> {
+        self.lock()?;
+        Ok(self.is_current())
+    }
+
     fn is_current(&self) -> bool {
         match (self.directory.metadata(), fs::metadata(&self.path)) {
             (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
@@ -187,15 +189,6 @@ impl Entry {
     /// Takes the container's lock; it is held until the entry is dropped.
     pub fn lock(&self) -> Result<(), StateError> {
         self.directory.lock().map_err(|source| self.error(source))
-    }
-
-    /// Takes the lock unless another process holds it.
-    pub fn try_lock(&self) -> Result<bool, StateError> {
-        match self.directory.try_lock() {
-            Ok(()) => Ok(true),
-            Err(TryLockError::WouldBlock) => Ok(false),
-            Err(TryLockError::Error(source)) => Err(self.error(source)),
-        }
     }
 
     /// Gives the lock up before the entry is dropped.

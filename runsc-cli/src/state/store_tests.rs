@@ -9,6 +9,7 @@ fn record(id: &str) -> Record {
         created: "1970-01-01T00:00:00Z".into(),
         owner: 0,
         stage: Stage::Creating,
+        is_attached: false,
         creator: HostProcess::current(),
         sentry: None,
         gofer: None,
@@ -42,7 +43,7 @@ fn create_open_remove() {
     fs::write(entry.path.join(CONTROL_SOCKET), "").expect("write");
     entry.remove().expect("remove");
     assert!(matches!(store.open("a"), Err(StateError::NoSuchContainer(_))));
-    assert_eq!(fs::read_dir(store.path()).expect("root").count(), 0);
+    assert_eq!(fs::read_dir(&store.path).expect("root").count(), 0);
 }
 
 #[test]
@@ -58,10 +59,10 @@ fn abandoned_entries_are_swept() {
     let (_root, store) = store();
     drop(store.create(&Record { creator: dead(), ..record("dead-creator") }).expect("create"));
     drop(store.create(&record("living-creator")).expect("create"));
-    fs::create_dir(store.path().join("no-record")).expect("mkdir");
+    fs::create_dir(store.path.join("no-record")).expect("mkdir");
     let ids: Vec<String> = store.list().expect("list").into_iter().map(|r| r.id).collect();
     assert_eq!(ids, ["living-creator"]);
-    assert_eq!(fs::read_dir(store.path()).expect("root").count(), 1);
+    assert_eq!(fs::read_dir(&store.path).expect("root").count(), 1);
 }
 
 #[test]

@@ -6,7 +6,8 @@
 //!    connection whose closing ends the sandbox.
 //! 3. Without it the launcher records the container and sends [`Request::Commit`] as its last act.
 //!    If the socket closes before, the launcher has failed or was killed: the sentry exits at once,
-//!    so that no sandbox survives a `create` that did not succeed.
+//!    so that no sandbox survives a `create` that did not succeed. After the commit it is an
+//!    ordinary control connection, whose closing means nothing.
 
 use std::io;
 use std::os::unix::net::UnixStream;

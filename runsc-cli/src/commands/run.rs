@@ -1,0 +1,63 @@
+//! `run`: create and start, and wait unless detached.
+
+use std::process::ExitCode;
+
+use super::create::{self, Made, Mode};
+use super::{Context, start};
+use crate::cli::RunArgs;
+use crate::error::Error;
+use crate::foreground::Signals;
+use crate::hooks;
+use crate::state::{Record, Stage};
+use crate::terminal::{CallersTerminal, is_stdin_terminal};
+
+pub fn run(context: &Context, args: &RunArgs) -> Result<ExitCode, Error> {
+    if args.detach {
+        let made = create::make(context, &args.create, Mode::Create)?;
+        let (entry, mut record) = create::commit(made)?;
+        return match start::start_container(context, &entry, &mut record) {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(error) => {
+                super::delete::destroy(context, entry, record)?;
+                Err(error)
+            }
+        };
+    }
+    let signals = Signals::take(is_stdin_terminal())?;
+    let terminal = CallersTerminal::remember();
+    let made = create::make(context, &args.create, Mode::Foreground)?;
+    let status = foreground(context, made, &signals, args.keep);
+    drop(terminal);
+    Ok(ExitCode::from(status?))
+}
+
+fn foreground(
+    context: &Context,
+    made: Made,
+    signals: &Signals,
+    keep: bool,
+) -> Result<u8, Error> {
+    let Made { sandbox, entry, mut record, is_started } = made;
+    let wait = || -> Result<u8, Error> {
+        if is_started {
+            for hook in &record.hooks.poststart {
+                hooks::run(hook, &record.oci_state())?;
+            }
+        } else {
+            sandbox.confirm()?;
+            start::start_container(context, &entry, &mut record)?;
+        }
+        entry.unlock();
+        sandbox.wait(signals)
+    };
+    let status = wait();
+    match entry.lock_current()? {
+        true if keep && status.is_ok() => {
+            entry.save(&Record { stage: Stage::Started, is_attached: false, ..record })?;
+        }
+        true => super::delete::destroy(context, entry, record)?,
+        // Somebody has deleted the container.
+        false => {}
+    }
+    status
+}

@@ -1,0 +1,167 @@
+//! The gofer process: sees the exported host trees, on descriptors, and nothing else.
+//!
+//! Its namespaces: mount (an empty root), pid (its `/proc/self/fd` shows no other process), IPC,
+//! UTS, network (empty), and a user namespace if ids are mapped or the caller is unprivileged.
+
+use std::convert::Infallible;
+use std::io::Read;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::path::Path;
+
+use gofer::{Confinement, Export as ServedExport, Gofer};
+use gofer::confine::KEPT_CAPABILITIES;
+use rustix::fs::{Mode, OFlags};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
+use serde::{Deserialize, Serialize};
+
+use super::descriptors::Descriptors;
+use super::identity;
+use super::process::{Channel, SetupError};
+use super::{image, mounts, slots};
+use crate::oci::Export;
+
+/// Descriptor of `/proc/self/fd`.
+const PROC_FD: usize = 4;
+
+/// Descriptors of an export: its tree and its socket.
+const fn export_slots(index: usize) -> (usize, usize) {
+    (5 + 2 * index, 6 + 2 * index)
+}
+
+/// What the gofer image reads on [`slots::CONFIG`].
+#[derive(Debug, Serialize, Deserialize)]
+struct GoferConfig {
+    exports: Vec<ExportConfig>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ExportConfig {
+    is_readonly: bool,
+    crosses_mounts: bool,
+}
+
+/// Writes the configuration of a gofer.
+pub fn config(exports: &[Export]) -> serde_json::Result<Vec<u8>> {
+    let exports = exports.iter().map(|export| ExportConfig {
+        is_readonly: export.readonly,
+        crosses_mounts: export.recursive,
+    });
+    serde_json::to_vec(&GoferConfig { exports: exports.collect() })
+}
+
+/// What the child needs of its parent.
+pub struct Plan<'a> {
+    pub exports: &'a [Export],
+    /// The trees, if the parent has cloned them: an unprivileged parent cannot.
+    pub trees: Option<Vec<OwnedFd>>,
+    /// Our end of each export's connection.
+    pub sockets: Vec<OwnedFd>,
+    /// Standard streams and configuration.
+    pub descriptors: Descriptors,
+    pub image: OwnedFd,
+    pub has_user_namespace: bool,
+    pub dies_with_parent: bool,
+}
+
+/// Namespaces to clone with; the network's, which takes longest, is made by the child itself.
+pub fn clone_flags(has_user_namespace: bool) -> libc::c_int {
+    let user = if has_user_namespace { libc::CLONE_NEWUSER } else { 0 };
+    user | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS
+}
+
+/// Turns a cloned child into a gofer. Does not return.
+pub fn set_up(plan: Plan, mut channel: Channel) -> ! {
+    match try_set_up(plan, &mut channel) {
+        Err(error) => channel.fail(error),
+        Ok(never) => match never {},
+    }
+}
+
+fn try_set_up(plan: Plan, channel: &mut Channel) -> Result<Infallible, SetupError> {
+    let mut descriptors = plan.descriptors;
+    let _ = rustix::process::setsid();
+    if plan.has_user_namespace {
+        identity::become_user(0)?;
+    }
+    unshare_network()?;
+    let trees = match plan.trees {
+        Some(trees) => trees,
+        None => clone_trees(plan.exports, true).map_err(SetupError)?,
+    };
+    for (index, (tree, socket)) in trees.into_iter().zip(plan.sockets).enumerate() {
+        let (tree_slot, socket_slot) = export_slots(index);
+        descriptors.put(tree_slot, tree);
+        descriptors.put(socket_slot, socket);
+    }
+    let proc = mounts::own_proc(true)?;
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let proc_fd = rustix::fs::openat(proc, "self/fd", flags, Mode::empty())
+        .map_err(SetupError::at("open /proc/self/fd"))?;
+    descriptors.put(PROC_FD, proc_fd);
+    mounts::enter_empty_root()?;
+    identity::drop_privileges(KEPT_CAPABILITIES)?;
+    if plan.dies_with_parent {
+        channel.die_with_parent()?;
+    }
+    let image = descriptors.arrange(plan.image, channel)?;
+    image::execute(&image, &["runsc-rs", "gofer"]).map_err(SetupError::at("execute runsc-rs"))
+}
+
+/// Moves this process into an empty network namespace.
+pub fn unshare_network() -> Result<(), SetupError> {
+    // SAFETY: unsharing the network namespace changes neither memory nor descriptors.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNET) }
+        .map_err(SetupError::at("make a network namespace"))
+}
+
+/// Clones the trees of all exports; an error names the path.
+///
+/// Below a user namespace mounts that cover others cannot be left out, so all are cloned, and the
+/// gofer does not cross into them.
+pub fn clone_trees(exports: &[Export], all_recursive: bool) -> Result<Vec<OwnedFd>, String> {
+    let clone = |export: &Export| {
+        let recursive = export.recursive || all_recursive;
+        mounts::clone_tree(&export.path, recursive, export.readonly)
+            .map_err(|error| format!("{}: {error}", Path::display(&export.path)))
+    };
+    exports.iter().map(clone).collect()
+}
+
+/// The gofer image: serves until every connection is closed. Gives the exit status.
+pub fn main() -> u8 {
+    match serve() {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("gofer: {error}");
+            1
+        }
+    }
+}
+
+fn serve() -> Result<(), String> {
+    let mut text = Vec::new();
+    std::fs::File::from(take(slots::CONFIG))
+        .read_to_end(&mut text)
+        .map_err(|error| format!("cannot read the configuration: {error}"))?;
+    let config: GoferConfig = serde_json::from_slice(&text)
+        .map_err(|error| format!("cannot read the configuration: {error}"))?;
+    let exports = config.exports.iter().enumerate().map(|(index, export)| {
+        let (tree, socket) = export_slots(index);
+        ServedExport {
+            root: take(tree),
+            is_readonly: export.is_readonly,
+            crosses_mounts: export.crosses_mounts,
+            socket: take(socket),
+        }
+    });
+    let exports = exports.collect();
+    Gofer::with_proc_fd(take(PROC_FD))
+        .serve(exports, Confinement::On)
+        .map_err(|error| error.to_string())
+}
+
+/// Takes over a descriptor that the launcher has put at a fixed number.
+fn take(slot: usize) -> OwnedFd {
+    // SAFETY: the launcher opened this number for us, and each is taken once.
+    unsafe { OwnedFd::from_raw_fd(slot as i32) }
+}

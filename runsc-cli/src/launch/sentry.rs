@@ -1,0 +1,97 @@
+//! The sentry process: pid 1 of a pid namespace, without files, network or privileges.
+//!
+//! Its namespaces: user (one id), mount (an empty root), pid, IPC, UTS, network (empty). If it
+//! dies, the kernel kills every other process of its pid namespace, the container's included.
+
+use std::convert::Infallible;
+use std::io::Read;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::process::ExitCode;
+
+use control_protocol::SandboxConfig;
+use rustix::thread::CapabilitySet;
+
+use super::descriptors::Descriptors;
+use super::identity;
+use super::process::{Channel, SetupError};
+use super::{gofer, image, mounts, slots};
+
+/// What the child needs of its parent.
+pub struct Plan {
+    /// Everything but the procfs.
+    pub descriptors: Descriptors,
+    pub image: OwnedFd,
+    /// A pseudo-terminal's end that becomes the controlling terminal.
+    pub terminal: Option<OwnedFd>,
+    pub has_user_namespace: bool,
+    pub dies_with_parent: bool,
+}
+
+/// Namespaces to clone with; the network's, which takes longest, is made by the child itself.
+pub fn clone_flags(has_user_namespace: bool) -> libc::c_int {
+    let user = if has_user_namespace { libc::CLONE_NEWUSER } else { 0 };
+    user | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS
+}
+
+/// Turns a cloned child into a sentry. Does not return.
+pub fn set_up(plan: Plan, mut channel: Channel) -> ! {
+    match try_set_up(plan, &mut channel) {
+        Err(error) => channel.fail(error),
+        Ok(never) => match never {},
+    }
+}
+
+fn try_set_up(plan: Plan, channel: &mut Channel) -> Result<Infallible, SetupError> {
+    let mut descriptors = plan.descriptors;
+    let _ = rustix::process::setsid();
+    if let Some(terminal) = &plan.terminal {
+        rustix::process::ioctl_tiocsctty(terminal)
+            .map_err(SetupError::at("make the terminal the controlling one"))?;
+    }
+    if plan.has_user_namespace {
+        identity::become_user(0)?;
+    }
+    gofer::unshare_network()?;
+    descriptors.put(slots::PROC, mounts::own_proc(false)?);
+    mounts::enter_empty_root()?;
+    if !plan.has_user_namespace {
+        identity::bound_capabilities(CapabilitySet::empty())?;
+        identity::become_user(identity::NOBODY)?;
+    }
+    identity::drop_privileges(CapabilitySet::empty())?;
+    if plan.dies_with_parent {
+        channel.die_with_parent()?;
+    }
+    let image = descriptors.arrange(plan.image, channel)?;
+    image::execute(&image, &["runsc-rs", "boot"]).map_err(SetupError::at("execute runsc-rs"))
+}
+
+/// The sentry image: reads its configuration and runs the kernel.
+pub fn main() -> ExitCode {
+    // SAFETY: the launcher opened this number for us, and it is taken once.
+    let file = unsafe { OwnedFd::from_raw_fd(slots::CONFIG as i32) };
+    let mut text = Vec::new();
+    let config = std::fs::File::from(file)
+        .read_to_end(&mut text)
+        .map_err(|error| error.to_string())
+        .and_then(|_| serde_json::from_slice::<SandboxConfig>(&text).map_err(|e| e.to_string()));
+    match config {
+        Ok(config) => run(config),
+        Err(error) => {
+            eprintln!("sentry: cannot read the configuration: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(config: SandboxConfig) -> ExitCode {
+    use control_protocol::{ControlError, ErrorKind, startup};
+    // SAFETY: the launcher opened this number for us, and it is taken once.
+    let launcher = unsafe { OwnedFd::from_raw_fd(config.launcher as i32) };
+    let error = ControlError {
+        kind: ErrorKind::Internal,
+        message: "this build has no kernel yet".to_owned(),
+    };
+    let _ = startup::announce(&launcher.into(), Err(error));
+    ExitCode::FAILURE
+}
