@@ -48,9 +48,7 @@ impl Signals {
         };
         match take() {
             Ok(fd) => Ok(Signals { fd, mask, has_terminal }),
-            Err(errno) => {
-                Err(Error::io("cannot receive signals", std::io::Error::from(errno)))
-            }
+            Err(errno) => Err(Error::io("cannot receive signals", std::io::Error::from(errno))),
         }
     }
 

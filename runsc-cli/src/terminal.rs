@@ -39,9 +39,8 @@ impl Pty {
 
     /// Copies of the slave for standard input, output and error.
     pub fn stdio(&self) -> Result<[Option<OwnedFd>; 3], Error> {
-        let copy = || {
-            self.slave.try_clone().map(Some).map_err(|error| Error::io("terminal", error))
-        };
+        let copy =
+            || self.slave.try_clone().map(Some).map_err(|error| Error::io("terminal", error));
         Ok([copy()?, copy()?, copy()?])
     }
 }

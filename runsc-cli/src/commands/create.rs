@@ -104,18 +104,21 @@ fn bring_up(
     if let Some(cgroup) = &record.cgroup {
         cgroup.create(&container.resources).map_err(|error| Error::Sandbox(error.to_string()))?;
     }
-    let start_now = mode == Mode::Foreground && container.hooks.create_runtime.is_empty()
+    let start_now = mode == Mode::Foreground
+        && container.hooks.create_runtime.is_empty()
         && container.hooks.create_container.is_empty();
     let pty = match (container.config.process.terminal, &args.console_socket) {
         (true, Some(_)) => Some(Pty::open(container.console_size)?),
         _ => None,
     };
-    let sandbox = launch(context, mode, container, entry, start_now, pty.as_ref())?
-        .start(&|pid| match &record.cgroup {
-            None => Ok(()),
-            Some(cgroup) => cgroup
-                .join(pid.as_raw_nonzero().get())
-                .map_err(|error| Error::Sandbox(error.to_string())),
+    let sandbox =
+        launch(context, mode, container, entry, start_now, pty.as_ref())?.start(&|pid| {
+            match &record.cgroup {
+                None => Ok(()),
+                Some(cgroup) => cgroup
+                    .join(pid.as_raw_nonzero().get())
+                    .map_err(|error| Error::Sandbox(error.to_string())),
+            }
         })?;
     record.sentry = sandbox.sentry.host_process();
     record.gofer = sandbox.gofer.host_process();

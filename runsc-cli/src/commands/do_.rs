@@ -227,11 +227,7 @@ fn own_limits() -> Vec<Rlimit> {
             let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
             // SAFETY: the call writes one `rlimit64`, which lives until it returns.
             let result = unsafe { libc::getrlimit64(resource as _, &raw mut limit) };
-            (result == 0).then_some(Rlimit {
-                resource,
-                soft: limit.rlim_cur,
-                hard: limit.rlim_max,
-            })
+            (result == 0).then_some(Rlimit { resource, soft: limit.rlim_cur, hard: limit.rlim_max })
         })
         .collect()
 }

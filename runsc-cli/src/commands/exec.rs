@@ -174,11 +174,7 @@ fn process(
     Ok((process, size))
 }
 
-fn from_flags(
-    args: &ExecArgs,
-    record: &Record,
-    users: &RootUsers,
-) -> Result<ProcessConfig, Error> {
+fn from_flags(args: &ExecArgs, record: &Record, users: &RootUsers) -> Result<ProcessConfig, Error> {
     if args.command.is_empty() {
         return Err(Error::Usage("exec needs a command, or --process".into()));
     }

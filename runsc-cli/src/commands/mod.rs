@@ -83,9 +83,8 @@ impl Context<'_> {
         mut container: ContainerConfig,
         stdio: &[Option<OwnedFd>; 3],
     ) -> SandboxConfig {
-        container.process.stdio = std::array::from_fn(|stream| {
-            stdio[stream].as_ref().map(|_| slots::STDIO[stream])
-        });
+        container.process.stdio =
+            std::array::from_fn(|stream| stdio[stream].as_ref().map(|_| slots::STDIO[stream]));
         SandboxConfig {
             platform: self.global.platform,
             network: self.global.network,

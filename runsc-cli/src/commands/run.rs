@@ -31,12 +31,7 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<ExitCode, Error> {
     Ok(ExitCode::from(status?))
 }
 
-fn foreground(
-    context: &Context,
-    made: Made,
-    signals: &Signals,
-    keep: bool,
-) -> Result<u8, Error> {
+fn foreground(context: &Context, made: Made, signals: &Signals, keep: bool) -> Result<u8, Error> {
     let Made { sandbox, entry, mut record, is_started } = made;
     let wait = || -> Result<u8, Error> {
         if is_started {

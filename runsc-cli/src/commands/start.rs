@@ -16,18 +16,16 @@ pub fn start(context: &Context, args: &IdArgs) -> Result<ExitCode, Error> {
     let status = record.status();
     if status != Status::Created {
         let id = args.id.clone();
-        return Err(StateError::WrongStatus { command: "start", id, status, wanted: "created" }.into());
+        return Err(
+            StateError::WrongStatus { command: "start", id, status, wanted: "created" }.into()
+        );
     }
     start_container(context, &entry, &mut record)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Starts a created container and runs its poststart hooks. The caller holds its lock.
-pub fn start_container(
-    context: &Context,
-    entry: &Entry,
-    record: &mut Record,
-) -> Result<(), Error> {
+pub fn start_container(context: &Context, entry: &Entry, record: &mut Record) -> Result<(), Error> {
     control::connect(entry)?.call(&Request::Start, &[])?;
     record.stage = Stage::Started;
     entry.save(record)?;

@@ -42,9 +42,8 @@ impl Descriptors {
 
 fn close_all_on_exec() -> Result<(), SetupError> {
     // SAFETY: the call only sets the close-on-exec flag.
-    let result = unsafe {
-        libc::syscall(libc::SYS_close_range, 0, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_close_range, 0, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     match result {
         0 => Ok(()),
         _ => Err(SetupError::at("close_range")(std::io::Error::last_os_error())),

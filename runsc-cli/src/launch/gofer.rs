@@ -8,8 +8,8 @@ use std::io::Read;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::path::Path;
 
-use gofer::{Confinement, Export as ServedExport, Gofer};
 use gofer::confine::KEPT_CAPABILITIES;
+use gofer::{Confinement, Export as ServedExport, Gofer};
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use serde::{Deserialize, Serialize};

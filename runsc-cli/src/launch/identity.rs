@@ -63,9 +63,7 @@ pub fn write(pid: Pid, mappings: &Mappings) -> io::Result<()> {
         fs::write(format!("/proc/{pid}/gid_map"), text(gids))?;
         return fs::write(format!("/proc/{pid}/uid_map"), text(uids));
     }
-    let is_own = |ranges: &[IdMapping], id: u32| {
-        matches!(ranges, [IdMapping { outside, size: 1, .. }] if *outside == id)
-    };
+    let is_own = |ranges: &[IdMapping], id: u32| matches!(ranges, [IdMapping { outside, size: 1, .. }] if *outside == id);
     if is_own(gids, rustix::process::getegid().as_raw()) {
         // The kernel asks for it: dropping a group could gain access (CVE-2014-8989).
         fs::write(format!("/proc/{pid}/setgroups"), "deny")?;

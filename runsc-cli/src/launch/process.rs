@@ -114,9 +114,8 @@ fn clone(flags: libc::c_int) -> io::Result<Option<(Pid, OwnedFd)>> {
     // SAFETY: 1. The arguments ask for a copy of the address space (no CLONE_VM), so the child
     // runs on like after fork(2). 2. This process has one thread, so no lock is left taken in the
     // copy. 3. `pidfd` outlives the call that writes it.
-    let pid = unsafe {
-        libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>())
-    };
+    let pid =
+        unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) };
     match pid {
         0 => Ok(None),
         _ if pid < 0 => Err(io::Error::last_os_error()),
@@ -172,7 +171,8 @@ impl Child {
     /// Waits for the end of the child and reaps it.
     pub fn wait(&self) -> Result<WaitIdStatus, Error> {
         loop {
-            match rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
+            match rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED)
+            {
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => {
                     return Err(Error::io(format!("cannot wait for the {}", self.name), error));

@@ -217,7 +217,11 @@ impl Launch<'_> {
         }
     }
 
-    fn standard_streams(&self, preparation: &Preparation, config: &[u8]) -> io::Result<Descriptors> {
+    fn standard_streams(
+        &self,
+        preparation: &Preparation,
+        config: &[u8],
+    ) -> io::Result<Descriptors> {
         let errors = self.debug_log.unwrap_or(&preparation.crash_log);
         let mut descriptors = Descriptors::default();
         descriptors.put(0, process::null_device()?);
@@ -301,7 +305,8 @@ impl Sandbox {
             let _ = control.call(request, &[]);
         };
         let sentry = self.sentry.pidfd.as_fd();
-        let first = signals.forward_until(1, &deliver, &[sentry, self.gofer.pidfd.as_fd()], None)?;
+        let first =
+            signals.forward_until(1, &deliver, &[sentry, self.gofer.pidfd.as_fd()], None)?;
         if first == Some(1) {
             // It ends a moment before a sentry that exits, and never before one that goes on.
             let deadline = Some(Instant::now() + END_TIMEOUT);
