@@ -10,6 +10,7 @@ pub mod files;
 pub mod mem;
 pub mod numbers;
 pub mod process;
+pub mod registers;
 pub mod registry;
 pub mod runner;
 pub mod signal;
