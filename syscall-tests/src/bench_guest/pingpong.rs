@@ -1,0 +1,98 @@
+//! Two parties waking each other: one operation is a round trip.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::Primitive;
+use crate::sys::call;
+
+pub const ALL: &[Primitive] = &[
+    ("pipe_pingpong_threads", pipe_threads),
+    ("unix_pingpong_processes", unix_processes),
+    ("tcp_pingpong_threads", tcp_threads),
+    ("futex_pingpong_threads", futex_threads),
+];
+
+/// Echoes until the end of input.
+fn echo(mut input: impl Read, mut output: impl Write) {
+    let mut byte = [0];
+    while matches!(input.read(&mut byte), Ok(1)) {
+        if output.write_all(&byte).is_err() {
+            return;
+        }
+    }
+}
+
+fn rounds(mut input: impl Read, mut output: impl Write, count: u32) {
+    let mut byte = [7];
+    for _ in 0..count {
+        output.write_all(&byte).expect("write");
+        input.read_exact(&mut byte).expect("read");
+    }
+}
+
+fn pipe_threads(count: u32) {
+    let (there_input, there_output) = std::io::pipe().expect("pipe");
+    let (back_input, back_output) = std::io::pipe().expect("pipe");
+    let echo = std::thread::spawn(move || echo(there_input, back_output));
+    rounds(back_input, there_output, count);
+    echo.join().expect("join");
+}
+
+fn unix_processes(count: u32) {
+    let (own, other) = UnixStream::pair().expect("socketpair");
+    // SAFETY: the process has one thread here, and the child only echoes and leaves.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        drop(own);
+        echo(&other, &other);
+        // SAFETY: ends the child without running anything else.
+        unsafe { libc::_exit(0) };
+    }
+    drop(other);
+    rounds(&own, &own, count);
+    drop(own);
+    let mut status = 0;
+    // SAFETY: `status` is a live int.
+    unsafe { libc::waitpid(child, &raw mut status, 0) };
+}
+
+fn tcp_threads(count: u32) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = listener.local_addr().expect("address");
+    let echo = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("accept");
+        stream.set_nodelay(true).expect("nodelay");
+        echo(&stream, &stream);
+    });
+    let stream = TcpStream::connect(address).expect("connect");
+    stream.set_nodelay(true).expect("nodelay");
+    rounds(&stream, &stream, count);
+    drop(stream);
+    echo.join().expect("join");
+}
+
+static TURN: AtomicU32 = AtomicU32::new(0);
+
+/// Hands the turn over, then waits until it comes back.
+fn take_turns(own: u32, count: u32) {
+    let word = (&raw const TURN).addr();
+    for _ in 0..count {
+        while TURN.load(Ordering::Acquire) != own {
+            let other = (1 - own) as usize;
+            // SAFETY: the word is a live static; EAGAIN and EINTR only mean to look again.
+            unsafe { libc::syscall(libc::SYS_futex, word, 128, other, 0) };
+        }
+        TURN.store(1 - own, Ordering::Release);
+        call(libc::SYS_futex, [word, 129, 1, 0, 0, 0]);
+    }
+}
+
+fn futex_threads(count: u32) {
+    TURN.store(0, Ordering::Release);
+    let other = std::thread::spawn(move || take_turns(1, count));
+    take_turns(0, count);
+    other.join().expect("join");
+}
