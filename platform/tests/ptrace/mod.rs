@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod calls;
 pub mod faults;
+pub mod filters;
 pub mod guest;
 pub mod lifetime;
 pub mod memory;
@@ -41,6 +42,8 @@ pub const ALL: &[Case] = cases! {
     lifetime: a_killed_stub_is_dead, kills_in_the_middle_of_operations,
         a_killed_process_with_threads_is_reaped, dropping_the_platform_leaves_nothing,
         a_killed_tracer_leaves_nothing, only_one_platform_at_a_time;
+    filters: the_platform_works_under_the_sentry_filter, each_listed_call_is_allowed,
+        everything_else_kills_the_sentry, the_stub_filter_kills;
 };
 
 pub const BENCHMARKS: &[Case] = cases! {
@@ -51,4 +54,5 @@ pub const BENCHMARKS: &[Case] = cases! {
 /// Cases that other cases start as processes.
 pub const HELPERS: &[Case] = cases! {
     lifetime: runs_forever;
+    filters: makes_a_forbidden_call, makes_a_forbidden_stub_call;
 };
