@@ -11,6 +11,7 @@ use platform::host::time::{Clock, now};
 
 use crate::executor::Executor;
 use crate::fs::Devices;
+use crate::futex::FutexTable;
 use crate::signal::SignalAccounting;
 use crate::sync::{Mutex, Rank};
 use crate::syscall::strace::StraceLog;
@@ -26,6 +27,7 @@ pub struct Kernel {
     pub timers: Arc<Timers>,
     /// Queued signals of each user (`RLIMIT_SIGPENDING`).
     pub signal_accounting: SignalAccounting,
+    pub futexes: FutexTable,
     pub devices: Devices,
     pub epoll_topology: crate::fs::epoll::Topology,
     pub vfs: Vfs,
@@ -96,6 +98,7 @@ impl Kernel {
             devices: Devices::default(),
             vfs: Vfs::default(),
             signal_accounting: Default::default(),
+            futexes: Default::default(),
             epoll_topology: Default::default(),
             uts: Mutex::new(Rank::Leaf, uts),
             boot_time_ns: now(Clock::Monotonic).as_nanos() as u64,

@@ -1,12 +1,26 @@
-//! Futexes.
+//! Futexes, `futex(7)`, for platforms on which the guest cannot call the host's.
+//!
+//! A [`FutexTable`] holds the waiters of all futexes in buckets by [`FutexKey`]; [`wait`] is how a
+//! thread joins one, [`FutexTable::wake`] and [`FutexTable::requeue`] how it leaves. `robust`
+//! cleans up after threads that end.
+//!
+//! **The lock of a bucket is held while a guest's word is read.** This is the one place where guest
+//! memory is touched under a lock: a waiter's comparison and its joining the queue must be one step
+//! for wakers. A waker changes the word first (with plain instructions) and then takes the lock, so
+//! it either finds the waiter or the waiter finds the new value. The read is a bounded copy of four
+//! bytes that waits for nobody who could need the lock.
+//!
+//! Lock order: two buckets in the order of their numbers, then a waiter's state (innermost).
 
-use std::sync::Arc;
+mod key;
+mod operation;
+mod robust;
+mod table;
+mod wait;
+mod waiter;
 
-use crate::memory::UserAddr;
-use crate::task::Task;
-
-/// Walks the robust list of an ending thread.
-pub fn exit_robust_list(_task: &Arc<Task>) {}
-
-/// Wakes waiters on a word of the task's memory.
-pub fn wake_address(_task: &Arc<Task>, _addr: UserAddr, _count: u32) {}
+pub use key::FutexKey;
+pub use operation::WakeOperation;
+pub use robust::{exit_robust_list, wake_address};
+pub use table::FutexTable;
+pub use wait::{Expected, Woken, wait};

@@ -38,7 +38,7 @@ pub fn force_info(task: &Arc<Task>, info: SigInfo) {
             signals.is_unkillable = false;
         }
         if !own.pending.set().contains(signo) {
-            own.pending.add(signo, Some(Queued { info, timer: None, charge: None }));
+            own.pending.add(signo, Some(Queued { info, timer: None, _charge: None }));
         }
     }
     task.note_attention();

@@ -30,7 +30,7 @@ pub(super) struct Queued {
     /// Set for the signal of a POSIX timer, which learns when it is taken.
     pub timer: Option<TimerTag>,
     /// Held for its effect on the user's account.
-    pub charge: Option<Charge>,
+    pub _charge: Option<Charge>,
 }
 
 /// The pending signals of a thread or of a process.
@@ -64,7 +64,7 @@ impl Pending {
         let Some(queue) = self.queues.get_mut(&signo) else {
             self.set.remove(signo);
             let info = SigInfo::kill(signo, SI_USER, 0, 0);
-            return Some(Queued { info, timer: None, charge: None });
+            return Some(Queued { info, timer: None, _charge: None });
         };
         let taken = queue.pop_front();
         if queue.is_empty() {
@@ -108,7 +108,7 @@ mod tests {
 
     fn queued(signo: i32, value: u64) -> Option<Queued> {
         let info = SigInfo::queue(signo, SI_QUEUE, 1, 0, value);
-        Some(Queued { info, timer: None, charge: None })
+        Some(Queued { info, timer: None, _charge: None })
     }
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(pending.next_fault(SigSet::EMPTY), None);
         pending.discard(SigSet::of(SIGSEGV));
         let info = SigInfo::fault(SIGSEGV, SEGV_MAPERR, 4);
-        pending.add(SIGSEGV, Some(Queued { info, timer: None, charge: None }));
+        pending.add(SIGSEGV, Some(Queued { info, timer: None, _charge: None }));
         assert_eq!(pending.next_fault(SigSet::EMPTY), Some(SIGSEGV));
     }
 

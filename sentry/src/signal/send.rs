@@ -173,10 +173,10 @@ fn queue(
         return Ok(None);
     }
     if timer.is_some() {
-        return Ok(Some(Queued { info: *info, timer, charge: None }));
+        return Ok(Some(Queued { info: *info, timer, _charge: None }));
     }
     match charge() {
-        Some(charge) => Ok(Some(Queued { info: *info, timer: None, charge: Some(charge) })),
+        Some(charge) => Ok(Some(Queued { info: *info, timer: None, _charge: Some(charge) })),
         None if info.signo >= SIGRTMIN && info.code != SI_USER => Err(Errno::EAGAIN),
         None => Ok(None),
     }

@@ -6,6 +6,7 @@
 
 mod args;
 mod flow;
+mod futex;
 mod identity;
 mod limits;
 mod mmap;

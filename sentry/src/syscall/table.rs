@@ -186,6 +186,16 @@ syscall_table! {
         123 setfsgid(gid: Gid) => [sync] identity::setfsgid, full;
         125 capget(header: CapHeader, data: Pointer) => [sync] identity::capget, full;
         126 capset(header: CapHeader, data: CapData) => [sync] identity::capset, full;
+
+        // Futexes.
+        202 futex(addr: Pointer, op: FutexOp, val: Hex, timeout: Timespec, addr2: Pointer, val3: Hex)
+            => [async] futex::futex, partial "no priority inheritance; WAKE_OP is not atomic towards plain instructions";
+        218 set_tid_address(addr: Pointer) => [sync] futex::set_tid_address, full;
+        273 set_robust_list(head: Pointer, len: Size) => [sync] futex::set_robust_list, full;
+        274 get_robust_list(pid: Pid, head: LongPtr, len: LongPtr)
+            => [sync] futex::get_robust_list, full;
+        449 futex_waitv(waiters: Pointer, count: UInt, flags: Hex, timeout: Timespec, clock: ClockId)
+            => [async] futex::futex_waitv, full;
     }
     stubs {
     }

@@ -10,7 +10,8 @@ use platform::Thread;
 
 use super::group::GroupLinks;
 use super::{
-    Credentials, Ctx, Pid, ProcessGroup, SchedState, Session, Task, ThreadGroup, Tree, run,
+    Credentials, Ctx, INIT_PID, Pid, ProcessGroup, SchedState, Session, Task, ThreadGroup, Tree,
+    run,
 };
 use crate::kernel::Kernel;
 use crate::mm::Mm;
@@ -60,7 +61,8 @@ impl NewTask {
             fs: RwLock::new(Rank::Leaf, self.fs),
             fds: RwLock::new(Rank::Leaf, self.fds),
             signals: Mutex::new(Rank::Signal, self.signals),
-            attention: AtomicBool::new(false),
+            // Its process may be about to stop, or have signals that it can take.
+            attention: AtomicBool::new(true),
             wakeup: Mutex::new(Rank::Leaf, Default::default()),
             clear_child_tid: AtomicU64::new(self.clear_child_tid),
             robust_list: AtomicU64::new(0),
@@ -77,10 +79,14 @@ impl NewTask {
 impl NewGroup {
     pub(super) fn build(self) -> Arc<ThreadGroup> {
         let links = GroupLinks { parent: self.parent, children: Vec::new(), threads: Vec::new() };
+        let signals = match self.pid {
+            INIT_PID => GroupSignals::for_init(),
+            _ => GroupSignals::default(),
+        };
         Arc::new(ThreadGroup {
             pid: self.pid,
             actions: RwLock::new(Rank::Leaf, self.actions),
-            signals: Mutex::new(Rank::Signal, GroupSignals::default()),
+            signals: Mutex::new(Rank::Signal, signals),
             limits: Mutex::new(Rank::Leaf, self.limits),
             links: Mutex::new(Rank::ThreadGroup, links),
             child_events: WaitQueue::new(),
@@ -100,7 +106,7 @@ impl NewGroup {
             cpu_dead_system_ns: AtomicU64::new(0),
             cpu_children_user_ns: AtomicU64::new(0),
             cpu_children_system_ns: AtomicU64::new(0),
-            itimers: Mutex::new(Rank::Leaf, ItimerState::default()),
+            itimers: Mutex::new(Rank::Timer, ItimerState::default()),
             start_time_ns: self.start_time_ns,
             membership: RwLock::new(Rank::Leaf, self.process_group),
         })

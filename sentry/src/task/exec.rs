@@ -99,6 +99,7 @@ pub(crate) fn commit(ctx: &mut Ctx, loaded: Loaded, credentials: Credentials, co
     let task = ctx.task.clone();
     let group = &task.group;
     let old = task.credentials();
+    crate::futex::exit_robust_list(&task);
     task.set_mm(loaded.mm);
     task.set_interrupter(Some(loaded.thread.interrupter()));
     let (user, system) = ctx.thread.cpu_time_ns();
@@ -111,7 +112,6 @@ pub(crate) fn commit(ctx: &mut Ctx, loaded: Loaded, credentials: Credentials, co
     super::exit::release_vfork_parent(&task);
 
     task.clear_child_tid.store(0, Ordering::Relaxed);
-    task.robust_list.store(0, Ordering::Relaxed);
     let dumpable = !credentials.is_secure_after(&old);
     group.dumpable.store(u32::from(dumpable), Ordering::Relaxed);
     group.has_execed.store(true, Ordering::Relaxed);

@@ -33,7 +33,7 @@ async fn serve(ctx: &mut Ctx) -> ExitReason {
                 ctx.thread.registers_mut().rax = Errno::ENOSYS.to_return_value();
             }
             Trap::Fault(fault) => signal::force_fault(&ctx.task, &fault),
-            Trap::Interrupted => {}
+            Trap::Interrupted => crate::time::check_cpu_timers(ctx),
             // The host killed the process: to the guest that looks like its OOM killer.
             Trap::Dead => return ExitReason::Group(signaled_status(SIGKILL, false) as u32),
         }
@@ -51,6 +51,8 @@ async fn settle(ctx: &mut Ctx, interrupted: Option<SyscallRestart>) -> Option<Ex
             return Some(thread_end(ctx));
         }
         match signal::deliver(ctx, interrupted) {
+            // A handler's frame may have failed, or its mask opened the way for another signal.
+            Delivery::Resume if ctx.task.has_attention() => {}
             Delivery::Resume => return None,
             Delivery::Stop => signal::stopped(ctx).await,
             Delivery::Exit { status } => return Some(ExitReason::Group(status as u32)),
