@@ -15,6 +15,7 @@ mod error;
 mod foreground;
 mod hooks;
 mod id;
+mod janitor;
 mod launch;
 mod log;
 mod oci;

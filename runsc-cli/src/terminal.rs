@@ -119,6 +119,15 @@ pub fn is_stdin_terminal() -> bool {
     rustix::termios::isatty(rustix::stdio::stdin())
 }
 
+/// Lets go of the caller's standard streams, in a process that outlives the command.
+pub fn leave_standard_streams() -> io::Result<()> {
+    let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    Ok(())
+}
+
 /// Copies of our own standard streams; one that is closed stays closed.
 pub fn own_stdio() -> [Option<OwnedFd>; 3] {
     let copy = |number| {

@@ -15,6 +15,7 @@ use crate::cgroup::Cgroup;
 use crate::cli::CreateArgs;
 use crate::error::Error;
 use crate::hooks;
+use crate::janitor::Janitor;
 use crate::launch::{Launch, Sandbox, slots};
 use crate::oci::{self, Bundle, Container, RootUsers};
 use crate::state::{Entry, ExecDefaults, HostProcess, Record, Stage};
@@ -35,6 +36,7 @@ pub struct Made {
     pub sandbox: Sandbox,
     pub entry: Entry,
     pub record: Record,
+    pub janitor: Janitor,
     /// Whether the process runs already.
     pub is_started: bool,
 }
@@ -48,14 +50,13 @@ pub fn create(context: &Context, args: &CreateArgs) -> Result<ExitCode, Error> {
 /// Hands a container over to whoever will start it. The commit comes last: if we are killed
 /// before, nothing of the container lives on.
 pub fn commit(made: Made) -> Result<(Entry, Record), Error> {
-    let Made { sandbox, entry, record, .. } = made;
-    match sandbox.commit() {
-        Ok(()) => Ok((entry, record)),
-        Err(error) => {
-            forget(entry, &record);
-            Err(error)
-        }
+    let Made { sandbox, entry, record, janitor, .. } = made;
+    let result = sandbox.commit();
+    if result.is_err() {
+        forget(&entry, &record);
     }
+    janitor.dismiss();
+    result.map(|()| (entry, record))
 }
 
 /// Checks the bundle, records the container and launches its sandbox.
@@ -74,18 +75,28 @@ pub fn make(context: &Context, args: &CreateArgs, mode: Mode) -> Result<Made, Er
     let cgroup = plan_cgroup(context, &container);
     let record = first_record(&bundle, &container, cgroup, mode);
     add_home(&mut container);
-    let entry = context.store.create(&record)?;
-    match bring_up(context, args, mode, &mut container, &entry, record.clone()) {
-        Ok((sandbox, record, is_started)) => Ok(Made { sandbox, entry, record, is_started }),
+    let janitor = Janitor::start(&context.store, &args.id)?;
+    let entry = match context.store.create(&record) {
+        Ok(entry) => entry,
         Err(error) => {
-            forget(entry, &record);
+            janitor.dismiss();
+            return Err(error.into());
+        }
+    };
+    match bring_up(context, args, mode, &mut container, &entry, record.clone()) {
+        Ok((sandbox, record, is_started)) => {
+            Ok(Made { sandbox, entry, record, janitor, is_started })
+        }
+        Err(error) => {
+            forget(&entry, &record);
+            janitor.dismiss();
             Err(error)
         }
     }
 }
 
 /// Removes the traces of a container whose processes are gone.
-pub fn forget(entry: Entry, record: &Record) {
+fn forget(entry: &Entry, record: &Record) {
     if let Some(cgroup) = &record.cgroup {
         cgroup.remove();
     }

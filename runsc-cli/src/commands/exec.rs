@@ -129,22 +129,14 @@ fn detach(
                 let _ = rustix::process::ioctl_tiocsctty(terminal);
             }
             drop(terminal);
-            let _ = leave_standard_streams();
+            // The sentry holds the caller's streams for the guest; we must not.
+            let _ = terminal::leave_standard_streams();
             // Our parent's mask was reset; the descriptor of the signals is still good.
             signals.block_again();
             let status = wait(entry, &started, signals).unwrap_or(crate::error::RUNTIME_FAILED);
             std::process::exit(i32::from(status));
         }
     }
-}
-
-/// Lets go of the caller's standard streams, which the sentry now holds for the guest.
-fn leave_standard_streams() -> std::io::Result<()> {
-    let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
-    rustix::stdio::dup2_stdin(&null)?;
-    rustix::stdio::dup2_stdout(&null)?;
-    rustix::stdio::dup2_stderr(&null)?;
-    Ok(())
 }
 
 /// Makes the process configuration from the process file, or from the container's own process and

@@ -32,7 +32,7 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<ExitCode, Error> {
 }
 
 fn foreground(context: &Context, made: Made, signals: &Signals, keep: bool) -> Result<u8, Error> {
-    let Made { sandbox, entry, mut record, is_started } = made;
+    let Made { sandbox, entry, mut record, janitor, is_started } = made;
     let wait = || -> Result<u8, Error> {
         if is_started {
             for hook in &record.hooks.poststart {
@@ -54,5 +54,6 @@ fn foreground(context: &Context, made: Made, signals: &Signals, keep: bool) -> R
         // Somebody has deleted the container.
         false => {}
     }
+    janitor.dismiss();
     status
 }

@@ -29,6 +29,6 @@ mod sentry;
 pub mod slots;
 
 pub use gofer::main as gofer_main;
-pub use process::{Cloned, clone_process};
+pub use process::{Child, Cloned, clone_process};
 pub use sandbox::{Launch, Sandbox};
 pub use sentry::main as sentry_main;

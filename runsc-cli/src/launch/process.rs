@@ -50,6 +50,17 @@ impl Channel {
         }
     }
 
+    /// Waits for a second go-ahead, which means that this process is not needed any more. False
+    /// when the parent ended without it.
+    pub fn wait_for_dismissal(&self) -> bool {
+        loop {
+            match (&self.stream).read(&mut [0]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return matches!(result, Ok(1)),
+            }
+        }
+    }
+
     /// Makes the host kill this process when the parent ends. A parent that is gone ends it now.
     pub fn die_with_parent(&self) -> Result<(), SetupError> {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))

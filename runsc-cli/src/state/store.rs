@@ -106,6 +106,13 @@ impl Store {
         Ok(records)
     }
 
+    /// Removes abandoned entries.
+    pub fn sweep_all(&self) -> Result<(), StateError> {
+        let root_lock = self.lock_root()?;
+        self.sweep(&root_lock);
+        Ok(())
+    }
+
     fn make_root(&self) -> Result<(), StateError> {
         let make = || {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
@@ -229,7 +236,7 @@ impl Entry {
     }
 
     /// Removes the entry with all its files. The caller holds its lock.
-    pub fn remove(self) -> Result<(), StateError> {
+    pub fn remove(&self) -> Result<(), StateError> {
         // The record goes last but for the directory, so that an interrupted removal is repeated.
         for name in [CONTROL_SOCKET, NEW_RECORD, RECORD] {
             match fs::remove_file(self.path.join(name)) {

@@ -1,0 +1,74 @@
+//! Cleans up after a command line that was killed.
+//!
+//! A container that is being made, or that lives as long as `run` waits for it, has a directory and
+//! perhaps a cgroup. The kernel kills its processes with us; these it cannot remove. So a clone of
+//! this process waits beside us, and removes them if we end without dismissing it.
+
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::launch::{Child, Cloned, clone_process};
+use crate::state::{Record, StateError, Status, Store};
+
+/// How long a sandbox takes at most to end after its command line.
+const SANDBOX_DEADLINE: Duration = Duration::from_secs(2);
+
+/// The waiting clone.
+pub struct Janitor(Child);
+
+impl Janitor {
+    /// Starts to watch over the container `id`. Its directory must not exist yet.
+    pub fn start(store: &Store, id: &str) -> Result<Janitor, Error> {
+        let clone = clone_process("janitor", 0)
+            .map_err(|error| Error::io("cannot make a process that cleans up", error))?;
+        match clone {
+            Cloned::Parent(child) => {
+                child.go().map_err(|error| Error::io("the process that cleans up ended", error))?;
+                Ok(Janitor(child))
+            }
+            Cloned::Child(channel) => {
+                // Keys of the terminal are not meant for us, nor may we hold its streams.
+                let _ = rustix::process::setsid();
+                let _ = crate::terminal::leave_standard_streams();
+                if !channel.wait_for_dismissal() {
+                    let _ = clean_up(store, id);
+                }
+                std::process::exit(0);
+            }
+        }
+    }
+
+    /// Ends the watch: the container is complete, or already removed.
+    pub fn dismiss(self) {
+        let _ = self.0.go();
+    }
+}
+
+fn clean_up(store: &Store, id: &str) -> Result<(), StateError> {
+    let deadline = Instant::now() + SANDBOX_DEADLINE;
+    let (entry, record) = loop {
+        let (entry, record) = match store.open(id) {
+            // Killed between making the directory and writing the record.
+            Err(StateError::NoSuchContainer(_)) => return store.sweep_all(),
+            result => result?,
+        };
+        let is_ours = record.creator.is_none_or(|creator| !creator.is_alive());
+        match (is_ours, record.status()) {
+            // Another container of the same name.
+            (false, _) => return Ok(()),
+            (true, Status::Stopped) => break (entry, record),
+            // Killed after the sandbox was told to live on: it is complete.
+            (true, _) if Instant::now() > deadline && !record.is_attached => return Ok(()),
+            (true, _) if Instant::now() > deadline => break (entry, record),
+            (true, _) => std::thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    let Record { sentry, gofer, cgroup, .. } = record;
+    for process in [sentry, gofer].into_iter().flatten() {
+        let _ = process.kill(SANDBOX_DEADLINE);
+    }
+    if let Some(cgroup) = cgroup {
+        cgroup.remove();
+    }
+    entry.remove()
+}

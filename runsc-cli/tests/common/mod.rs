@@ -1,0 +1,106 @@
+//! Runs the `runsc-rs` binary with a state root and bundles of its own.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A scratch directory with a state root.
+pub struct Scratch {
+    pub directory: TempDir,
+}
+
+impl Scratch {
+    pub fn new() -> Scratch {
+        Scratch { directory: tempfile::tempdir().expect("temporary directory") }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn state_root(&self) -> PathBuf {
+        self.path().join("state")
+    }
+
+    /// The binary with `--root`, ready for a command.
+    pub fn runsc(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runsc-rs"));
+        command.arg("--root").arg(self.state_root()).args(args);
+        command
+    }
+
+    /// Runs the binary to its end.
+    pub fn run(&self, args: &[&str]) -> Outcome {
+        Outcome::of(self.runsc(args).output().expect("runsc-rs runs"))
+    }
+
+    /// Writes a bundle; `change` edits the configuration, whose root is the host's.
+    pub fn bundle(&self, name: &str, change: impl FnOnce(&mut Value)) -> String {
+        let directory = self.path().join(name);
+        fs::create_dir_all(&directory).expect("bundle directory");
+        let mut config = json!({
+            "ociVersion": "1.0.2",
+            "process": {
+                "user": { "uid": 0, "gid": 0 },
+                "args": ["/bin/true"],
+                "env": ["PATH=/usr/bin:/bin"],
+                "cwd": "/",
+            },
+            "root": { "path": "/", "readonly": true },
+            "linux": { "namespaces": [
+                { "type": "pid" }, { "type": "ipc" }, { "type": "uts" }, { "type": "mount" },
+            ] },
+        });
+        change(&mut config);
+        fs::write(directory.join("config.json"), config.to_string()).expect("config.json");
+        directory.to_str().expect("UTF-8").to_owned()
+    }
+
+    /// Entries of the state root.
+    pub fn state_entries(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.state_root()) else {
+            return Vec::new();
+        };
+        let name = |entry: std::io::Result<fs::DirEntry>| {
+            entry.expect("entry").file_name().to_string_lossy().into_owned()
+        };
+        entries.map(name).collect()
+    }
+}
+
+/// What a command left.
+#[derive(Debug)]
+pub struct Outcome {
+    pub status: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Outcome {
+    pub fn of(output: Output) -> Outcome {
+        Outcome {
+            status: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Asserts failure with a message that has all of `parts`.
+    #[track_caller]
+    pub fn fails_with(&self, parts: &[&str]) {
+        assert!(self.status.is_some_and(|status| status != 0), "did not fail: {self:?}");
+        for part in parts {
+            assert!(self.stderr.contains(part), "{part:?} is not in {:?}", self.stderr);
+        }
+    }
+
+    #[track_caller]
+    pub fn succeeds(&self) -> &Outcome {
+        assert_eq!(self.status, Some(0), "{self:?}");
+        self
+    }
+}
