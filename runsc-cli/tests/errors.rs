@@ -41,7 +41,8 @@ fn features_not_there_are_said_so() {
     scratch.run(&["pause", "x"]).fails_with(&["not supported"]);
     scratch.run(&["resume", "x"]).fails_with(&["not supported"]);
     scratch.run(&["update", "--resources", "-", "x"]).fails_with(&["not supported"]);
-    scratch.run(&["create", "--bundle", &bundle, "--preserve-fds", "1", "x"])
+    scratch
+        .run(&["create", "--bundle", &bundle, "--preserve-fds", "1", "x"])
         .fails_with(&["--preserve-fds"]);
     assert!(scratch.state_entries().is_empty());
 }
@@ -54,7 +55,8 @@ fn bundles_that_cannot_be_used() {
     fs::create_dir(&empty).expect("mkdir");
     let empty = empty.to_str().expect("UTF-8");
     scratch.run(&["run", "--bundle", empty, "x"]).fails_with(&["config.json", "No such file"]);
-    for (index, text) in ["", "{", "nonsense", "{}", "{\"ociVersion\":\"1.0.2\"}"].iter().enumerate()
+    for (index, text) in
+        ["", "{", "nonsense", "{}", "{\"ociVersion\":\"1.0.2\"}"].iter().enumerate()
     {
         let name = format!("broken{index}");
         let bundle = scratch.bundle(&name, |_| {});
@@ -80,7 +82,9 @@ fn fields_are_named() {
         ),
         (
             "bind",
-            |c| c["mounts"] = json!([{ "destination": "/x", "type": "bind", "source": "/no/such" }]),
+            |c| {
+                c["mounts"] = json!([{ "destination": "/x", "type": "bind", "source": "/no/such" }])
+            },
             &["mounts[0].source", "/no/such"],
         ),
         ("terminal", |c| c["process"]["terminal"] = json!(true), &["--console-socket"]),
