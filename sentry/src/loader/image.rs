@@ -268,7 +268,11 @@ impl Builder<'_> {
         self.map_anonymous(top - len, len, prot, flags).await.map_err(no_room)?;
         self.memory.write_exact(UserAddr(stack.pointer), &stack.bytes)?;
 
-        let brk = page_up(placed.end).ok_or(Errno::ENOMEM)? + random_pages(BRK_RANDOM_BITS)?;
+        // Linux: a static position-independent program lies among the mappings, where the heap
+        // could not grow; its heap starts where other programs do.
+        let is_among_mappings = image.is_relocatable && image.interpreter.is_none();
+        let heap_base = if is_among_mappings { PIE_BASE } else { placed.end };
+        let brk = page_up(heap_base).ok_or(Errno::ENOMEM)? + random_pages(BRK_RANDOM_BITS)?;
         let registers = self.thread.registers_mut();
         registers.rip = entry;
         registers.rsp = stack.pointer;

@@ -30,6 +30,7 @@ pub enum Rank {
     WaitQueue,
     Timer,
     Executor,
+    SignalActions,
     /// Taken last, never while taking anything else.
     Leaf,
 }

@@ -85,7 +85,7 @@ impl NewGroup {
         };
         Arc::new(ThreadGroup {
             pid: self.pid,
-            actions: RwLock::new(Rank::Leaf, self.actions),
+            actions: RwLock::new(Rank::SignalActions, self.actions),
             signals: Mutex::new(Rank::Signal, signals),
             limits: Mutex::new(Rank::Leaf, self.limits),
             links: Mutex::new(Rank::ThreadGroup, links),

@@ -71,8 +71,9 @@ async fn replace_threads(ctx: &Ctx) -> Result<(), Errno> {
     let group = &task.group;
     {
         let _tree = task.kernel.tasks.lock();
+        let is_exiting = group.is_exiting();
         let mut survivor = group.exec_survivor.lock();
-        if group.is_exiting() || survivor.is_some() {
+        if is_exiting || survivor.is_some() {
             return Err(Errno::ERESTARTNOINTR);
         }
         *survivor = Some(task.tid());

@@ -132,11 +132,15 @@ impl Task {
     }
 
     pub(crate) fn set_mm(&self, new: Arc<Mm>) {
-        *self.mm.write() = new;
+        let old = std::mem::replace(&mut *self.mm.write(), new);
+        // Dropped with no lock held: the last holder tears the object down.
+        drop(old);
     }
 
     pub fn set_fs(&self, new: Arc<FsContext>) {
-        *self.fs.write() = new;
+        let old = std::mem::replace(&mut *self.fs.write(), new);
+        // Dropped with no lock held: the last holder tears the object down.
+        drop(old);
     }
 
     pub fn fds(&self) -> Arc<FdTable> {
@@ -144,7 +148,9 @@ impl Task {
     }
 
     pub fn set_fds(&self, new: Arc<FdTable>) {
-        *self.fds.write() = new;
+        let old = std::mem::replace(&mut *self.fds.write(), new);
+        // Dropped with no lock held: the last holder tears the object down.
+        drop(old);
     }
 
     /// The thread's number. Changes only when a thread that is not the leader calls `execve`.
