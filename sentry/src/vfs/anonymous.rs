@@ -39,6 +39,7 @@ impl AnonymousMounts {
         kind: FileKind,
         permissions: u32,
         owner: (u32, u32),
+        opener: Option<Opener>,
     ) -> Location {
         let number = self.last_inode.fetch_add(1, Ordering::Relaxed) + 1;
         let (mount, shown) = match label {
@@ -51,7 +52,11 @@ impl AnonymousMounts {
         let attributes =
             SimpleAttributes::new(device.unwrap_or_default(), number, kind, permissions)
                 .owned_by(owner.0, owner.1);
-        let inode = AnonymousInode { common: InodeCommon::default(), attributes };
+        let common = InodeCommon::default();
+        if opener.is_some() {
+            common.open_itself();
+        }
+        let inode = AnonymousInode { common, attributes, opener };
         let dentry = Dentry::unattached(superblock, Arc::new(inode), shown.as_bytes());
         Location::new(mount.clone(), dentry)
     }
@@ -65,7 +70,23 @@ pub fn anonymous_location(
     kind: FileKind,
     permissions: u32,
 ) -> Location {
-    kernel.vfs.anonymous().location(label, kind, permissions, (0, 0))
+    kernel.vfs.anonymous().location(label, kind, permissions, (0, 0), None)
+}
+
+/// Opens an anonymous object a second time, by `/proc/self/fd/N`.
+pub type Opener =
+    Box<dyn Fn(OpenFlags, &IoContext<'_>) -> Result<Box<dyn File>, Errno> + Send + Sync>;
+
+/// As [`anonymous_location`] for an object that can be opened again through `/proc/self/fd`, by
+/// `opener` (the sandbox' own standard streams).
+pub fn anonymous_location_with(
+    kernel: &Kernel,
+    label: &str,
+    kind: FileKind,
+    permissions: u32,
+    opener: Opener,
+) -> Location {
+    kernel.vfs.anonymous().location(label, kind, permissions, (0, 0), Some(opener))
 }
 
 /// As [`anonymous_location`], owned by the file system user of `credentials` (pipes, sockets).
@@ -77,12 +98,13 @@ pub fn anonymous_location_of(
     credentials: &Credentials,
 ) -> Location {
     let owner = (credentials.fsuid, credentials.fsgid);
-    kernel.vfs.anonymous().location(label, kind, permissions, owner)
+    kernel.vfs.anonymous().location(label, kind, permissions, owner, None)
 }
 
 struct AnonymousInode {
     common: InodeCommon,
     attributes: SimpleAttributes,
+    opener: Option<Opener>,
 }
 
 impl Inode for AnonymousInode {
@@ -106,10 +128,10 @@ impl Inode for AnonymousInode {
         self.attributes.change(change)
     }
 
-    /// Linux: `/proc/self/fd/N` of a socket or an eventfd cannot be opened again (pipes can, and
-    /// the VFS does that itself).
-    fn open(self: Arc<Self>, _: OpenFlags, _: &IoContext<'_>) -> Result<Box<dyn File>, Errno> {
-        Err(Errno::ENXIO)
+    /// Linux: a socket or an eventfd cannot be opened again by `/proc/self/fd/N` (ENXIO). Pipes
+    /// can; the VFS does that itself.
+    fn open(self: Arc<Self>, flags: OpenFlags, io: &IoContext<'_>) -> Result<Box<dyn File>, Errno> {
+        self.opener.as_ref().ok_or(Errno::ENXIO)?(flags, io)
     }
 }
 
@@ -123,7 +145,11 @@ struct AnonymousFs {
 impl AnonymousFs {
     fn new(name: &'static str, magic: u64, device: DeviceId) -> Arc<AnonymousFs> {
         let attributes = SimpleAttributes::new(device, 1, FileKind::Directory, 0);
-        let root = Arc::new(AnonymousInode { common: InodeCommon::default(), attributes });
+        let root = Arc::new(AnonymousInode {
+            common: InodeCommon::default(),
+            attributes,
+            opener: None,
+        });
         Arc::new(AnonymousFs { name, magic, root })
     }
 }
@@ -151,6 +177,6 @@ impl FileSystem for AnonymousFs {
 #[cfg(test)]
 impl AnonymousMounts {
     pub(super) fn test_location(&self, label: &str, kind: FileKind) -> Location {
-        self.location(label, kind, 0o600, (0, 0))
+        self.location(label, kind, 0o600, (0, 0), None)
     }
 }

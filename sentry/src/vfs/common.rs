@@ -1,7 +1,7 @@
 //! State the VFS keeps for every inode.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use linux_abi::Errno;
@@ -16,6 +16,10 @@ use crate::sync::{Mutex, Rank};
 pub struct InodeCommon {
     /// Open descriptions that may write; negative: so many users that deny writing.
     writers: AtomicI32,
+    /// Whether a file without a name may get one by `linkat` (`O_TMPFILE` without `O_EXCL`).
+    can_revive: AtomicBool,
+    /// Whether opening a FIFO or socket is the inode's own business, see [`InodeCommon::open_itself`].
+    opens_itself: AtomicBool,
     rare: OnceLock<Box<Rare>>,
 }
 
@@ -60,6 +64,26 @@ impl InodeCommon {
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, change)
             .map(drop)
             .map_err(|_| Errno::ETXTBSY)
+    }
+
+    /// Lets `linkat` give the file a name although it has none.
+    pub fn allow_revival(&self) {
+        self.can_revive.store(true, Ordering::Relaxed);
+    }
+
+    pub fn can_revive(&self) -> bool {
+        self.can_revive.load(Ordering::Relaxed)
+    }
+
+    /// Makes the VFS open this FIFO or socket by [`Inode::open`]: there is no pipe of ours behind it.
+    ///
+    /// [`Inode::open`]: super::Inode::open
+    pub fn open_itself(&self) {
+        self.opens_itself.store(true, Ordering::Relaxed);
+    }
+
+    pub fn opens_itself(&self) -> bool {
+        self.opens_itself.load(Ordering::Relaxed)
     }
 
     /// Record locks and `flock` locks.

@@ -15,7 +15,7 @@ mod attributes;
 mod common;
 mod dentry;
 mod description;
-mod exec;
+mod entries;
 mod fd_table;
 mod file;
 mod fs_context;
@@ -23,19 +23,26 @@ mod inode;
 mod location;
 pub mod locks;
 mod mount;
+mod open;
+pub mod permission;
 mod simple_attributes;
 mod state;
 mod superblock;
 #[cfg(test)]
 pub(crate) mod testing;
+mod walk;
 mod watch;
 
-pub use anonymous::{anonymous_location, anonymous_location_of};
+pub use anonymous::{
+    Opener, anonymous_location, anonymous_location_of, anonymous_location_with,
+};
 pub use attributes::{AttributeChange, Attributes, DeviceId, TimeChange};
 pub use common::{InodeCommon, Slot};
 pub use dentry::{Change, Dentry, getcwd_path, is_same_inode, path_of};
 pub use description::{Access, AsyncOwner, AsyncTarget, FileDescription, OffsetGuard};
-pub use exec::{chdir, open_for_exec};
+pub use entries::{
+    RenameEnd, create_entry, link_entry, remove_directory, remove_file, rename_entry,
+};
 pub use fd_table::{FdTable, NR_OPEN, Reservation};
 pub use file::{DirEntry, File, IoContext, MapRequest, MapSource, SeekFrom};
 pub use fs_context::FsContext;
@@ -43,7 +50,12 @@ pub use inode::{FileSystem, Inode, NewNode, NewNodeKind, XattrFlags};
 pub use location::Location;
 pub use locks::LockOwner;
 pub use mount::{BindRequest, Mount, MountInfo, MountNamespace, MountOptions};
+pub use open::{OpenRequest, Opened, open_at, open_for_exec, open_path, open_place};
+pub use permission::mode_without_privileges;
 pub use simple_attributes::{SimpleAttributes, apply_change, now, wants_atime};
 pub use state::Vfs;
 pub use superblock::Superblock;
+pub use walk::{
+    Last, LookupFlags, Parent, PathContext, chdir, lookup_at, lookup_fd, parent_at, path_context,
+};
 pub use watch::{Watcher, Watches, notify, notify_entry, notify_inode};

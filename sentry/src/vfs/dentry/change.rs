@@ -68,6 +68,11 @@ impl<'a> Change<'a> {
         &self.dentry.inode
     }
 
+    /// Whether this is the first change since the directory's generation was `generation`.
+    pub fn is_first_since(&self, generation: u64) -> bool {
+        self.directory.generation.load(Ordering::Acquire) == generation + 1
+    }
+
     /// Whether `child` still is what this directory holds under its name.
     ///
     /// Errors: ENOENT when it was removed or renamed since it was looked up.

@@ -173,6 +173,13 @@ impl Dentry {
         }
     }
 
+    /// The generation of this directory, for [`super::Change::is_first_since`].
+    ///
+    /// Errors: ENOTDIR.
+    pub(in crate::vfs) fn generation(&self) -> Result<u64, Errno> {
+        Ok(self.directory()?.settled_generation())
+    }
+
     /// Takes over what [`Inode::lookup_chain`] found as `name`, unless any directory of the file
     /// system has changed since `changes` was read.
     pub(in crate::vfs) fn adopt(

@@ -20,7 +20,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use linux_abi::Errno;
 use linux_abi::fs::FileKind;
 
-pub use change::{Change, change_two};
+pub use change::Change;
+pub(super) use change::change_two;
 pub(super) use children::Cached;
 use children::Directory;
 pub use path::{getcwd_path, path_of};
