@@ -145,11 +145,8 @@ struct AnonymousFs {
 impl AnonymousFs {
     fn new(name: &'static str, magic: u64, device: DeviceId) -> Arc<AnonymousFs> {
         let attributes = SimpleAttributes::new(device, 1, FileKind::Directory, 0);
-        let root = Arc::new(AnonymousInode {
-            common: InodeCommon::default(),
-            attributes,
-            opener: None,
-        });
+        let root =
+            Arc::new(AnonymousInode { common: InodeCommon::default(), attributes, opener: None });
         Arc::new(AnonymousFs { name, magic, root })
     }
 }

@@ -153,7 +153,8 @@ pub fn rename_entry(
     cookie: u32,
 ) -> Result<(), Errno> {
     loop {
-        let generations = (from.directory.dentry().generation()?, to.directory.dentry().generation()?);
+        let generations =
+            (from.directory.dentry().generation()?, to.directory.dentry().generation()?);
         let child = from.directory.dentry().lookup(from.name)?;
         let target = match to.directory.dentry().lookup(to.name) {
             Ok(target) => Some(target),
@@ -236,15 +237,15 @@ impl Rename<'_> {
             }
             self.apply(&change, None)?;
         } else {
-            let (source, dest) = if old.is_within(new) || (!new.is_within(old) && is_before(new, old))
-            {
-                let (dest, source) = change_two(new, old)?;
-                (source, dest)
-            } else {
-                change_two(old, new)?
-            };
-            let is_current = source.is_first_since(generations.0)
-                && dest.is_first_since(generations.1);
+            let (source, dest) =
+                if old.is_within(new) || (!new.is_within(old) && is_before(new, old)) {
+                    let (dest, source) = change_two(new, old)?;
+                    (source, dest)
+                } else {
+                    change_two(old, new)?
+                };
+            let is_current =
+                source.is_first_since(generations.0) && dest.is_first_since(generations.1);
             if !is_current {
                 return Ok(Outcome::Overtaken);
             }
@@ -276,8 +277,7 @@ impl Rename<'_> {
                 }
             }
         }
-        let changes_parent =
-            !Arc::ptr_eq(self.from.directory.dentry(), self.to.directory.dentry());
+        let changes_parent = !Arc::ptr_eq(self.from.directory.dentry(), self.to.directory.dentry());
         if changes_parent {
             // The entry `..` of a directory that moves is written.
             if is_directory {
@@ -307,11 +307,9 @@ impl Rename<'_> {
         };
         source_inode.rename(self.from.name, dest.inode(), self.to.name, self.flags)?;
         match &self.target {
-            Some(target) if is_exchange => source.unwrap_or(dest).exchanged(
-                &self.child,
-                source.map(|_| dest),
-                target,
-            ),
+            Some(target) if is_exchange => {
+                source.unwrap_or(dest).exchanged(&self.child, source.map(|_| dest), target)
+            }
             target => dest.moved(source, &self.child, self.to.name, target.as_ref()),
         }
         Ok(())

@@ -33,9 +33,7 @@ pub(crate) mod testing;
 mod walk;
 mod watch;
 
-pub use anonymous::{
-    Opener, anonymous_location, anonymous_location_of, anonymous_location_with,
-};
+pub use anonymous::{Opener, anonymous_location, anonymous_location_of, anonymous_location_with};
 pub use attributes::{AttributeChange, Attributes, DeviceId, TimeChange};
 pub use common::{InodeCommon, Slot};
 pub use dentry::{Change, Dentry, getcwd_path, is_same_inode, path_of};

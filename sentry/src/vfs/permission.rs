@@ -62,11 +62,7 @@ fn has_override(attributes: &Attributes, credentials: &Credentials, want: Want) 
 ///
 /// # Errors
 /// EACCES, and those of asking for the attributes.
-pub fn check_inode(
-    inode: &dyn Inode,
-    credentials: &Credentials,
-    want: Want,
-) -> Result<(), Errno> {
+pub fn check_inode(inode: &dyn Inode, credentials: &Credentials, want: Want) -> Result<(), Errno> {
     if want.is_empty() {
         return Ok(());
     }

@@ -113,8 +113,7 @@ pub(super) fn open_unnamed(
     let mode = request.mode & !umask;
     let (gid, permissions) =
         new_group_and_mode(&parent.attributes()?, credentials, FileKind::Regular, mode);
-    let node =
-        NewNode { kind: NewNodeKind::Regular, permissions, uid: credentials.fsuid, gid };
+    let node = NewNode { kind: NewNodeKind::Regular, permissions, uid: credentials.fsuid, gid };
     let inode = parent.create_unnamed(&node)?;
     if !request.flags.contains(OpenFlags::EXCL) {
         inode.common().allow_revival();

@@ -8,9 +8,7 @@ use linux_abi::fs::{AT_FDCWD, FileKind, OpenFlags};
 use crate::syscall::Fd;
 use crate::task::Task;
 use crate::vfs::permission::{Want, check_inode};
-use crate::vfs::{
-    Access, FileDescription, IoContext, LookupFlags, lookup_at,
-};
+use crate::vfs::{Access, FileDescription, IoContext, LookupFlags, lookup_at};
 
 /// Opens a program to run. While the description lives nobody can open the file for writing.
 /// With `dirfd` the path is relative to it and may be empty (`AT_EMPTY_PATH`).

@@ -48,11 +48,8 @@ impl OpenRequest {
         if resolve.contains(ResolveFlags::BENEATH | ResolveFlags::IN_ROOT) {
             return Err(Errno::EINVAL);
         }
-        let is_mode_ok = if makes_file(flags) {
-            how.mode & !u64::from(S_IALLUGO) == 0
-        } else {
-            how.mode == 0
-        };
+        let is_mode_ok =
+            if makes_file(flags) { how.mode & !u64::from(S_IALLUGO) == 0 } else { how.mode == 0 };
         if !is_mode_ok || (flags.contains(OpenFlags::PATH) && !PATH_FLAGS.contains(flags)) {
             return Err(Errno::EINVAL);
         }
