@@ -82,6 +82,16 @@ impl Ranges {
         Some(UserIoVec { addr: range.addr.add(self.offset as u64), len: range.len - self.offset })
     }
 
+    /// Cuts what comes after `max` more bytes.
+    fn limit(&mut self, max: usize) {
+        let mut room = max.saturating_add(self.offset);
+        for range in self.list.iter_mut().skip(self.index) {
+            range.len = range.len.min(room);
+            room -= range.len;
+        }
+        self.skip_empty();
+    }
+
     /// Moves on by `count` bytes, which lie in the current range.
     fn advance(&mut self, count: usize) {
         self.offset += count;
@@ -215,6 +225,16 @@ impl<'a> IoSource<'a> {
     /// Bytes taken so far.
     pub fn done(&self) -> usize {
         self.done
+    }
+
+    /// Ends the source after `max` more bytes.
+    pub fn limit(&mut self, max: usize) {
+        match &mut self.kind {
+            SourceKind::User { ranges, .. } => ranges.limit(max),
+            SourceKind::Kernel { buffer } => {
+                *buffer = &buffer[..buffer.len().min(self.done + max)];
+            }
+        }
     }
 
     /// The position now, for [`IoSource::rewind`].

@@ -11,4 +11,4 @@ mod user;
 pub use io::{IoDest, IoMark, IoSource, UserIoVec};
 pub use pointer::{UserAddr, UserPtr};
 pub use ring::ByteRing;
-pub use user::UserMemory;
+pub use user::{MAX_RW_COUNT, UserMemory};

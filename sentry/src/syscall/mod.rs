@@ -5,6 +5,7 @@
 //! ends or replaces the caller answers with a [`Flow`].
 
 mod args;
+mod blocking;
 mod flow;
 mod futex;
 mod identity;
@@ -12,6 +13,7 @@ mod limits;
 mod mmap;
 mod prctl;
 mod process;
+mod read_write;
 mod sched;
 pub mod strace;
 mod system;

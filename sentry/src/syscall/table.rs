@@ -79,6 +79,25 @@ macro_rules! syscall_table {
 
 syscall_table! {
     syscalls {
+        // Files: data.
+        0 read(fd: Fd, buf: OutBuf, count: Size) => [async] read_write::read, full;
+        1 write(fd: Fd, buf: Buf, count: Size) => [async] read_write::write, full;
+        8 lseek(fd: Fd, offset: Offset, whence: Whence) => [sync] read_write::lseek, full;
+        17 pread64(fd: Fd, buf: OutBuf, count: Size, offset: Offset)
+            => [async] read_write::pread64, full;
+        18 pwrite64(fd: Fd, buf: Buf, count: Size, offset: Offset)
+            => [async] read_write::pwrite64, full;
+        19 readv(fd: Fd, iov: OutIoVec, count: Size) => [async] read_write::readv, full;
+        20 writev(fd: Fd, iov: IoVec, count: Size) => [async] read_write::writev, full;
+        295 preadv(fd: Fd, iov: OutIoVec, count: Size, offset: Offset)
+            => [async] read_write::preadv, full;
+        296 pwritev(fd: Fd, iov: IoVec, count: Size, offset: Offset)
+            => [async] read_write::pwritev, full;
+        327 preadv2(fd: Fd, iov: OutIoVec, count: Size, offset: Offset, high: Hex, flags: RwFlags)
+            => [async] read_write::preadv2, full;
+        328 pwritev2(fd: Fd, iov: IoVec, count: Size, offset: Offset, high: Hex, flags: RwFlags)
+            => [async] read_write::pwritev2, full;
+
         // Memory.
         9 mmap(addr: Pointer, len: Size, prot: MmapProt, flags: MmapFlags, fd: Fd, offset: Offset)
             => [async] mmap::mmap, full;

@@ -1,0 +1,120 @@
+//! Reads and writes that may wait: try, wait for readiness, try again.
+
+use linux_abi::Errno;
+use linux_abi::poll::PollEvents;
+use linux_abi::signal::{SIGPIPE, SIGXFSZ, SI_USER, SigInfo};
+use linux_abi::task::{RLIM_INFINITY, RLIMIT_FSIZE};
+
+use super::SysResult;
+use crate::memory::{IoDest, IoSource};
+use crate::sync::wait_for;
+use crate::task::Ctx;
+use crate::vfs::FileDescription;
+
+/// Reads from a file without an offset, waiting for data if the descriptor is blocking.
+///
+/// # Errors
+/// Those of the file; EAGAIN (non-blocking), ERESTARTSYS.
+pub(super) async fn read_stream(
+    ctx: &Ctx,
+    description: &FileDescription,
+    dest: &mut IoDest<'_>,
+) -> SysResult {
+    let task = &ctx.task;
+    let io = description.io(task);
+    let file = description.file();
+    let first = file.read(dest, 0, &io);
+    let (Err(Errno::EAGAIN), Some(queue), false) =
+        (first, file.wait_queue(), description.is_nonblocking())
+    else {
+        return first;
+    };
+    let attempt = || match file.read(dest, 0, &io) {
+        Err(Errno::EAGAIN) => None,
+        result => Some(result),
+    };
+    ctx.block(wait_for(queue, PollEvents::IN | PollEvents::RDNORM, attempt)).await?
+}
+
+/// Writes to a file without an offset, waiting for room if the descriptor is blocking. What was
+/// written before an error or a signal counts. A broken pipe raises SIGPIPE.
+///
+/// # Errors
+/// Those of the file when nothing was written; EAGAIN (non-blocking), ERESTARTSYS.
+pub(super) async fn write_stream(
+    ctx: &Ctx,
+    description: &FileDescription,
+    source: &mut IoSource<'_>,
+) -> SysResult {
+    let mut total = 0;
+    let result = write_all(ctx, description, source, &mut total).await;
+    if result == Err(Errno::EPIPE) {
+        raise(ctx, SIGPIPE);
+    }
+    match result {
+        Err(_) if total > 0 => Ok(total),
+        Err(errno) => Err(errno),
+        Ok(()) => Ok(total),
+    }
+}
+
+async fn write_all(
+    ctx: &Ctx,
+    description: &FileDescription,
+    source: &mut IoSource<'_>,
+    total: &mut usize,
+) -> Result<(), Errno> {
+    let io = description.io(&ctx.task);
+    let file = description.file();
+    // Answers with whether the write is done, or with an error; `None` to wait.
+    let mut attempt = |total: &mut usize| -> Option<Result<(), Errno>> {
+        loop {
+            match file.write(source, 0, &io) {
+                Ok((count, _)) => {
+                    *total += count;
+                    if source.remaining() == 0 || !file.writes_all() {
+                        return Some(Ok(()));
+                    }
+                    if count == 0 {
+                        return None;
+                    }
+                }
+                Err(Errno::EAGAIN) => return None,
+                Err(errno) => return Some(Err(errno)),
+            }
+        }
+    };
+    if let Some(result) = attempt(total) {
+        return result;
+    }
+    let (Some(queue), false) = (file.wait_queue(), description.is_nonblocking()) else {
+        return Err(Errno::EAGAIN);
+    };
+    let events = PollEvents::OUT | PollEvents::WRNORM;
+    ctx.block(wait_for(queue, events, || attempt(total))).await?
+}
+
+/// Sends the calling thread a signal of the kernel's own making.
+pub(super) fn raise(ctx: &Ctx, signo: i32) {
+    let task = &ctx.task;
+    let uid = task.credentials().uid;
+    let info = SigInfo::kill(signo, SI_USER, task.pid(), uid);
+    // Only a full real-time queue refuses, and this is a standard signal.
+    let _ = crate::signal::send_to_task(task, info);
+}
+
+/// How many bytes a write of `len` at `offset` may make a regular file grow to.
+///
+/// # Errors
+/// EFBIG and SIGXFSZ beyond `RLIMIT_FSIZE`.
+pub(super) fn limit_write(ctx: &Ctx, offset: u64, len: usize) -> Result<usize, Errno> {
+    let limit = ctx.task.group.soft_limit(RLIMIT_FSIZE as usize);
+    if limit == RLIM_INFINITY || len == 0 {
+        return Ok(len);
+    }
+    if offset >= limit {
+        raise(ctx, SIGXFSZ);
+        return Err(Errno::EFBIG);
+    }
+    Ok(len.min((limit - offset) as usize))
+}
