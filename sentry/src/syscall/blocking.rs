@@ -2,7 +2,7 @@
 
 use linux_abi::Errno;
 use linux_abi::poll::PollEvents;
-use linux_abi::signal::{SIGPIPE, SIGXFSZ, SI_USER, SigInfo};
+use linux_abi::signal::{SI_USER, SIGPIPE, SIGXFSZ, SigInfo};
 use linux_abi::task::{RLIM_INFINITY, RLIMIT_FSIZE};
 
 use super::SysResult;

@@ -41,13 +41,7 @@ pub async fn write(ctx: &mut Ctx, fd: Fd, buf: UserAddr, count: usize) -> SysRes
 }
 
 /// `pread(2)`.
-pub async fn pread64(
-    ctx: &mut Ctx,
-    fd: Fd,
-    buf: UserAddr,
-    count: usize,
-    offset: i64,
-) -> SysResult {
+pub async fn pread64(ctx: &mut Ctx, fd: Fd, buf: UserAddr, count: usize, offset: i64) -> SysResult {
     let position = position(offset)?;
     let file = seekable(readable(ctx, fd)?)?;
     read_ranges(ctx, &file, one(buf, count), position, RwFlags::empty()).await
