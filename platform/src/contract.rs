@@ -225,6 +225,11 @@ pub trait Platform: Send + Sync {
 
     /// How many kernel workers this platform wants (1 for ptrace).
     fn workers(&self) -> usize;
+
+    /// Lets the calling host thread, which is no worker, run on every processor that the sentry
+    /// may use. A platform may bind its workers to few, and threads inherit that from whoever
+    /// starts them, so helper threads call this first.
+    fn unbind_helper(&self) {}
 }
 
 /// The memory of a guest process: a host process (or several that share memory).

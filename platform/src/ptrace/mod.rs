@@ -101,14 +101,6 @@ impl Ptrace {
         Ok(())
     }
 
-    /// Lets the calling thread run on all processors that the sentry may use. Threads start with
-    /// the tracer's binding to one; helpers call this first.
-    pub fn leave_processor(&self) {
-        if let Some(processors) = &self.processors {
-            let _ = sched_setaffinity(None, processors);
-        }
-    }
-
     /// Number of live stub threads, the template not counted.
     pub fn thread_count(&self) -> usize {
         self.tracer.thread_count().saturating_sub(1)
@@ -129,7 +121,6 @@ impl Platform for Ptrace {
     }
 
     fn park(&self, deadline: Option<Instant>) {
-        debug_assert_eq!(host::process::tid(), self.tracer.parker.tracer());
         self.tracer.park(deadline);
     }
 
@@ -139,6 +130,12 @@ impl Platform for Ptrace {
 
     fn workers(&self) -> usize {
         1
+    }
+
+    fn unbind_helper(&self) {
+        if let Some(processors) = &self.processors {
+            let _ = sched_setaffinity(None, processors);
+        }
     }
 }
 

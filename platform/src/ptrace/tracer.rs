@@ -238,6 +238,7 @@ impl Tracer {
 
     /// Tells a stopped thread to run guest code, or answers at once with what happens instead.
     pub(super) fn resume(&self, slot: &Slot, is_step: bool) -> Option<Trap> {
+        debug_assert!(self.parker.is_caller_tracer(), "only the tracer may resume a thread");
         let go = if is_step { Go::GuestStep } else { Go::Guest };
         match is_step {
             true => slot.flags.fetch_or(STEPPING, Ordering::SeqCst),
@@ -290,6 +291,7 @@ impl Tracer {
     ///
     /// [`Platform::park`]: crate::contract::Platform::park
     pub(super) fn park(&self, deadline: Option<Instant>) {
+        debug_assert!(self.parker.is_caller_tracer(), "only the tracer may park");
         // Whose parent died before it could tell about them.
         let strangers = std::mem::take(&mut *self.newcomers.lock());
         for (tid, status) in strangers {

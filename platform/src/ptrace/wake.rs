@@ -165,8 +165,8 @@ impl Parker {
         }
     }
 
-    pub(super) fn tracer(&self) -> Tid {
-        self.tracer
+    pub(super) fn is_caller_tracer(&self) -> bool {
+        crate::host::process::tid() == self.tracer
     }
 }
 

@@ -1,22 +1,23 @@
 //! Costs of the primitives, printed. Build with `--release` for numbers that mean something.
 
 use std::os::fd::AsFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use platform::{ForkMode, HostOp, host};
 
-use super::guest::{ANONYMOUS, DATA, Guest, READ, RW, getpid_loop};
+use super::guest::{ANONYMOUS, DATA, Guest, READ, RW, getpid_loop, spin};
 
-/// Prints the best of some batches: the machine may be busy.
+/// Prints best and mean of some batches: the machine may be busy.
 fn measure(name: &str, rounds: u32, mut run: impl FnMut()) {
-    let best = (0..10)
-        .map(|_| {
-            let start = Instant::now();
-            (0..rounds).for_each(|_| run());
-            start.elapsed() / rounds
-        })
-        .min();
-    println!("{name}: {:?}", best.unwrap_or_default());
+    const BATCHES: u32 = 10;
+    let mut batch = || {
+        let start = Instant::now();
+        (0..rounds).for_each(|_| run());
+        start.elapsed() / rounds
+    };
+    let times: Vec<_> = (0..BATCHES).map(|_| batch()).collect();
+    let best = times.iter().min().copied().unwrap_or_default();
+    println!("{name}: best {best:?}, mean {:?}", times.iter().sum::<Duration>() / BATCHES);
 }
 
 pub fn getpid_round_trip() {
@@ -26,6 +27,16 @@ pub fn getpid_round_trip() {
         guest.run();
         pid += 1;
         guest.thread.registers_mut().rax = pid;
+    });
+}
+
+/// All share one processor: how much does a thread that never stops delay the others?
+pub fn getpid_beside_a_spinner() {
+    let mut guest = Guest::new(getpid_loop());
+    let mut spinning = Guest::on(&guest.platform, spin());
+    spinning.thread.resume(platform::ResumeMode::Run);
+    measure("getpid beside a spinning process", 100, || {
+        guest.run_to_call();
     });
 }
 

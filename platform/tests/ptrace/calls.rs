@@ -166,6 +166,21 @@ pub fn segment_bases_are_kept() {
     assert_eq!(guest.thread.registers().rsi, kernel);
 }
 
+pub fn the_vsyscall_page_is_as_the_host_has_it() {
+    let mut guest = Guest::new(call_rdi());
+    // time(NULL) of the oldest C libraries.
+    guest.thread.registers_mut().rsi = 0;
+    guest.thread.registers_mut().rdi = 0xffff_ffff_ff60_0400;
+    match guest.run() {
+        Trap::Syscall => {
+            assert!(guest.thread.registers().rip == CODE + 4, "back behind the call");
+        }
+        // vsyscall=none.
+        Trap::Fault(Fault { signo: libc::SIGSEGV, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
 pub fn a_call_from_the_stub_page_traps() {
     let mut guest = Guest::new(call_rdi());
     let reserved = guest.space.layout().reserved.clone();

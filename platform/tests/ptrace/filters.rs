@@ -48,7 +48,7 @@ pub fn the_platform_works_under_the_sentry_filter() {
     let interrupter = spinning.thread.interrupter();
     let platform = guest.platform.clone();
     let other = std::thread::Builder::new().name("other".to_owned()).spawn(move || {
-        platform.leave_processor();
+        platform.unbind_helper();
         std::thread::sleep(std::time::Duration::from_millis(5));
         interrupter.interrupt();
         platform.unpark();

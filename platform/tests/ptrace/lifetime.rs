@@ -57,7 +57,7 @@ pub fn kills_in_the_middle_of_operations() {
         let _sibling = (round % 2 == 0).then(|| guest.spawn());
         let there = platform.clone();
         let killer = std::thread::spawn(move || {
-            there.leave_processor();
+            there.unbind_helper();
             std::thread::sleep(Duration::from_micros(round * 7 % 500));
             kill(pid, libc::SIGKILL);
         });

@@ -25,7 +25,8 @@ pub const ALL: &[Case] = cases! {
     calls: a_fresh_process_is_blank, a_syscall_traps_with_its_registers,
         arguments_and_results_pass, foreign_calls_are_told_apart, a_restart_code_stays_a_number,
         single_steps_trap_once_each, the_vdso_works, floating_point_state_is_per_thread,
-        segment_bases_are_kept, a_call_from_the_stub_page_traps;
+        segment_bases_are_kept, a_call_from_the_stub_page_traps,
+        the_vsyscall_page_is_as_the_host_has_it;
     faults: page_faults_tell_address_and_access, other_exceptions_have_their_signals,
         a_file_shorter_than_its_mapping_is_sigbus, hostile_registers_fault_in_the_guest;
     memory: copies_stop_at_the_first_bad_byte, forced_writes_ignore_protection,
@@ -47,7 +48,7 @@ pub const ALL: &[Case] = cases! {
 };
 
 pub const BENCHMARKS: &[Case] = cases! {
-    bench: getpid_round_trip, mmap_munmap, map_file, fork_and_drop, thread_and_drop,
+    bench: getpid_round_trip, getpid_beside_a_spinner, mmap_munmap, map_file, fork_and_drop, thread_and_drop,
         copy_one_page;
 };
 

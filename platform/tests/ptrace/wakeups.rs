@@ -21,7 +21,7 @@ pub fn a_spinning_thread_is_interrupted() {
     let interrupter = guest.thread.interrupter();
     let platform = guest.platform.clone();
     let other = std::thread::spawn(move || {
-        platform.leave_processor();
+        platform.unbind_helper();
         std::thread::sleep(Duration::from_millis(20));
         interrupter.interrupt();
         interrupter.interrupt();
@@ -62,7 +62,7 @@ pub fn interrupts_are_never_lost() {
     let platform = guest.platform.clone();
     let (asked_there, seen_there) = (Arc::clone(&asked), Arc::clone(&seen));
     let other = std::thread::spawn(move || {
-        platform.leave_processor();
+        platform.unbind_helper();
         for round in 1..=ROUNDS {
             jitter(round);
             asked_there.store(round, Ordering::SeqCst);
@@ -109,7 +109,7 @@ pub fn unparks_are_never_lost() {
     let ball = Arc::new(AtomicU64::new(0));
     let (platform_there, ball_there) = (platform.clone(), Arc::clone(&ball));
     let other = std::thread::spawn(move || {
-        platform_there.leave_processor();
+        platform_there.unbind_helper();
         for round in 0..ROUNDS {
             while ball_there.load(Ordering::SeqCst) != 2 * round {
                 std::thread::yield_now();
@@ -163,7 +163,7 @@ pub fn foreign_signals_are_swallowed() {
         libc::SIGSYS,
     ];
     let other = std::thread::spawn(move || {
-        platform.leave_processor();
+        platform.unbind_helper();
         for signal in signals.iter().cycle() {
             if stop_there.load(Ordering::SeqCst) {
                 break;
