@@ -97,6 +97,19 @@ impl ByteRing {
         }
     }
 
+    /// Puts `bytes` in front of all others.
+    pub fn push_front(&mut self, bytes: &[u8]) {
+        self.reserve(bytes.len());
+        if bytes.is_empty() {
+            return;
+        }
+        self.head = self.head.wrapping_sub(bytes.len()) & self.mask();
+        self.len += bytes.len();
+        let first = bytes.len().min(self.buffer.len() - self.head);
+        self.buffer[self.head..self.head + first].copy_from_slice(&bytes[..first]);
+        self.buffer[..bytes.len() - first].copy_from_slice(&bytes[first..]);
+    }
+
     /// Appends up to `max` bytes that follow the first `skip` of `other`, which keeps them.
     pub fn push_from(&mut self, other: &ByteRing, skip: usize, max: usize) -> usize {
         let mut total = 0;
@@ -112,6 +125,11 @@ impl ByteRing {
         let count = count.min(self.len);
         self.len -= count;
         self.head = if self.len == 0 { 0 } else { (self.head + count) & self.mask() };
+    }
+
+    /// Drops the newest bytes so that `len` are left.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
     }
 
     /// Drops everything and gives the memory back.
@@ -193,6 +211,16 @@ mod tests {
         assert_eq!(all[..1000], [1; 1000]);
         assert_eq!(all[1000..4000], [2; 3000]);
         assert_eq!(all[4000..], [3; 5000]);
+    }
+
+    #[test]
+    fn bytes_go_back_to_the_front() {
+        let mut ring = ByteRing::new();
+        ring.push(&[9; 4000]);
+        ring.discard(2);
+        ring.push_front(b"abcdef");
+        assert_eq!(drain(&mut ring, 7), b"abcdef\x09");
+        assert_eq!(ring.len(), 3997);
     }
 
     #[test]

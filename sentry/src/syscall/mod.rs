@@ -4,17 +4,24 @@
 //! A handler is `fn` or `async fn name(ctx: &mut Ctx, …typed arguments…) -> SysResult`; one that
 //! ends or replaces the caller answers with a [`Flow`].
 
+mod anonymous;
 mod args;
 mod blocking;
+mod epoll;
+mod event;
 mod flow;
 mod futex;
 mod identity;
 mod limits;
 mod mmap;
+mod pipe;
+mod poll;
 mod prctl;
 mod process;
 mod read_write;
 mod sched;
+mod select;
+mod splice;
 pub mod strace;
 mod system;
 mod table;

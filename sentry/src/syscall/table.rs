@@ -215,6 +215,38 @@ syscall_table! {
             => [sync] futex::get_robust_list, full;
         449 futex_waitv(waiters: Pointer, count: UInt, flags: Hex, timeout: Timespec, clock: ClockId)
             => [async] futex::futex_waitv, full;
+
+        // Pipes.
+        22 pipe(fds: FdPair) => [sync] pipe::pipe, full;
+        275 splice(fd_in: Fd, off_in: LongPtr, fd_out: Fd, off_out: LongPtr, len: Size, flags: SpliceFlags)
+            => [async] pipe::splice, full;
+        276 tee(fd_in: Fd, fd_out: Fd, len: Size, flags: SpliceFlags) => [async] pipe::tee, full;
+        278 vmsplice(fd: Fd, iov: IoVec, count: Size, flags: SpliceFlags)
+            => [async] pipe::vmsplice, full;
+        293 pipe2(fds: FdPair, flags: OpenFlags) => [sync] pipe::pipe2, full;
+
+        // Waiting for files.
+        7 poll(fds: PollFds, count: UInt, timeout_ms: Int) => [async] poll::poll, full;
+        23 select(count: Int, read: FdSet, write: FdSet, except: FdSet, time: Timeval)
+            => [async] select::select, full;
+        213 epoll_create(size: Int) => [sync] epoll::epoll_create, full;
+        232 epoll_wait(epfd: Fd, events: EpollEvents, max: Int, timeout_ms: Int)
+            => [async] epoll::epoll_wait, full;
+        233 epoll_ctl(epfd: Fd, op: EpollOp, fd: Fd, event: EpollEvent)
+            => [sync] epoll::epoll_ctl, full;
+        270 pselect6(count: Int, read: FdSet, write: FdSet, except: FdSet, time: Timespec, mask: SigSetArg)
+            => [async] select::pselect6, full;
+        271 ppoll(fds: PollFds, count: UInt, time: Timespec, mask: SigSet, mask_size: Size)
+            => [async] poll::ppoll, full;
+        281 epoll_pwait(epfd: Fd, events: EpollEvents, max: Int, timeout_ms: Int, mask: SigSet, mask_size: Size)
+            => [async] epoll::epoll_pwait, full;
+        291 epoll_create1(flags: EpollCreateFlags) => [sync] epoll::epoll_create1, full;
+        441 epoll_pwait2(epfd: Fd, events: EpollEvents, max: Int, timeout: Timespec, mask: SigSet, mask_size: Size)
+            => [async] epoll::epoll_pwait2, full;
+
+        // Event counters.
+        284 eventfd(initial: UInt) => [sync] event::eventfd, full;
+        290 eventfd2(initial: UInt, flags: EventfdFlags) => [sync] event::eventfd2, full;
     }
     stubs {
     }

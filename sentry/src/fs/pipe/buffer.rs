@@ -76,13 +76,32 @@ impl PipeBuffer {
         Ok(self.capacity())
     }
 
+    /// Bytes that a write of whole pages has room for.
+    pub fn room(&self) -> usize {
+        self.max_slots.saturating_sub(self.slots.len()) * SLOT_BYTES
+    }
+
+    /// Appends all of `bytes`, even beyond the capacity.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.bytes.push(bytes);
+        self.account(bytes.len(), 0, false);
+    }
+
+    /// Gives bytes back that were read last.
+    pub fn put_back(&mut self, bytes: &[u8]) {
+        self.bytes.push_front(bytes);
+        for piece in bytes.rchunks(SLOT_BYTES) {
+            self.slots.push_front(Slot { consumed: 0, len: piece.len(), is_packet: false });
+        }
+    }
+
     /// Takes as much from `source` as there is room for. Up to `PIPE_BUF` bytes go in whole or
     /// not at all (pipe(7)). With `packets`, each slot is one packet.
     ///
     /// Errors: EAGAIN (no room), EFAULT.
     pub fn write(&mut self, source: &mut IoSource<'_>, packets: bool) -> Result<usize, Errno> {
         let merge = self.merge_room(source.remaining());
-        let room = merge + (self.max_slots.saturating_sub(self.slots.len())) * SLOT_BYTES;
+        let room = merge + self.room();
         if room == 0 {
             return Err(Errno::EAGAIN);
         }

@@ -119,6 +119,44 @@ impl Pipe {
         result
     }
 
+    /// Whether a read would not wait.
+    pub fn can_read_now(&self) -> bool {
+        let state = self.state.lock();
+        !state.buffer.is_empty() || state.writers == 0
+    }
+
+    /// Whether a write would not wait.
+    pub fn can_write_now(&self) -> bool {
+        let state = self.state.lock();
+        !state.buffer.is_full() || state.readers == 0
+    }
+
+    /// Bytes that [`Pipe::push`] may bring. Errors: EPIPE, EAGAIN (none).
+    pub fn room(&self) -> Result<usize, Errno> {
+        let state = self.state.lock();
+        match state.buffer.room() {
+            _ if state.readers == 0 => Err(Errno::EPIPE),
+            0 => Err(Errno::EAGAIN),
+            room => Ok(room),
+        }
+    }
+
+    /// Appends bytes for which there was [room](Pipe::room) just before.
+    pub fn push(&self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.state.lock().buffer.push(bytes);
+            self.queue.notify(READABLE);
+        }
+    }
+
+    /// Gives bytes back that were read last.
+    pub fn put_back(&self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.state.lock().buffer.put_back(bytes);
+            self.queue.notify(READABLE);
+        }
+    }
+
     /// Adds an end. The caller pairs it with [`Pipe::release`].
     fn acquire(&self, reads: bool, writes: bool) {
         {
