@@ -26,20 +26,11 @@ pub(super) fn reserve(task: &Arc<Task>) -> Result<Reservation, Errno> {
 /// `flags`, `CLOEXEC` is the descriptor's and the rest the description's.
 ///
 /// Errors: EMFILE.
-pub(super) fn install(
-    ctx: &Ctx,
-    file: impl File,
-    label: &str,
-    flags: OpenFlags,
-) -> SysResult {
+pub(super) fn install(ctx: &Ctx, file: impl File, label: &str, flags: OpenFlags) -> SysResult {
     let reservation = reserve(&ctx.task)?;
     // Linux: anonymous inodes have no kind; programs see mode 0600 alone.
-    let location = anonymous_location(
-        &ctx.task.kernel,
-        label,
-        FileKind::Regular,
-        ANONYMOUS_PERMISSIONS,
-    );
+    let location =
+        anonymous_location(&ctx.task.kernel, label, FileKind::Regular, ANONYMOUS_PERMISSIONS);
     let description = FileDescription::new(Box::new(file), location, flags);
     Ok(reservation.fill(description, flags.contains(OpenFlags::CLOEXEC)) as usize)
 }

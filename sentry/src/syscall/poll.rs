@@ -143,12 +143,7 @@ impl Entry {
 /// Waits for the descriptors at `fds` and fills in what they are ready for.
 ///
 /// Errors: EINVAL (too many), EFAULT, ERESTARTNOHAND.
-async fn poll_until(
-    ctx: &Ctx,
-    fds: UserPtr<PollFd>,
-    count: u32,
-    deadline: Deadline,
-) -> SysResult {
+async fn poll_until(ctx: &Ctx, fds: UserPtr<PollFd>, count: u32, deadline: Deadline) -> SysResult {
     if u64::from(count) > ctx.task.group.soft_limit(RLIMIT_NOFILE as usize) {
         return Err(Errno::EINVAL);
     }
@@ -158,17 +153,13 @@ async fn poll_until(
         .iter()
         .map(|entry| Entry {
             file: table.get_usable(entry.fd).ok(),
-            wanted: PollEvents::from_bits_retain(entry.events)
-                | PollEvents::ERR
-                | PollEvents::HUP,
+            wanted: PollEvents::from_bits_retain(entry.events) | PollEvents::ERR | PollEvents::HUP,
             counts: entry.fd >= 0,
         })
         .collect();
     drop(table);
-    let watched: Vec<Watched> = entries
-        .iter()
-        .filter_map(|entry| Some((entry.file.clone()?, entry.wanted)))
-        .collect();
+    let watched: Vec<Watched> =
+        entries.iter().filter_map(|entry| Some((entry.file.clone()?, entry.wanted))).collect();
     let check = || {
         let ready: Vec<PollEvents> = entries.iter().map(Entry::ready).collect();
         ready.iter().any(|events| !events.is_empty()).then_some(ready)
@@ -183,12 +174,7 @@ async fn poll_until(
 }
 
 /// `poll(2)`. Errors: EINVAL, EFAULT, EINTR; goes on with the rest of its time after a stop.
-pub async fn poll(
-    ctx: &mut Ctx,
-    fds: UserPtr<PollFd>,
-    count: u32,
-    timeout_ms: i32,
-) -> SysResult {
+pub async fn poll(ctx: &mut Ctx, fds: UserPtr<PollFd>, count: u32, timeout_ms: i32) -> SysResult {
     poll_restartable(ctx, fds, count, Deadline::in_milliseconds(timeout_ms)).await
 }
 

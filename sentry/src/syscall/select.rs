@@ -111,10 +111,8 @@ async fn select_until(
     let count = count.min(ctx.task.fds().capacity().max(64));
     let mut sets = Sets::read(ctx, count, pointers)?;
     let members = sets.members(ctx, count)?;
-    let watched: Vec<Watched> = members
-        .iter()
-        .map(|member| (member.file.clone(), sets.wanted(member.fd)))
-        .collect();
+    let watched: Vec<Watched> =
+        members.iter().map(|member| (member.file.clone(), sets.wanted(member.fd))).collect();
     let check = || {
         let (total, found) = sets.ready(&members);
         (total > 0).then_some((total, found))

@@ -97,9 +97,8 @@ pub async fn tee(ctx: &mut Ctx, fd_in: Fd, fd_out: Fd, len: usize, flags: u32) -
     }
     let from = pipe_of(&input).cloned().ok_or(Errno::EINVAL)?;
     let to = pipe_of(&output).cloned().ok_or(Errno::EINVAL)?;
-    let is_nonblocking = flags.contains(SpliceFlags::NONBLOCK)
-        || input.is_nonblocking()
-        || output.is_nonblocking();
+    let is_nonblocking =
+        flags.contains(SpliceFlags::NONBLOCK) || input.is_nonblocking() || output.is_nonblocking();
     between_pipes(ctx, &from, &to, !is_nonblocking, || tee_pipes(&from, &to, len)).await
 }
 
@@ -229,11 +228,7 @@ async fn file_to_pipe(
 
 impl FileSide {
     /// Errors: EINVAL for an offset of a file that has none, or a negative one; EFAULT.
-    fn new(
-        ctx: &Ctx,
-        file: Arc<FileDescription>,
-        offset: UserPtr<i64>,
-    ) -> Result<FileSide, Errno> {
+    fn new(ctx: &Ctx, file: Arc<FileDescription>, offset: UserPtr<i64>) -> Result<FileSide, Errno> {
         let offset = match offset.non_null() {
             None => None,
             Some(_) if !file.file().is_seekable() => return Err(Errno::EINVAL),
@@ -274,9 +269,8 @@ impl FileSide {
     /// Writes everything in `source`; what was written before an error is gone from it.
     async fn write_all(&mut self, ctx: &Ctx, source: &mut IoSource<'_>) -> Result<(), Errno> {
         while source.remaining() > 0 {
-            let attempt = self.at_offset(|file, offset| {
-                file.file().write(source, offset, &file.io(&ctx.task))
-            });
+            let attempt = self
+                .at_offset(|file, offset| file.file().write(source, offset, &file.io(&ctx.task)));
             match attempt {
                 Ok(0) => return Err(Errno::EIO),
                 Ok(_) => {}
