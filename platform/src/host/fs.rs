@@ -59,6 +59,17 @@ pub fn append(fd: impl AsFd, buf: &[u8]) -> Result<usize, Errno> {
     retry(|| rustix::io::pwritev2(&fd, &bufs, 0, ReadWriteFlags::APPEND))
 }
 
+/// Appends as [`append`] does and tells the offset behind the last byte. It moves the open file's
+/// own position, so the caller lets only one call at a time use that.
+pub fn append_and_tell(fd: impl AsFd, buf: &[u8]) -> Result<(usize, u64), Errno> {
+    /// "At the file's own position", as `pwritev2(2)` spells it.
+    const OWN_POSITION: u64 = u64::MAX;
+    let bufs = [IoSlice::new(buf)];
+    let flags = ReadWriteFlags::APPEND;
+    let count = retry(|| rustix::io::pwritev2(&fd, &bufs, OWN_POSITION, flags))?;
+    Ok((count, seek(&fd, Seek::Current(0))?))
+}
+
 /// Attributes of an open file, `fstat(2)`.
 pub fn stat(fd: impl AsFd) -> Result<Stat, Errno> {
     let host = retry(|| rustix::fs::fstat(&fd))?;
@@ -213,6 +224,8 @@ mod tests {
         assert_eq!(&buf[..8], b"\0\0\0hello");
         assert_eq!(append(&file, b"!"), Ok(1));
         assert_eq!(seek(&file, Seek::End(0)), Ok(9));
+        assert_eq!(seek(&file, Seek::Start(2)), Ok(2));
+        assert_eq!(append_and_tell(&file, b"??"), Ok((2, 11)));
     }
 
     #[test]

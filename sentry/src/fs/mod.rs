@@ -3,6 +3,7 @@
 mod devices;
 pub mod epoll;
 pub mod eventfd;
+pub mod gofer;
 pub mod host_stdio;
 pub mod ioctl;
 pub mod pipe;

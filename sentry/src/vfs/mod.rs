@@ -51,7 +51,7 @@ pub use mount::{BindRequest, Mount, MountInfo, MountNamespace, MountOptions};
 pub use open::{OpenRequest, Opened, open_at, open_for_exec, open_path, open_place};
 pub use permission::mode_without_privileges;
 pub use simple_attributes::{SimpleAttributes, apply_change, now, wants_atime};
-pub use state::Vfs;
+pub use state::{DeviceNumbers, Vfs};
 pub use superblock::Superblock;
 pub use walk::{
     Last, LookupFlags, Parent, PathContext, chdir, lookup_at, lookup_fd, parent_at, path_context,

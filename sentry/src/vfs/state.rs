@@ -1,40 +1,52 @@
 //! What the VFS keeps for the whole sandbox.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::DeviceId;
 use super::anonymous::AnonymousMounts;
 use super::locks::LockWaits;
 
+/// Gives out device numbers for file system instances (major 0, as for Linux' own anonymous
+/// devices).
+#[derive(Debug, Default)]
+pub struct DeviceNumbers {
+    last_minor: AtomicU32,
+}
+
+impl DeviceNumbers {
+    /// A number that nobody has yet.
+    pub fn take(&self) -> DeviceId {
+        let minor = self.last_minor.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        DeviceId { major: 0, minor }
+    }
+}
+
 /// The VFS' part of the kernel object.
 pub struct Vfs {
     anonymous: AnonymousMounts,
     lock_waits: LockWaits,
-    last_minor: AtomicU32,
+    devices: Arc<DeviceNumbers>,
     last_rename: AtomicU32,
 }
 
 impl Default for Vfs {
     fn default() -> Vfs {
-        let mut minor = 0;
-        let anonymous = AnonymousMounts::new(|| {
-            minor += 1;
-            DeviceId { major: 0, minor }
-        });
-        Vfs {
-            anonymous,
-            lock_waits: LockWaits::default(),
-            last_minor: AtomicU32::new(minor),
-            last_rename: AtomicU32::new(0),
-        }
+        let devices = Arc::new(DeviceNumbers::default());
+        let anonymous = AnonymousMounts::new(|| devices.take());
+        Vfs { anonymous, lock_waits: LockWaits::default(), devices, last_rename: AtomicU32::new(0) }
     }
 }
 
 impl Vfs {
-    /// A device number for a new file system instance (major 0, as for Linux' own anonymous devices).
+    /// A device number for a new file system instance.
     pub fn new_device(&self) -> DeviceId {
-        let minor = self.last_minor.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        DeviceId { major: 0, minor }
+        self.devices.take()
+    }
+
+    /// The source of device numbers, for a file system that shows several.
+    pub fn device_numbers(&self) -> Arc<DeviceNumbers> {
+        self.devices.clone()
     }
 
     /// Who waits for whose record lock.

@@ -1,0 +1,243 @@
+//! Attributes of host files: where they come from and how long they are believed.
+//!
+//! An exclusive export's attributes change only through us, so they are kept; but the size and the
+//! times of a file that we may be writing to are asked of its descriptor. A shared export's are
+//! asked for each time; with an open descriptor, the gofer only has to be asked when the
+//! change time tells that there is news. Owners always come from the gofer: `fstat` in the sentry
+//! would tell them as its own user namespace sees them.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use gofer_protocol::{Attr, SetAttr, SetTime, Target, Time};
+use linux_abi::Errno;
+use linux_abi::fs::{FileKind, S_IALLUGO, Stat};
+use linux_abi::time::Timespec;
+use platform::host;
+
+use super::inode::GoferInode;
+use super::inodes::Identity;
+use crate::vfs::{AttributeChange, Attributes, DeviceId, Inode, TimeChange, now};
+
+/// `STATX_BTIME`.
+const STATX_BTIME: u32 = 0x800;
+
+/// Attributes as last heard of.
+pub(super) struct CachedAttributes {
+    known: Attributes,
+    is_current: bool,
+    /// Counts changes, so that an answer which a change has overtaken is not believed.
+    version: u64,
+}
+
+impl CachedAttributes {
+    pub(super) fn new(known: Attributes) -> CachedAttributes {
+        CachedAttributes { known, is_current: true, version: 0 }
+    }
+
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Names of the file, as far as known.
+    pub(super) fn links(&self) -> u64 {
+        self.known.links
+    }
+
+    /// A change has happened, or is about to.
+    pub(super) fn outdate(&mut self) -> u64 {
+        self.is_current = false;
+        self.version += 1;
+        self.version
+    }
+
+    /// Takes over what was asked for at `version`.
+    fn refresh(&mut self, fresh: Attributes, version: u64) {
+        if self.version == version {
+            self.known = fresh;
+            self.is_current = true;
+        }
+    }
+}
+
+impl GoferInode {
+    pub(super) fn current_attributes(&self) -> Result<Attributes, Errno> {
+        let (known, is_current, written, open) = {
+            let state = self.state.lock();
+            let written = state.descriptors.writable();
+            let open = state.descriptors.any();
+            (state.attributes.known, state.attributes.is_current, written, open)
+        };
+        if self.export.is_exclusive() && is_current {
+            return match written {
+                Some(fd) => Ok(merge(&known, &host::fs::stat(&fd)?)),
+                None => Ok(known),
+            };
+        }
+        if let (false, Some(fd)) = (self.export.is_exclusive(), &open) {
+            let stat = host::fs::stat(fd)?;
+            if stat.ctime == known.changed {
+                return Ok(merge(&known, &stat));
+            }
+        }
+        match self.ask_attributes() {
+            // It has no name any more, and nobody has a node of it.
+            Err(Errno::ESTALE | Errno::ENOENT | Errno::ENOTDIR) => self.last_attributes(open),
+            result => result,
+        }
+    }
+
+    fn ask_attributes(&self) -> Result<Attributes, Errno> {
+        let version = self.state.lock().attributes.version;
+        let named = self.named()?;
+        let attr = self.export.call(|client| client.get_attr(named.target()))?;
+        if Identity::of(&attr) != *self.identity() {
+            return Err(Errno::ESTALE);
+        }
+        self.note_attr(&attr, version).ok_or(Errno::EIO)
+    }
+
+    /// What is known of a removed file.
+    fn last_attributes(&self, open: Option<Arc<OwnedFd>>) -> Result<Attributes, Errno> {
+        let known = self.state.lock().attributes.known;
+        match open {
+            Some(fd) => Ok(merge(&known, &host::fs::stat(&fd)?)),
+            None => Ok(known),
+        }
+    }
+
+    /// Takes over attributes that the gofer told when asked at `version`.
+    pub(super) fn note_attr(&self, attr: &Attr, version: u64) -> Option<Attributes> {
+        let mut state = self.state.lock();
+        let fresh = from_attr(attr, state.attributes.known.device)?;
+        state.attributes.refresh(fresh, version);
+        Some(fresh)
+    }
+
+    /// Takes over what a walk tells, which may be overtaken by a change of ours. A shared export's
+    /// attributes are asked for again anyway.
+    pub(super) fn note_found(&self, found: &Attributes) {
+        if !self.export.is_exclusive() {
+            let mut state = self.state.lock();
+            let version = state.attributes.version;
+            state.attributes.refresh(*found, version);
+        }
+    }
+
+    /// Something was done to the file that changes its attributes.
+    pub(super) fn outdate_attributes(&self) {
+        self.state.lock().attributes.outdate();
+    }
+
+    /// A name of the file was removed; none is left if `is_last`.
+    pub(super) fn note_unlinked(&self, is_last: bool) {
+        let mut state = self.state.lock();
+        let known = &mut state.attributes.known;
+        known.links = if is_last { 0 } else { known.links.saturating_sub(1) };
+        known.changed = now();
+        state.attributes.outdate();
+    }
+
+    /// Runs a request that changes the attributes and answers with the new ones.
+    fn change_by(&self, request: impl FnOnce() -> Result<Attr, Errno>) -> Result<(), Errno> {
+        let version = self.state.lock().attributes.outdate();
+        let attr = request()?;
+        let mut state = self.state.lock();
+        if state.attributes.version == version
+            && let Some(fresh) = from_attr(&attr, state.attributes.known.device)
+        {
+            // Answers to questions asked meanwhile may be older.
+            let version = state.attributes.outdate();
+            state.attributes.refresh(fresh, version);
+        }
+        Ok(())
+    }
+
+    pub(super) fn change_attributes(&self, change: &AttributeChange) -> Result<(), Errno> {
+        if let Some(size) = change.size {
+            self.change_size(size)?;
+        }
+        let set = SetAttr {
+            mode: change.permissions,
+            uid: change.uid,
+            gid: change.gid,
+            size: None,
+            atime: set_time(change.accessed),
+            mtime: set_time(change.modified),
+        };
+        if set == SetAttr::default() {
+            return Ok(());
+        }
+        self.change_by(|| self.with_node(|client, node| client.set_attr(Target::from(node), &set)))
+    }
+
+    /// Errors: EISDIR for a directory, EINVAL for what has no size, EROFS.
+    fn change_size(&self, size: u64) -> Result<(), Errno> {
+        match self.kind() {
+            FileKind::Regular => {}
+            FileKind::Directory => return Err(Errno::EISDIR),
+            _ => return Err(Errno::EINVAL),
+        }
+        // In an exclusive export the descriptor is kept for the open that often follows.
+        let known = self.state.lock().descriptors.writable();
+        let fd = match known {
+            None if self.export.is_exclusive() => Some(self.writable_descriptor()?.fd),
+            known => known,
+        };
+        match fd {
+            Some(fd) => {
+                host::fs::ftruncate(&fd, size)?;
+                self.outdate_attributes();
+                Ok(())
+            }
+            None => self.change_by(|| {
+                let set = SetAttr { size: Some(size), ..SetAttr::default() };
+                self.with_node(|client, node| client.set_attr(Target::from(node), &set))
+            }),
+        }
+    }
+}
+
+/// `known`, with what `fstat` of the same file tells.
+fn merge(known: &Attributes, stat: &Stat) -> Attributes {
+    Attributes {
+        permissions: stat.mode & S_IALLUGO,
+        links: stat.nlink,
+        size: stat.size.max(0) as u64,
+        blocks: stat.blocks.max(0) as u64,
+        accessed: stat.atime,
+        modified: stat.mtime,
+        changed: stat.ctime,
+        ..*known
+    }
+}
+
+/// The attributes that the gofer tells; `None` for a file of no known type.
+pub(super) fn from_attr(attr: &Attr, device: DeviceId) -> Option<Attributes> {
+    let time = |time: Time| Timespec { sec: time.sec, nsec: time.nsec as i64 };
+    Some(Attributes {
+        device,
+        inode: attr.ino,
+        kind: FileKind::from_mode(attr.mode)?,
+        permissions: attr.mode & S_IALLUGO,
+        links: attr.nlink.into(),
+        uid: attr.uid,
+        gid: attr.gid,
+        rdev: DeviceId { major: attr.rdev_major, minor: attr.rdev_minor },
+        size: attr.size,
+        block_size: attr.blksize,
+        blocks: attr.blocks,
+        accessed: time(attr.atime),
+        modified: time(attr.mtime),
+        changed: time(attr.ctime),
+        created: (attr.mask & STATX_BTIME != 0).then(|| time(attr.btime)),
+    })
+}
+
+fn set_time(change: Option<TimeChange>) -> SetTime {
+    match change {
+        None => SetTime::Omit,
+        Some(TimeChange::Now) => SetTime::Now,
+        Some(TimeChange::To(time)) => SetTime::At(Time { sec: time.sec, nsec: time.nsec as u64 }),
+    }
+}

@@ -1,0 +1,196 @@
+//! Changing directories of the host.
+
+use std::sync::Arc;
+
+use gofer_protocol::client::reply::Created;
+use gofer_protocol::{NewNode as WireNode, OpenFlags, RenameFlags as WireFlags, Target};
+use linux_abi::Errno;
+use linux_abi::fs::{FileKind, RenameFlags};
+
+use super::descriptors::Writable;
+use super::export::Node;
+use super::inode::{GoferInode, Place};
+use crate::vfs::{Inode, NewNode, NewNodeKind};
+
+impl GoferInode {
+    /// Makes an entry of this directory.
+    ///
+    /// Divergence: an owner that the gofer may not give (it runs as an ordinary user) is left as
+    /// the host chose; failing would keep everyone but the owner of the export from making files.
+    ///
+    /// Errors: EEXIST, EROFS, EPERM for a device, ENOSPC, EACCES.
+    pub(super) fn make(&self, name: &[u8], new: &NewNode<'_>) -> Result<Arc<GoferInode>, Errno> {
+        let dir = self.node()?;
+        let wire = WireNode {
+            mode: new.permissions | kind_of(new.kind).mode_bits(),
+            uid: new.uid,
+            gid: new.gid,
+            wants_node: true,
+        };
+        let mut fd = None;
+        let created: Created = match new.kind {
+            NewNodeKind::Regular => {
+                let wire = WireNode { mode: new.permissions, ..wire };
+                let create = |client: &gofer_protocol::Client| {
+                    client.create(dir.id(), name, OpenFlags::RDWR, wire)
+                };
+                let (created, made) = self.export.call(create)?;
+                fd = Some(made);
+                created
+            }
+            NewNodeKind::Directory => {
+                let wire = WireNode { mode: new.permissions, ..wire };
+                self.export.call(|client| client.mkdir(dir.id(), name, wire))?
+            }
+            NewNodeKind::Symlink(target) => {
+                self.export.call(|client| client.symlink(dir.id(), name, target, wire))?
+            }
+            NewNodeKind::Fifo | NewNodeKind::Socket => {
+                self.export.call(|client| client.mknod(dir.id(), name, wire))?
+            }
+            NewNodeKind::CharDevice(_) | NewNodeKind::BlockDevice(_) => return Err(Errno::EPERM),
+        };
+        self.outdate_attributes();
+        let node = created.node.map(|node| Node::new(&self.export, node));
+        let inode = self.adopt(name, &created.attr, node)?;
+        if let Some(fd) = fd {
+            inode.keep_writable(Writable { fd: Arc::new(fd), is_readable: true });
+        }
+        if let NewNodeKind::Symlink(target) = new.kind {
+            inode.keep_link_target(target);
+        }
+        Ok(inode)
+    }
+
+    /// Errors: EXDEV for what is no file of a gofer, and the host's.
+    pub(super) fn add_link(&self, name: &[u8], target: &Arc<dyn Inode>) -> Result<(), Errno> {
+        let target = downcast(target)?;
+        let dir = self.node()?;
+        target.with_node(|client, node| client.link(Target::from(node), dir.id(), name))?;
+        target.outdate_attributes();
+        self.outdate_attributes();
+        self.place_child(Arc::from(name), &target.shared()?)
+    }
+
+    /// Removes an entry, a directory if `is_directory`.
+    pub(super) fn remove(
+        &self,
+        name: &[u8],
+        target: &Arc<dyn Inode>,
+        is_directory: bool,
+    ) -> Result<(), Errno> {
+        let target = downcast(target)?;
+        target.prepare_unlink()?;
+        let dir = self.node()?;
+        if is_directory {
+            self.export.call(|client| client.rmdir(dir.id(), name))?;
+        } else {
+            self.export.call(|client| client.unlink(dir.id(), name))?;
+        }
+        self.outdate_attributes();
+        self.forget_child(name);
+        target.unlinked_from(self, name);
+        Ok(())
+    }
+
+    /// Before a name of this file goes: gets a node if the file will be needed without that name.
+    fn prepare_unlink(&self) -> Result<(), Errno> {
+        let is_needed = {
+            let state = self.state.lock();
+            state.descriptors.is_open() || state.attributes.links() > 1
+        };
+        if is_needed && self.kind() != FileKind::Directory {
+            match self.node() {
+                // Somebody else has removed or replaced it.
+                Ok(_) | Err(Errno::ESTALE) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(())
+    }
+
+    /// The name `name` in `dir` is gone.
+    fn unlinked_from(&self, dir: &GoferInode, name: &[u8]) {
+        let is_last =
+            self.kind() == FileKind::Directory || self.state.lock().attributes.links() <= 1;
+        self.note_unlinked(is_last);
+        if is_last {
+            self.export.inodes.forget_removed(self);
+        }
+        let _old = {
+            let mut state = self.state.lock();
+            let was_here = state.place.as_ref().is_some_and(|place| place.is(dir, name));
+            if was_here { state.place.take() } else { None }
+        };
+    }
+
+    /// Errors: EXDEV, EINVAL for `RENAME_WHITEOUT`, and the host's.
+    pub(super) fn rename_entry(
+        &self,
+        old_name: &[u8],
+        new_parent: &Arc<dyn Inode>,
+        new_name: &[u8],
+        flags: RenameFlags,
+    ) -> Result<(), Errno> {
+        if flags.contains(RenameFlags::WHITEOUT) {
+            return Err(Errno::EINVAL);
+        }
+        let wire = WireFlags::from_bits(flags.bits()).ok_or(Errno::EINVAL)?;
+        let new_parent = downcast(new_parent)?;
+        let moved = self.known_child(old_name);
+        let other = new_parent.known_child(new_name);
+        let is_exchange = flags.contains(RenameFlags::EXCHANGE);
+        if let (Some(replaced), false) = (&other, is_exchange) {
+            replaced.prepare_unlink()?;
+        }
+        let (from, to) = (self.node()?, new_parent.node()?);
+        self.export.call(|client| client.rename(from.id(), old_name, to.id(), new_name, wire))?;
+        self.outdate_attributes();
+        new_parent.outdate_attributes();
+        if is_exchange {
+            self.now_has(old_name, other);
+        } else {
+            self.forget_child(old_name);
+            if let Some(replaced) = other {
+                replaced.unlinked_from(new_parent, new_name);
+            }
+        }
+        new_parent.now_has(new_name, moved);
+        Ok(())
+    }
+
+    /// A rename has put `child` here as `name`.
+    fn now_has(&self, name: &[u8], child: Option<Arc<GoferInode>>) {
+        match child {
+            Some(child) => {
+                child.outdate_attributes();
+                // Fails only for a directory that is being dropped, which needs no children.
+                let _ = self.place_child(Arc::from(name), &child);
+            }
+            None => self.forget_child(name),
+        }
+    }
+}
+
+impl Place {
+    fn is(&self, dir: &GoferInode, name: &[u8]) -> bool {
+        std::ptr::eq(Arc::as_ptr(&self.parent), dir) && *self.name == *name
+    }
+}
+
+/// EXDEV for an inode of another file system.
+fn downcast(inode: &Arc<dyn Inode>) -> Result<&GoferInode, Errno> {
+    inode.as_any().downcast_ref().ok_or(Errno::EXDEV)
+}
+
+fn kind_of(kind: NewNodeKind<'_>) -> FileKind {
+    match kind {
+        NewNodeKind::Regular => FileKind::Regular,
+        NewNodeKind::Directory => FileKind::Directory,
+        NewNodeKind::Symlink(_) => FileKind::Symlink,
+        NewNodeKind::Fifo => FileKind::Fifo,
+        NewNodeKind::Socket => FileKind::Socket,
+        NewNodeKind::CharDevice(_) => FileKind::CharDevice,
+        NewNodeKind::BlockDevice(_) => FileKind::BlockDevice,
+    }
+}

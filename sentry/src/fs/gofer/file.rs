@@ -1,0 +1,146 @@
+//! Open host files. Data goes through the host's descriptors; the gofer is not asked.
+
+use std::any::Any;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use linux_abi::Errno;
+use linux_abi::fs::OpenFlags;
+use platform::host::fs as host_fs;
+
+use super::descriptors::Writable;
+use super::inode::GoferInode;
+use crate::memory::{IoDest, IoSource};
+use crate::vfs::{File, IoContext, MapRequest, MapSource, SeekFrom};
+
+/// An open regular file of the host.
+pub(super) struct GoferFile {
+    inode: Arc<GoferInode>,
+    read: Option<Arc<OwnedFd>>,
+    write: Option<Writable>,
+}
+
+impl GoferFile {
+    /// Opens `inode`. A failed `open(2)` of a file without read permission is the VFS' business;
+    /// here it is the host that refuses.
+    ///
+    /// Errors: EROFS, EACCES, EPERM, ESTALE, ETXTBSY.
+    pub(super) fn open(inode: Arc<GoferInode>, flags: OpenFlags) -> Result<GoferFile, Errno> {
+        inode.begin_open();
+        let mut file = GoferFile { inode, read: None, write: None };
+        if flags.is_writable() {
+            file.write = Some(file.inode.writable_descriptor()?);
+        }
+        if flags.is_readable() {
+            file.read = Some(file.inode.readable_descriptor()?);
+        }
+        Ok(file)
+    }
+
+    fn any(&self) -> Result<&Arc<OwnedFd>, Errno> {
+        let written = self.write.as_ref().map(|writable| &writable.fd);
+        self.read.as_ref().or(written).ok_or(Errno::EBADF)
+    }
+
+    fn written(&self) -> Result<&Arc<OwnedFd>, Errno> {
+        self.write.as_ref().map(|writable| &writable.fd).ok_or(Errno::EBADF)
+    }
+
+    /// Appends in pieces; answers with the count and the offset behind the last byte.
+    fn append(&self, fd: &OwnedFd, source: &mut IoSource<'_>) -> Result<(usize, u64), Errno> {
+        let mut end = 0;
+        let total = source.drain(usize::MAX, |_, piece| {
+            let _position = self.inode.position.lock();
+            let (count, new_end) = host_fs::append_and_tell(fd, piece)?;
+            end = new_end;
+            Ok(count)
+        })?;
+        Ok((total, end))
+    }
+
+    /// Finds data or a hole through the host's position, which nothing else needs.
+    fn seek_host(&self, to: host_fs::Seek) -> Result<u64, Errno> {
+        let _position = self.inode.position.lock();
+        host_fs::seek(self.any()?, to)
+    }
+}
+
+impl Drop for GoferFile {
+    fn drop(&mut self) {
+        self.inode.end_open();
+    }
+}
+
+impl File for GoferFile {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn read(&self, dest: &mut IoDest<'_>, offset: u64, _: &IoContext<'_>) -> Result<usize, Errno> {
+        let fd = self.any()?;
+        dest.fill(usize::MAX, |done, piece| host_fs::pread(fd, piece, offset + done as u64))
+    }
+
+    fn write(
+        &self,
+        source: &mut IoSource<'_>,
+        offset: u64,
+        io: &IoContext<'_>,
+    ) -> Result<(usize, u64), Errno> {
+        let fd = self.written()?;
+        let (count, end) = if io.flags.contains(OpenFlags::APPEND) {
+            self.append(fd, source)?
+        } else {
+            let write = |done, piece: &[u8]| host_fs::pwrite(fd, piece, offset + done as u64);
+            let count = source.drain(usize::MAX, write)?;
+            (count, offset + count as u64)
+        };
+        if io.flags.contains(OpenFlags::SYNC) {
+            host_fs::fsync(fd)?;
+        } else if io.flags.contains(OpenFlags::DSYNC) {
+            host_fs::fdatasync(fd)?;
+        }
+        Ok((count, end))
+    }
+
+    fn is_seekable(&self) -> bool {
+        true
+    }
+
+    fn seek(&self, current: u64, from: SeekFrom, size: u64) -> Result<u64, Errno> {
+        let natural = |offset: i64| u64::try_from(offset).map_err(|_| Errno::ENXIO);
+        let target = match from {
+            SeekFrom::Data(offset) => return self.seek_host(host_fs::Seek::Data(natural(offset)?)),
+            SeekFrom::Hole(offset) => return self.seek_host(host_fs::Seek::Hole(natural(offset)?)),
+            SeekFrom::Start(offset) => Some(offset),
+            SeekFrom::Current(offset) => (current as i64).checked_add(offset),
+            SeekFrom::End(offset) => (size as i64).checked_add(offset),
+        };
+        u64::try_from(target.ok_or(Errno::EOVERFLOW)?).map_err(|_| Errno::EINVAL)
+    }
+
+    /// A shared mapping that may be written gets a writable descriptor, any other a read-only one.
+    fn map(&self, request: &MapRequest) -> Result<MapSource, Errno> {
+        let fd = if request.shared && request.writable {
+            let writable = self.write.as_ref().filter(|writable| writable.is_readable);
+            self.inode.note_mapped_writable();
+            writable.ok_or(Errno::EACCES)?.fd.clone()
+        } else {
+            self.inode.read_only_descriptor()?
+        };
+        Ok(MapSource::Host { fd, offset: request.offset })
+    }
+
+    fn truncate(&self, size: u64) -> Result<(), Errno> {
+        host_fs::ftruncate(self.written()?, size)
+    }
+
+    fn allocate(&self, mode: u32, offset: u64, len: u64) -> Result<(), Errno> {
+        host_fs::fallocate(self.written()?, mode, offset, len)
+    }
+
+    fn sync(&self, data_only: bool) -> Result<(), Errno> {
+        let fd = self.any()?;
+        if data_only { host_fs::fdatasync(fd) } else { host_fs::fsync(fd) }
+    }
+}

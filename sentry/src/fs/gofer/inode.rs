@@ -1,0 +1,243 @@
+//! Inodes of host files.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use gofer_protocol::{NodeId, Target};
+use linux_abi::Errno;
+use linux_abi::fs::{FileKind, OpenFlags, RenameFlags};
+
+use super::attributes::CachedAttributes;
+use super::descriptors::Descriptors;
+use super::directory::GoferDir;
+use super::export::{Export, Named, Node};
+use super::file::GoferFile;
+use super::inodes::Identity;
+use crate::sync::{Mutex, Rank};
+use crate::vfs::{
+    AttributeChange, Attributes, File, Inode, InodeCommon, IoContext, NewNode, XattrFlags,
+};
+
+/// A host file.
+pub struct GoferInode {
+    common: InodeCommon,
+    pub(super) this: Weak<GoferInode>,
+    pub(super) export: Arc<Export>,
+    identity: Identity,
+    kind: FileKind,
+    pub(super) state: Mutex<State>,
+    /// Held by what uses the position of a host file: appending, seeking for data.
+    pub(super) position: Mutex<()>,
+}
+
+/// What changes about an inode.
+pub(super) struct State {
+    /// Where it was found last; none for the root and for what was removed.
+    pub(super) place: Option<Place>,
+    pub(super) node: Option<Arc<Node>>,
+    pub(super) is_node_used: bool,
+    pub(super) attributes: CachedAttributes,
+    pub(super) descriptors: Descriptors,
+    /// The inodes found in this directory, by name.
+    pub(super) children: HashMap<Arc<[u8]>, Weak<GoferInode>>,
+    /// A name that the last walk through here did not find, and the attributes' version then.
+    pub(super) absent: Option<(Arc<[u8]>, u64)>,
+    /// The target of a symbolic link, which cannot change.
+    pub(super) link_target: Option<Arc<[u8]>>,
+}
+
+/// A name in a directory.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) parent: Arc<GoferInode>,
+    pub(super) name: Arc<[u8]>,
+}
+
+impl GoferInode {
+    pub(super) fn new(
+        export: Arc<Export>,
+        identity: Identity,
+        attributes: Attributes,
+    ) -> Arc<GoferInode> {
+        let state = State {
+            place: None,
+            node: None,
+            is_node_used: false,
+            attributes: CachedAttributes::new(attributes),
+            descriptors: Descriptors::default(),
+            children: HashMap::new(),
+            absent: None,
+            link_target: None,
+        };
+        Arc::new_cyclic(|this| GoferInode {
+            common: InodeCommon::default(),
+            this: this.clone(),
+            export,
+            identity,
+            kind: attributes.kind,
+            state: Mutex::new(Rank::Leaf, state),
+            position: Mutex::new(Rank::FileObject, ()),
+        })
+    }
+
+    pub(super) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Itself as it is shared. Errors: ESTALE, which only one that is being dropped answers.
+    pub(super) fn shared(&self) -> Result<Arc<GoferInode>, Errno> {
+        self.this.upgrade().ok_or(Errno::ESTALE)
+    }
+
+    /// How to name it to the gofer for what is checked afterwards.
+    ///
+    /// Errors: ESTALE when it was removed, and those of a walk.
+    pub(super) fn named(&self) -> Result<Named, Errno> {
+        let place = {
+            let mut state = self.state.lock();
+            state.is_node_used = true;
+            match (&state.node, &state.place) {
+                (Some(node), _) => return Ok(Named::Node(node.clone())),
+                (None, Some(place)) => place.clone(),
+                (None, None) => return Err(Errno::ESTALE),
+            }
+        };
+        Ok(Named::Entry(place.parent.node()?, place.name))
+    }
+
+    /// Runs `request` on this object of the gofer.
+    pub(super) fn with_node<T>(
+        &self,
+        request: impl Fn(&gofer_protocol::Client, NodeId) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        let node = self.node()?;
+        self.export.call(|client| request(client, node.id()))
+    }
+
+    fn read_link_text(&self) -> Result<Vec<u8>, Errno> {
+        if self.kind != FileKind::Symlink {
+            return Err(Errno::EINVAL);
+        }
+        if let Some(target) = &self.state.lock().link_target {
+            return Ok(target.to_vec());
+        }
+        let target = self.with_node(|client, node| client.read_link(Target::from(node)))?;
+        self.keep_link_target(&target);
+        Ok(target)
+    }
+
+    /// Remembers the target of a symbolic link, if no other link can be taken for this one.
+    pub(super) fn keep_link_target(&self, target: &[u8]) {
+        if self.export.is_exclusive() || self.identity.is_certain() {
+            self.state.lock().link_target = Some(Arc::from(target));
+        }
+    }
+}
+
+impl Inode for GoferInode {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn common(&self) -> &InodeCommon {
+        &self.common
+    }
+
+    fn kind(&self) -> FileKind {
+        self.kind
+    }
+
+    fn attributes(&self) -> Result<Attributes, Errno> {
+        self.current_attributes()
+    }
+
+    fn set_attributes(&self, change: &AttributeChange) -> Result<(), Errno> {
+        self.change_attributes(change)
+    }
+
+    fn open(self: Arc<Self>, flags: OpenFlags, _: &IoContext<'_>) -> Result<Box<dyn File>, Errno> {
+        match self.kind {
+            FileKind::Regular => Ok(Box::new(GoferFile::open(self, flags)?)),
+            FileKind::Directory => Ok(Box::new(GoferDir::new(self))),
+            FileKind::Symlink => Err(Errno::ELOOP),
+            _ => Err(Errno::ENXIO),
+        }
+    }
+
+    fn lookup(&self, name: &[u8]) -> Result<Arc<dyn Inode>, Errno> {
+        let found: Arc<dyn Inode> = self.find(name)?;
+        Ok(found)
+    }
+
+    fn lookup_chain(&self, names: &[&[u8]]) -> Vec<Arc<dyn Inode>> {
+        let chain = self.find_chain(names).unwrap_or_default();
+        chain.into_iter().map(|inode| inode as Arc<dyn Inode>).collect()
+    }
+
+    fn is_still(&self, name: &[u8], child: &Arc<dyn Inode>) -> bool {
+        self.export.is_exclusive() || self.still_has(name, child)
+    }
+
+    fn create(&self, name: &[u8], node: &NewNode<'_>) -> Result<Arc<dyn Inode>, Errno> {
+        let made: Arc<dyn Inode> = self.make(name, node)?;
+        Ok(made)
+    }
+
+    fn link(&self, name: &[u8], target: &Arc<dyn Inode>) -> Result<(), Errno> {
+        self.add_link(name, target)
+    }
+
+    fn unlink(&self, name: &[u8], target: &Arc<dyn Inode>) -> Result<(), Errno> {
+        self.remove(name, target, false)
+    }
+
+    fn rmdir(&self, name: &[u8], target: &Arc<dyn Inode>) -> Result<(), Errno> {
+        self.remove(name, target, true)
+    }
+
+    fn rename(
+        &self,
+        old_name: &[u8],
+        new_parent: &Arc<dyn Inode>,
+        new_name: &[u8],
+        flags: RenameFlags,
+    ) -> Result<(), Errno> {
+        self.rename_entry(old_name, new_parent, new_name, flags)
+    }
+
+    fn readlink(&self, _: &IoContext<'_>) -> Result<Vec<u8>, Errno> {
+        self.read_link_text()
+    }
+
+    fn xattr_get(&self, name: &[u8]) -> Result<Vec<u8>, Errno> {
+        self.get_xattr(name)
+    }
+
+    fn xattr_set(&self, name: &[u8], value: &[u8], flags: XattrFlags) -> Result<(), Errno> {
+        self.set_xattr(name, value, flags)
+    }
+
+    fn xattr_list(&self) -> Result<Vec<Vec<u8>>, Errno> {
+        self.list_xattr()
+    }
+
+    fn xattr_remove(&self, name: &[u8]) -> Result<(), Errno> {
+        self.remove_xattr(name)
+    }
+}
+
+impl Drop for GoferInode {
+    /// Lets go of the ancestors one by one: directories may be nested deeper than our stack.
+    fn drop(&mut self) {
+        self.export.inodes.forget_dead(&self.identity);
+        let mut place = self.state.get_mut().place.take();
+        while let Some(Place { parent, name }) = place {
+            parent.forget_dead_child(&name);
+            place = Arc::into_inner(parent).and_then(|mut inode| {
+                inode.export.inodes.forget_dead(&inode.identity);
+                inode.state.get_mut().place.take()
+            });
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The inodes in use, by host identity: makes sure that one host file is one inode.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use gofer_protocol::Attr;
+
+use super::export::Export;
+use super::inode::GoferInode;
+use crate::sync::{Mutex, Rank};
+use crate::vfs::Attributes;
+
+/// `STATX_BTIME`.
+const STATX_BTIME: u32 = 0x800;
+
+/// What the host calls the file now; another file may have it after this one is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct HostNumber {
+    dev: (u32, u32),
+    ino: u64,
+}
+
+/// A host file: what stays the same over its life, and tells it from a later one with its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    number: HostNumber,
+    file_type: u32,
+    /// Birth time, where the host's file system keeps it.
+    birth: Option<(i64, u64)>,
+}
+
+impl Identity {
+    pub(super) fn of(attr: &Attr) -> Identity {
+        let birth = attr.mask & STATX_BTIME != 0;
+        Identity {
+            number: HostNumber { dev: attr.dev(), ino: attr.ino },
+            file_type: attr.file_type(),
+            birth: birth.then_some((attr.btime.sec, attr.btime.nsec)),
+        }
+    }
+
+    /// The inode number.
+    pub(super) fn ino(&self) -> u64 {
+        self.number.ino
+    }
+
+    /// Whether another file can never be taken for this one.
+    pub(super) fn is_certain(&self) -> bool {
+        self.birth.is_some()
+    }
+}
+
+/// The inodes in use.
+pub(super) struct Inodes {
+    table: Mutex<HashMap<HostNumber, Weak<GoferInode>>>,
+}
+
+impl Default for Inodes {
+    fn default() -> Inodes {
+        Inodes { table: Mutex::new(Rank::Leaf, HashMap::new()) }
+    }
+}
+
+impl Inodes {
+    /// The inode of the file that `attr` (the same as `attributes`) describes.
+    pub(super) fn find_or_make(
+        &self,
+        export: &Arc<Export>,
+        attr: &Attr,
+        attributes: &Attributes,
+    ) -> Arc<GoferInode> {
+        let identity = Identity::of(attr);
+        // Outlives the guard: dropping an inode takes the lock.
+        let known;
+        let mut table = self.table.lock();
+        known = table.get(&identity.number).and_then(Weak::upgrade);
+        if let Some(inode) = &known
+            && *inode.identity() == identity
+        {
+            let inode = inode.clone();
+            drop(table);
+            inode.note_found(attributes);
+            return inode;
+        }
+        let inode = GoferInode::new(export.clone(), identity, *attributes);
+        table.insert(identity.number, Arc::downgrade(&inode));
+        inode
+    }
+
+    /// Forgets an inode that is being dropped.
+    pub(super) fn forget_dead(&self, identity: &Identity) {
+        let mut table = self.table.lock();
+        if table.get(&identity.number).is_some_and(|weak| weak.strong_count() == 0) {
+            table.remove(&identity.number);
+        }
+    }
+
+    /// Forgets the inode of a file that was removed: its number may soon be another's.
+    pub(super) fn forget_removed(&self, inode: &GoferInode) {
+        let number = &inode.identity().number;
+        let mut table = self.table.lock();
+        if table.get(number).is_some_and(|weak| std::ptr::eq(weak.as_ptr(), inode)) {
+            table.remove(number);
+        }
+    }
+}
