@@ -20,6 +20,7 @@
 mod accounting;
 mod actions;
 mod altstack;
+mod change;
 mod deliver;
 mod exit;
 mod force;
@@ -34,12 +35,14 @@ mod send;
 mod sigreturn;
 mod state;
 mod take;
+mod wait;
 
 pub use linux_abi::signal::SigInfo;
 
 pub use accounting::{Charge, SignalAccounting};
 pub use actions::{DefaultAction, SignalActions, default_action, is_ignoring};
 pub use altstack::AltStack;
+pub use change::set_action;
 pub use deliver::{Delivery, deliver, stopped};
 pub use exit::{reset_for_exec, thread_exiting};
 pub use force::{force_fault, force_info, force_signal};
@@ -53,3 +56,4 @@ pub use send::{Sent, send_to_group, send_to_process_group, send_to_task};
 pub use sigreturn::sigreturn;
 pub use state::{GroupSignals, StopState, TaskSignals};
 pub use take::{is_killed, pending, take_waited};
+pub use wait::{suspend, wait_for_signal};

@@ -67,6 +67,14 @@ impl TaskSignals {
         self.pending.set()
     }
 
+    pub fn altstack(&self) -> &AltStack {
+        &self.altstack
+    }
+
+    pub(crate) fn altstack_mut(&mut self) -> &mut AltStack {
+        &mut self.altstack
+    }
+
     /// `execve` forgets the alternate stack.
     pub fn reset_for_exec(&mut self) {
         self.altstack.forget();

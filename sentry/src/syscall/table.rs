@@ -247,6 +247,59 @@ syscall_table! {
         // Event counters.
         284 eventfd(initial: UInt) => [sync] event::eventfd, full;
         290 eventfd2(initial: UInt, flags: EventfdFlags) => [sync] event::eventfd2, full;
+
+        // Signals.
+        13 rt_sigaction(signo: Signal, new: SigAction, old: OutSigAction, size: Size)
+            => [sync] signal::rt_sigaction, full;
+        14 rt_sigprocmask(how: SigMaskHow, new: SigSet, old: OutSigSet, size: Size)
+            => [sync] signal::rt_sigprocmask, full;
+        15 rt_sigreturn() => [sync] signal::rt_sigreturn, full;
+        34 pause() => [async] signal::pause, full;
+        62 kill(pid: Pid, signo: Signal) => [sync] kill::kill, full;
+        127 rt_sigpending(set: OutSigSet, size: Size) => [sync] signal::rt_sigpending, full;
+        128 rt_sigtimedwait(set: SigSet, info: OutSigInfo, timeout: Timespec, size: Size)
+            => [async] signal::rt_sigtimedwait, full;
+        129 rt_sigqueueinfo(pid: Pid, signo: Signal, info: SigInfo)
+            => [sync] kill::rt_sigqueueinfo, full;
+        130 rt_sigsuspend(mask: SigSet, size: Size) => [async] signal::rt_sigsuspend, full;
+        131 sigaltstack(new: SigAltStack, old: OutSigAltStack) => [sync] signal::sigaltstack, full;
+        200 tkill(tid: Pid, signo: Signal) => [sync] kill::tkill, full;
+        219 restart_syscall() => [async] signal::restart_syscall, full;
+        234 tgkill(pid: Pid, tid: Pid, signo: Signal) => [sync] kill::tgkill, full;
+        297 rt_tgsigqueueinfo(pid: Pid, tid: Pid, signo: Signal, info: SigInfo)
+            => [sync] kill::rt_tgsigqueueinfo, full;
+
+        // Clocks.
+        35 nanosleep(time: Timespec, left: OutTimespec) => [async] time::nanosleep, full;
+        96 gettimeofday(time: OutTimeval, zone: Pointer) => [sync] time::gettimeofday, full;
+        100 times(buffer: Tms) => [sync] time::times, full;
+        159 adjtimex(buffer: Pointer)
+            => [sync] time::adjtimex, partial "reads an unsynchronised clock; changes are EPERM";
+        164 settimeofday(time: Timeval, zone: Pointer)
+            => [sync] time::settimeofday, partial "always EPERM, with CAP_SYS_TIME too";
+        201 time(seconds: OutLong) => [sync] time::time, full;
+        227 clock_settime(clock: ClockId, time: Timespec)
+            => [sync] time::clock_settime, partial "always EPERM, with CAP_SYS_TIME too";
+        228 clock_gettime(clock: ClockId, time: OutTimespec) => [sync] time::clock_gettime, full;
+        229 clock_getres(clock: ClockId, resolution: OutTimespec)
+            => [sync] time::clock_getres, full;
+        230 clock_nanosleep(clock: ClockId, flags: TimerFlags, time: Timespec, left: OutTimespec)
+            => [async] time::clock_nanosleep, full;
+        305 clock_adjtime(clock: ClockId, buffer: Pointer)
+            => [sync] time::clock_adjtime, partial "reads an unsynchronised clock; changes are EPERM";
+
+        // Timers.
+        36 getitimer(which: ItimerWhich, value: OutItimerval) => [sync] timer::getitimer, full;
+        37 alarm(seconds: UInt) => [sync] timer::alarm, full;
+        38 setitimer(which: ItimerWhich, new: Itimerval, old: OutItimerval)
+            => [sync] timer::setitimer, full;
+        222 timer_create(clock: ClockId, event: SigEvent, id: OutInt)
+            => [sync] timer::timer_create, partial "not on another process' CPU time";
+        223 timer_settime(id: Int, flags: TimerFlags, new: Itimerspec, old: OutItimerspec)
+            => [sync] timer::timer_settime, full;
+        224 timer_gettime(id: Int, value: OutItimerspec) => [sync] timer::timer_gettime, full;
+        225 timer_getoverrun(id: Int) => [sync] timer::timer_getoverrun, full;
+        226 timer_delete(id: Int) => [sync] timer::timer_delete, full;
     }
     stubs {
     }

@@ -8,6 +8,7 @@ use linux_abi::signal::SIGCHLD;
 use linux_abi::task::{RLIM_NLIMITS, Rlimit64};
 use platform::Thread;
 
+use super::current::as_current;
 use super::group::GroupLinks;
 use super::{
     Credentials, Ctx, INIT_PID, Pid, ProcessGroup, SchedState, Session, Task, ThreadGroup, Tree,
@@ -123,7 +124,7 @@ pub(super) fn attach(tree: &mut Tree, task: &Arc<Task>) {
 pub(super) fn start(task: &Arc<Task>, thread: Box<dyn Thread>) {
     task.set_interrupter(Some(thread.interrupter()));
     let ctx = Ctx::new(task.clone(), thread);
-    let waker = task.kernel.executor.spawn(run(ctx));
+    let waker = task.kernel.executor.spawn(as_current(task.clone(), run(ctx)));
     task.set_waker(waker);
 }
 

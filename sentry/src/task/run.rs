@@ -33,7 +33,10 @@ async fn serve(ctx: &mut Ctx) -> ExitReason {
                 ctx.thread.registers_mut().rax = Errno::ENOSYS.to_return_value();
             }
             Trap::Fault(fault) => signal::force_fault(&ctx.task, &fault),
-            Trap::Interrupted => crate::time::check_cpu_timers(ctx),
+            Trap::Interrupted => {
+                crate::time::refresh_cpu(ctx);
+                crate::time::check_cpu_timers(ctx);
+            }
             // The host killed the process: to the guest that looks like its OOM killer.
             Trap::Dead => return ExitReason::Group(signaled_status(SIGKILL, false) as u32),
         }

@@ -13,7 +13,7 @@ use platform::host::time::Clock as HostClock;
 
 use super::timers::nanoseconds;
 use super::{CpuTime, TimerClock, process_cpu, thread_cpu};
-use crate::task::{Pid, Task};
+use crate::task::{Pid, Task, ThreadGroup};
 
 /// A clock by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,16 +128,21 @@ impl CpuClock {
         self.id == 0 || self.id == if self.is_thread { task.tid() } else { task.pid() }
     }
 
+    /// The process whose time counts. Errors: EINVAL.
+    pub fn group(self, task: &Arc<Task>) -> Result<Arc<ThreadGroup>, Errno> {
+        // A thread's clock is readable within its own process only.
+        if self.is_thread || self.is_own(task) {
+            return Ok(task.group.clone());
+        }
+        task.kernel.tasks.group(self.id).ok_or(Errno::EINVAL)
+    }
+
     /// Errors: EINVAL when there is no such process, or no such thread in the own process.
     pub fn now_ns(self, task: &Arc<Task>) -> Result<i64, Errno> {
         let time = if self.is_thread {
             thread_cpu(&*self.thread(task)?)
         } else {
-            let group = match self.is_own(task) {
-                true => task.group.clone(),
-                false => task.kernel.tasks.group(self.id).ok_or(Errno::EINVAL)?,
-            };
-            process_cpu(&group)
+            process_cpu(&*self.group(task)?)
         };
         Ok(self.kind.count(time))
     }

@@ -1,0 +1,39 @@
+//! The task on whose behalf the kernel runs right now.
+//!
+//! System calls have their [`Ctx`](super::Ctx) and need nothing else. This is for the few files
+//! whose *readiness* depends on who asks (a signalfd shows the signals of the task that polls it).
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+
+use super::Task;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Arc<Task>>> = const { RefCell::new(None) };
+}
+
+/// Puts back what was current before.
+struct Restore(Option<Arc<Task>>);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        CURRENT.set(self.0.take());
+    }
+}
+
+/// The task whose future is being polled on this host thread.
+pub fn current() -> Option<Arc<Task>> {
+    CURRENT.with_borrow(Clone::clone)
+}
+
+/// Runs `future` as the life of `task`.
+pub(super) async fn as_current<F: Future>(task: Arc<Task>, future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(move |cx| {
+        let _restore = Restore(CURRENT.replace(Some(task.clone())));
+        future.as_mut().poll(cx)
+    })
+    .await
+}
