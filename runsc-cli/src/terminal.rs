@@ -89,6 +89,9 @@ pub fn check_console(
         (true, false, Some(_)) => {
             "--console-socket is given, but the process stays in the foreground of this terminal"
         }
+        (true, false, None) if !is_stdin_terminal() => {
+            "process.terminal is set, but standard input is not a terminal"
+        }
         _ => return Ok(()),
     };
     Err(Error::Usage(problem.into()))
@@ -147,7 +150,7 @@ mod tests {
         let socket = Some(Path::new("/s"));
         for (terminal, is_detached, socket, is_ok) in [
             (true, true, socket, true),
-            (true, false, None, true),
+            (true, false, None, is_stdin_terminal()),
             (false, true, None, true),
             (false, false, None, true),
             (true, true, None, false),

@@ -42,8 +42,8 @@ pub struct Made {
 }
 
 pub fn create(context: &Context, args: &CreateArgs) -> Result<ExitCode, Error> {
-    let made = make(context, args, Mode::Create)?;
-    commit(made)?;
+    let checked = check(context, args, Mode::Create)?;
+    commit(make(context, args, checked, Mode::Create)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -59,19 +59,43 @@ pub fn commit(made: Made) -> Result<(Entry, Record), Error> {
     result.map(|()| (entry, record))
 }
 
-/// Checks the bundle, records the container and launches its sandbox.
-pub fn make(context: &Context, args: &CreateArgs, mode: Mode) -> Result<Made, Error> {
+/// A bundle that can be run.
+pub struct Checked {
+    bundle: Bundle,
+    container: Container,
+}
+
+impl Checked {
+    /// Whether the process gets a terminal.
+    pub fn has_terminal(&self) -> bool {
+        self.container.config.process.terminal
+    }
+}
+
+/// Checks the flags and the bundle; changes nothing.
+pub fn check(context: &Context, args: &CreateArgs, mode: Mode) -> Result<Checked, Error> {
     context.check_new_id(&args.id)?;
     context.check_sandbox_flags()?;
     if args.preserve_fds > 0 {
         return Err(Error::Unsupported("--preserve-fds: a sandbox has no host descriptors".into()));
     }
     let bundle = Bundle::load(&args.bundle)?;
-    let mut container = oci::convert(&bundle, &args.id)?;
+    let container = oci::convert(&bundle, &args.id)?;
     context.warn_all(&container.notices);
     let is_detached = mode == Mode::Create;
     let console = args.console_socket.as_deref();
     terminal::check_console(container.config.process.terminal, is_detached, console)?;
+    Ok(Checked { bundle, container })
+}
+
+/// Records the container and launches its sandbox.
+pub fn make(
+    context: &Context,
+    args: &CreateArgs,
+    checked: Checked,
+    mode: Mode,
+) -> Result<Made, Error> {
+    let Checked { bundle, mut container } = checked;
     let cgroup = plan_cgroup(context, &container);
     let record = first_record(&bundle, &container, cgroup, mode);
     add_home(&mut container);

@@ -9,11 +9,12 @@ use crate::error::Error;
 use crate::foreground::Signals;
 use crate::hooks;
 use crate::state::{Record, Stage};
-use crate::terminal::{CallersTerminal, is_stdin_terminal};
+use crate::terminal::CallersTerminal;
 
 pub fn run(context: &Context, args: &RunArgs) -> Result<ExitCode, Error> {
     if args.detach {
-        let made = create::make(context, &args.create, Mode::Create)?;
+        let checked = create::check(context, &args.create, Mode::Create)?;
+        let made = create::make(context, &args.create, checked, Mode::Create)?;
         let (entry, mut record) = create::commit(made)?;
         return match start::start_container(context, &entry, &mut record) {
             Ok(()) => Ok(ExitCode::SUCCESS),
@@ -23,9 +24,10 @@ pub fn run(context: &Context, args: &RunArgs) -> Result<ExitCode, Error> {
             }
         };
     }
-    let signals = Signals::take(is_stdin_terminal())?;
+    let checked = create::check(context, &args.create, Mode::Foreground)?;
+    let signals = Signals::take(checked.has_terminal())?;
     let terminal = CallersTerminal::remember();
-    let made = create::make(context, &args.create, Mode::Foreground)?;
+    let made = create::make(context, &args.create, checked, Mode::Foreground)?;
     let status = foreground(context, made, &signals, args.keep);
     drop(terminal);
     Ok(ExitCode::from(status?))

@@ -93,7 +93,7 @@ fn helper(program: &str, pid: i32, ranges: &[IdMapping]) -> io::Result<()> {
         true => Ok(()),
         false => {
             let text = String::from_utf8_lossy(&output.stderr);
-            Err(io::Error::other(format!("{program}: {}", text.trim_end())))
+            Err(io::Error::other(text.trim_end()))
         }
     }
 }
