@@ -90,6 +90,7 @@ pub fn helper(args: &[String]) -> i32 {
             let all: Vec<String> = std::env::vars().map(|(k, v)| format!("{k}={v}")).collect();
             print(&all.join("|"))
         }
+        ["caps"] => print(&format!("caps={:x}\n", super::process::effective())),
         ["pause"] => {
             print("ready\n");
             loop {

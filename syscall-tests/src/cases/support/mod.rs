@@ -8,6 +8,7 @@ pub mod errno;
 pub mod exec;
 pub mod files;
 pub mod mem;
+pub mod net;
 pub mod numbers;
 pub mod process;
 pub mod registers;
@@ -43,9 +44,13 @@ pub mod prelude {
     pub use super::exec::{Strings, exec, run_helper, start_helper, state_after_exec};
     pub use super::files::{content, create, cstr, fstat, open, path, pipe, read_all, stat};
     pub use super::mem::{Fault, PAGE, anon, fault_of, map, read_fault, shared, write_fault};
+    pub use super::net::{
+        Message, Unix, inet, inet6, option, port_of, recv_message, send_message, set_option,
+        socket, socketpair, unix,
+    };
     pub use super::process::{
-        Child, Status, as_nobody, can, drop_to_nobody, fork, getpid, gettid, need_cap, need_root,
-        self_exe, wait_pid,
+        CAP_VERSION, CapData, CapHeader, Child, Status, as_nobody, can, drop_to_nobody, fork,
+        getpid, gettid, need_cap, need_root, self_exe, wait_pid,
     };
     pub(crate) use super::registry::case;
     pub use super::signal::{

@@ -142,12 +142,17 @@ pub struct CapData {
 /// `_LINUX_CAPABILITY_VERSION_3`.
 pub const CAP_VERSION: u32 = 0x2008_0522;
 
-/// Whether the process has a capability in its effective set.
-pub fn can(capability: u32) -> bool {
+/// Returns the effective set of capabilities.
+pub fn effective() -> u64 {
     let header = CapHeader { version: CAP_VERSION, pid: 0 };
     let mut data = [CapData::default(); 2];
     sys!(capget, &header, &mut data).must();
-    data[capability as usize / 32].effective & (1 << (capability % 32)) != 0
+    u64::from(data[0].effective) | u64::from(data[1].effective) << 32
+}
+
+/// Whether the process has a capability in its effective set.
+pub fn can(capability: u32) -> bool {
+    effective() & (1 << capability) != 0
 }
 
 /// Skips the case unless it runs with the capability.

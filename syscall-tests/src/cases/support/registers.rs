@@ -157,3 +157,11 @@ pub fn sigreturn_at(frame: usize) {
         asm!("mov rsp, {}", "mov eax, 15", "syscall", "ud2", in(reg) frame, options(noreturn))
     }
 }
+
+/// Reads the word at an offset from the GS base.
+pub fn load_gs(offset: usize) -> u64 {
+    let value: u64;
+    // SAFETY: the case has set the base to memory of its own.
+    unsafe { asm!("mov {}, gs:[{}]", out(reg) value, in(reg) offset) }
+    value
+}
