@@ -7,6 +7,7 @@
 
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use linux_abi::Errno;
@@ -22,14 +23,19 @@ const OWN_POSITION: u64 = u64::MAX;
 /// A shared open file that is read and written without waiting.
 #[derive(Debug)]
 pub struct Stream {
-    fd: OwnedFd,
+    fd: Arc<OwnedFd>,
     /// Whether `RWF_NOWAIT` may work.
     may_ask: AtomicBool,
 }
 
 impl Stream {
     pub fn new(fd: OwnedFd) -> Stream {
-        Stream { fd, may_ask: AtomicBool::new(true) }
+        Stream { fd: Arc::new(fd), may_ask: AtomicBool::new(true) }
+    }
+
+    /// The descriptor, for whoever watches it.
+    pub fn shared_fd(&self) -> Arc<OwnedFd> {
+        self.fd.clone()
     }
 
     /// Reads what is there. Errors: EAGAIN.

@@ -8,5 +8,6 @@ pub mod host_stdio;
 pub mod ioctl;
 pub mod pipe;
 pub mod synthetic;
+pub mod tty;
 
 pub use devices::{DeviceOpen, DeviceOpener, Devices};

@@ -85,6 +85,12 @@ pub trait ControllingTerminal: Send + Sync {
     /// Foreground process group, 0 for none.
     fn foreground(&self) -> Pid;
 
+    /// Opens it by another name (`/dev/tty`). Errors: EIO after a hang-up.
+    fn open(
+        &self,
+        flags: linux_abi::fs::OpenFlags,
+    ) -> Result<Box<dyn crate::vfs::File>, linux_abi::Errno>;
+
     /// Told when the session leader has exited: hang up, no longer anybody's terminal.
     fn session_ended(&self);
 }

@@ -3,40 +3,23 @@
 //! * [`HostStream`]: pipes, sockets and character devices; never blocks, readiness comes from the
 //!   host through the reactor.
 //! * [`HostRegular`]: regular files, which keep the offset they share with processes outside.
+//! * [`HostTerminal`]: a stream with a terminal's requests and job control around it.
 //!
-//! [`open`] picks the right one. A terminal is a `HostStream` with a terminal's requests around
-//! it (`fs::tty`).
+//! [`install`] picks the right one for each descriptor of a new process.
 
+mod install;
 mod regular;
 mod stream;
+mod terminal;
 
-use std::os::fd::OwnedFd;
+use linux_abi::fs::{FileKind, S_IALLUGO, Stat, major, minor};
 
-use linux_abi::Errno;
-use linux_abi::fs::{FileKind, OpenFlags, S_IALLUGO, Stat, major, minor};
-use platform::host;
+use crate::vfs::{Attributes, DeviceId};
 
-use crate::vfs::{Attributes, DeviceId, File};
-
+pub use install::install;
 pub use regular::HostRegular;
 pub use stream::HostStream;
-
-/// Makes a file of a descriptor of the host, and tells the flags it was opened with.
-///
-/// Errors: those of `fstat(2)`; EINVAL for a directory or a block device.
-pub fn open(fd: OwnedFd) -> Result<(Box<dyn File>, OpenFlags), Errno> {
-    let kind = FileKind::from_mode(host::fs::stat(&fd)?.mode).unwrap_or(FileKind::CharDevice);
-    let kept = OpenFlags::APPEND | OpenFlags::RDWR | OpenFlags::WRONLY;
-    let flags = OpenFlags::from_bits_retain(host::fs::status_flags(&fd)? as u32) & kept;
-    let file: Box<dyn File> = match kind {
-        FileKind::Regular => Box::new(HostRegular::new(fd)?),
-        FileKind::Fifo | FileKind::Socket | FileKind::CharDevice => Box::new(HostStream::new(fd)),
-        FileKind::Directory | FileKind::BlockDevice | FileKind::Symlink => {
-            return Err(Errno::EINVAL);
-        }
-    };
-    Ok((file, flags))
-}
+pub use terminal::{HostTerminal, HostTerminalFile};
 
 /// The host's attributes of an open file, as the guest sees them.
 fn attributes_of(stat: &Stat) -> Attributes {

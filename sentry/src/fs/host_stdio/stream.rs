@@ -1,7 +1,8 @@
 //! Pipes, sockets and character devices of the host.
 
 use std::any::Any;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, OnceLock};
 
 use linux_abi::Errno;
 use linux_abi::poll::PollEvents;
@@ -12,7 +13,8 @@ use platform::host::stream::Stream;
 use super::attributes_of;
 use crate::fs::ioctl;
 use crate::memory::{IoDest, IoSource};
-use crate::sync::WaitQueue;
+use crate::sync::{Notify, WaitQueue};
+use crate::time::{Registration, Timers};
 use crate::vfs::{Attributes, File, IoContext};
 
 /// Most bytes moved by one host call.
@@ -21,12 +23,50 @@ const PIECE_BYTES: usize = 64 << 10;
 /// A stream of the host.
 pub struct HostStream {
     stream: Stream,
-    queue: WaitQueue,
+    queue: Arc<Forward>,
+    timers: Arc<Timers>,
+    /// Made when somebody waits for the first time; none for a file that is always ready.
+    watch: OnceLock<Option<Registration>>,
+}
+
+/// Passes what the reactor tells on to who waits.
+struct Forward(WaitQueue);
+
+impl Notify for Forward {
+    fn notify(&self, events: PollEvents) {
+        self.0.notify(events | with_normal(events));
+    }
+}
+
+/// The host may tell `IN` alone where a subscriber asked for `RDNORM`.
+fn with_normal(events: PollEvents) -> PollEvents {
+    let mut more = PollEvents::empty();
+    more.set(PollEvents::RDNORM, events.contains(PollEvents::IN));
+    more.set(PollEvents::WRNORM, events.contains(PollEvents::OUT));
+    more
 }
 
 impl HostStream {
-    pub fn new(fd: OwnedFd) -> HostStream {
-        HostStream { stream: Stream::new(fd), queue: WaitQueue::new() }
+    pub fn new(fd: OwnedFd, timers: &Arc<Timers>) -> HostStream {
+        HostStream {
+            stream: Stream::new(fd),
+            queue: Arc::new(Forward(WaitQueue::new())),
+            timers: timers.clone(),
+            watch: OnceLock::new(),
+        }
+    }
+
+    fn watch(&self) -> Option<Registration> {
+        let events =
+            PollEvents::IN | PollEvents::OUT | PollEvents::PRI | PollEvents::RDHUP;
+        let reactor = self.timers.reactor();
+        reactor.register(self.stream.shared_fd(), events, self.queue.clone()).ok()
+    }
+}
+
+impl AsFd for HostStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 }
 
@@ -83,7 +123,7 @@ impl File for HostStream {
     }
 
     fn wait_queue(&self) -> Option<&WaitQueue> {
-        Some(&self.queue)
+        self.watch.get_or_init(|| self.watch()).as_ref().map(|_| &self.queue.0)
     }
 
     fn attributes(&self) -> Option<Result<Attributes, Errno>> {

@@ -1,0 +1,92 @@
+//! Giving a process the descriptors 0, 1 and 2.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use linux_abi::Errno;
+use linux_abi::fs::{FileKind, OpenFlags, Stat};
+use platform::host;
+
+use super::{HostRegular, HostStream, HostTerminal};
+use crate::fs::tty;
+use crate::task::Task;
+use crate::vfs::{File, FileDescription, NR_OPEN, anonymous_location};
+
+/// Installs what the process was given as its standard streams. With `is_controlling`, a terminal
+/// among them becomes the controlling terminal of the process' session.
+///
+/// Errors: EINVAL for a directory or a block device; those of looking at the descriptors.
+pub fn install(
+    task: &Arc<Task>,
+    stdio: [Option<OwnedFd>; 3],
+    is_controlling: bool,
+) -> Result<(), Errno> {
+    let mut terminals: Vec<(u64, Arc<HostTerminal>)> = Vec::new();
+    for (number, fd) in stdio.into_iter().enumerate() {
+        let Some(fd) = fd else { continue };
+        let stat = host::fs::stat(&fd)?;
+        let flags = open_flags(&fd)?;
+        let description = if host::tty::is_terminal(&fd) {
+            let known = terminals.iter().find(|(rdev, _)| *rdev == stat.rdev);
+            let terminal = match known {
+                Some((_, terminal)) => terminal.clone(),
+                None => HostTerminal::new(fd, &task.kernel.timers)?,
+            };
+            terminals.push((stat.rdev, terminal.clone()));
+            describe(task, Box::new(terminal.file()), FileKind::CharDevice, flags)
+        } else {
+            open(task, fd, &stat, flags)?
+        };
+        task.fds().replace(number as i32, description, false, NR_OPEN)?;
+    }
+    if let Some((_, terminal)) = terminals.first()
+        && is_controlling
+    {
+        tty::adopt(terminal, task);
+    }
+    Ok(())
+}
+
+/// Access mode and `O_APPEND` of the host's open file.
+fn open_flags(fd: &OwnedFd) -> Result<OpenFlags, Errno> {
+    let kept = OpenFlags::APPEND | OpenFlags::RDWR | OpenFlags::WRONLY;
+    Ok(OpenFlags::from_bits_retain(host::fs::status_flags(fd)? as u32) & kept)
+}
+
+/// A description over a descriptor that is no terminal.
+fn open(
+    task: &Arc<Task>,
+    fd: OwnedFd,
+    stat: &Stat,
+    flags: OpenFlags,
+) -> Result<Arc<FileDescription>, Errno> {
+    let kind = FileKind::from_mode(stat.mode).unwrap_or(FileKind::CharDevice);
+    match kind {
+        FileKind::Regular => {
+            let file = HostRegular::new(fd)?;
+            let offset = file.offset()?;
+            let description = describe(task, Box::new(file), kind, flags);
+            description.lock_offset().set(offset);
+            Ok(description)
+        }
+        FileKind::Fifo | FileKind::Socket | FileKind::CharDevice => {
+            Ok(describe(task, Box::new(HostStream::new(fd, &task.kernel.timers)), kind, flags))
+        }
+        FileKind::Directory | FileKind::BlockDevice | FileKind::Symlink => Err(Errno::EINVAL),
+    }
+}
+
+fn describe(
+    task: &Arc<Task>,
+    file: Box<dyn File>,
+    kind: FileKind,
+    flags: OpenFlags,
+) -> Arc<FileDescription> {
+    let label = match kind {
+        FileKind::Fifo => "pipe",
+        FileKind::Socket => "socket",
+        _ => "[host]",
+    };
+    let location = anonymous_location(&task.kernel, label, kind, 0o600);
+    FileDescription::new(file, location, flags)
+}

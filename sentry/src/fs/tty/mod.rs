@@ -1,0 +1,38 @@
+//! Terminals, tty(4) and credentials(7).
+//!
+//! * [`Terminal`]: what all kinds of terminals have in common: a session, a foreground process
+//!   group, the rules of job control. Implemented by the host's terminal (`fs::host_stdio`) and by
+//!   the slave side of a pseudoterminal.
+//! * `job_control`: those rules, and the requests (`TIOCSPGRP`, `TIOCSCTTY`, …) that go with them.
+//!
+//! Locks: a session's terminal (rank `Task`) before a terminal's [`Control`] (rank `Tty`).
+
+mod control;
+mod job_control;
+
+use std::sync::Arc;
+
+use linux_abi::Errno;
+use linux_abi::fs::OpenFlags;
+
+pub use control::Control;
+pub use job_control::{adopt, check_background, job_control_ioctl};
+
+use crate::task::ControllingTerminal;
+use crate::vfs::{File, IoContext};
+
+/// A terminal that can be a session's controlling terminal.
+pub trait Terminal: ControllingTerminal {
+    fn control(&self) -> &Control;
+
+    fn controlling(self: Arc<Self>) -> Arc<dyn ControllingTerminal>;
+}
+
+/// Opens the caller's controlling terminal (`/dev/tty`).
+///
+/// Errors: ENXIO when there is none; EIO when it was hung up.
+pub fn open_controlling(flags: OpenFlags, io: &IoContext<'_>) -> Result<Box<dyn File>, Errno> {
+    let task = io.task.ok_or(Errno::ENXIO)?;
+    let terminal = task.group.session().terminal.lock().clone();
+    terminal.ok_or(Errno::ENXIO)?.open(flags)
+}
