@@ -57,8 +57,7 @@ impl HostStream {
     }
 
     fn watch(&self) -> Option<Registration> {
-        let events =
-            PollEvents::IN | PollEvents::OUT | PollEvents::PRI | PollEvents::RDHUP;
+        let events = PollEvents::IN | PollEvents::OUT | PollEvents::PRI | PollEvents::RDHUP;
         let reactor = self.timers.reactor();
         reactor.register(self.stream.shared_fd(), events, self.queue.clone()).ok()
     }

@@ -63,12 +63,7 @@ impl HostTerminal {
         io.task.map_or(Ok(()), |task: &Arc<Task>| check_background(&self.control, task, signal))
     }
 
-    fn set_termios(
-        &self,
-        command: u32,
-        argument: u64,
-        io: &IoContext<'_>,
-    ) -> Result<usize, Errno> {
+    fn set_termios(&self, command: u32, argument: u64, io: &IoContext<'_>) -> Result<usize, Errno> {
         self.check(io, SIGTTOU)?;
         let when = match command {
             TCSETS | TCSETS2 => When::Now,
@@ -175,12 +170,7 @@ impl File for HostTerminalFile {
         self
     }
 
-    fn read(
-        &self,
-        dest: &mut IoDest<'_>,
-        offset: u64,
-        io: &IoContext<'_>,
-    ) -> Result<usize, Errno> {
+    fn read(&self, dest: &mut IoDest<'_>, offset: u64, io: &IoContext<'_>) -> Result<usize, Errno> {
         self.0.check(io, SIGTTIN)?;
         self.0.stream.read(dest, offset, io)
     }
