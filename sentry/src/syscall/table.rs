@@ -98,6 +98,93 @@ syscall_table! {
         328 pwritev2(fd: Fd, iov: IoVec, count: Size, offset: Offset, high: Hex, flags: RwFlags)
             => [async] read_write::pwritev2, full;
 
+        // Files: names and attributes.
+        2 open(path: Path, flags: OpenFlags, mode: Mode) => [async] open::open, full;
+        3 close(fd: Fd) => [sync] open::close, full;
+        4 stat(path: Path, buf: Stat) => [sync] stat::stat, full;
+        5 fstat(fd: Fd, buf: Stat) => [sync] stat::fstat, full;
+        6 lstat(path: Path, buf: Stat) => [sync] stat::lstat, full;
+        16 ioctl(fd: Fd, command: IoctlCmd, argument: IoctlArg) => [sync] fd::ioctl, full;
+        21 access(path: Path, mode: AccessMode) => [sync] stat::access, full;
+        32 dup(fd: Fd) => [sync] fd::dup, full;
+        33 dup2(old: Fd, new: Fd) => [sync] fd::dup2, full;
+        72 fcntl(fd: Fd, command: FcntlCmd, argument: FcntlArg)
+            => [async] fd::fcntl, partial "no leases, no F_NOTIFY";
+        73 flock(fd: Fd, operation: FlockOp) => [async] locks::flock, full;
+        74 fsync(fd: Fd) => [sync] sync::fsync, full;
+        75 fdatasync(fd: Fd) => [sync] sync::fdatasync, full;
+        76 truncate(path: Path, size: Offset) => [sync] attr::truncate, full;
+        77 ftruncate(fd: Fd, size: Offset) => [sync] attr::ftruncate, full;
+        78 getdents(fd: Fd, buf: Pointer, size: Size) => [sync] dir::getdents, full;
+        79 getcwd(buf: OutPath, size: Size) => [sync] dir::getcwd, full;
+        80 chdir(path: Path) => [sync] dir::chdir, full;
+        81 fchdir(fd: Fd) => [sync] dir::fchdir, full;
+        82 rename(old: Path, new: Path) => [sync] dir::rename, full;
+        83 mkdir(path: Path, mode: Mode) => [sync] dir::mkdir, full;
+        84 rmdir(path: Path) => [sync] dir::rmdir, full;
+        85 creat(path: Path, mode: Mode) => [async] open::creat, full;
+        86 link(old: Path, new: Path) => [sync] dir::link, full;
+        87 unlink(path: Path) => [sync] dir::unlink, full;
+        88 symlink(target: Path, path: Path) => [sync] dir::symlink, full;
+        89 readlink(path: Path, buf: OutBuf, size: Size) => [sync] stat::readlink, full;
+        90 chmod(path: Path, mode: Mode) => [sync] attr::chmod, full;
+        91 fchmod(fd: Fd, mode: Mode) => [sync] attr::fchmod, full;
+        92 chown(path: Path, uid: Uid, gid: Gid) => [sync] attr::chown, full;
+        93 fchown(fd: Fd, uid: Uid, gid: Gid) => [sync] attr::fchown, full;
+        94 lchown(path: Path, uid: Uid, gid: Gid) => [sync] attr::lchown, full;
+        95 umask(mask: Mode) => [sync] attr::umask, full;
+        132 utime(path: Path, times: Pointer) => [sync] attr::utime, full;
+        133 mknod(path: Path, mode: Mode, device: Device) => [sync] dir::mknod, full;
+        137 statfs(path: Path, buf: StatFs) => [sync] stat::statfs, full;
+        138 fstatfs(fd: Fd, buf: StatFs) => [sync] stat::fstatfs, full;
+        161 chroot(path: Path) => [sync] dir::chroot, full;
+        162 sync() => [sync] sync::sync, full;
+        187 readahead(fd: Fd, offset: Offset, count: Size) => [sync] sync::readahead, full;
+        217 getdents64(fd: Fd, buf: Dirents, size: Size) => [sync] dir::getdents64, full;
+        221 fadvise64(fd: Fd, offset: Offset, len: Size, advice: FadviseAdvice)
+            => [sync] sync::fadvise64, full;
+        235 utimes(path: Path, times: TimevalPair) => [sync] attr::utimes, full;
+        257 openat(dirfd: DirFd, path: Path, flags: OpenFlags, mode: Mode)
+            => [async] open::openat, full;
+        258 mkdirat(dirfd: DirFd, path: Path, mode: Mode) => [sync] dir::mkdirat, full;
+        259 mknodat(dirfd: DirFd, path: Path, mode: Mode, device: Device)
+            => [sync] dir::mknodat, full;
+        260 fchownat(dirfd: DirFd, path: Path, uid: Uid, gid: Gid, flags: AtFlags)
+            => [sync] attr::fchownat, full;
+        261 futimesat(dirfd: DirFd, path: Path, times: TimevalPair) => [sync] attr::futimesat, full;
+        262 newfstatat(dirfd: DirFd, path: Path, buf: Stat, flags: AtFlags)
+            => [sync] stat::newfstatat, full;
+        263 unlinkat(dirfd: DirFd, path: Path, flags: AtFlags) => [sync] dir::unlinkat, full;
+        264 renameat(olddir: DirFd, old: Path, newdir: DirFd, new: Path)
+            => [sync] dir::renameat, full;
+        265 linkat(olddir: DirFd, old: Path, newdir: DirFd, new: Path, flags: AtFlags)
+            => [sync] dir::linkat, full;
+        266 symlinkat(target: Path, dirfd: DirFd, path: Path) => [sync] dir::symlinkat, full;
+        267 readlinkat(dirfd: DirFd, path: Path, buf: OutBuf, size: Size)
+            => [sync] stat::readlinkat, full;
+        268 fchmodat(dirfd: DirFd, path: Path, mode: Mode) => [sync] attr::fchmodat, full;
+        269 faccessat(dirfd: DirFd, path: Path, mode: AccessMode) => [sync] stat::faccessat, full;
+        277 sync_file_range(fd: Fd, offset: Offset, len: Size, flags: SyncFileRangeFlags)
+            => [sync] sync::sync_file_range, full;
+        280 utimensat(dirfd: DirFd, path: Path, times: TimespecPair, flags: AtFlags)
+            => [sync] attr::utimensat, full;
+        285 fallocate(fd: Fd, mode: FallocateFlags, offset: Offset, len: Size)
+            => [sync] attr::fallocate, full;
+        292 dup3(old: Fd, new: Fd, flags: OpenFlags) => [sync] fd::dup3, full;
+        306 syncfs(fd: Fd) => [sync] sync::syncfs, full;
+        316 renameat2(olddir: DirFd, old: Path, newdir: DirFd, new: Path, flags: RenameFlags)
+            => [sync] dir::renameat2, full;
+        332 statx(dirfd: DirFd, path: Path, flags: AtFlags, mask: StatxMask, buf: Statx)
+            => [sync] stat::statx, full;
+        436 close_range(first: UInt, last: UInt, flags: CloseRangeFlags)
+            => [sync] open::close_range, full;
+        437 openat2(dirfd: DirFd, path: Path, how: OpenHow, size: Size)
+            => [async] open::openat2, full;
+        439 faccessat2(dirfd: DirFd, path: Path, mode: AccessMode, flags: AccessFlags)
+            => [sync] stat::faccessat2, full;
+        452 fchmodat2(dirfd: DirFd, path: Path, mode: Mode, flags: AtFlags)
+            => [sync] attr::fchmodat2, full;
+
         // Memory.
         9 mmap(addr: Pointer, len: Size, prot: MmapProt, flags: MmapFlags, fd: Fd, offset: Offset)
             => [async] mmap::mmap, full;

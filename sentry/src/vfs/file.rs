@@ -141,6 +141,17 @@ pub trait File: Send + Sync + 'static {
         Err(Errno::ENOTTY)
     }
 
+    /// Serves the `fcntl(2)` commands that only some files have (pipe size, seals, leases).
+    /// Errors: EINVAL for an unknown `command`.
+    fn control(
+        &self,
+        _command: i32,
+        _argument: u64,
+        _io: &IoContext<'_>,
+    ) -> Result<usize, Errno> {
+        Err(Errno::EINVAL)
+    }
+
     /// Errors: ENODEV (cannot be mapped), EACCES, ENOMEM.
     fn map(&self, _request: &MapRequest) -> Result<MapSource, Errno> {
         Err(Errno::ENODEV)

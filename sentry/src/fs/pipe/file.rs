@@ -4,8 +4,9 @@ use std::any::Any;
 use std::sync::Arc;
 
 use linux_abi::Errno;
-use linux_abi::fs::OpenFlags;
+use linux_abi::fs::{F_GETPIPE_SZ, F_SETPIPE_SZ, OpenFlags};
 use linux_abi::poll::PollEvents;
+use linux_abi::task::CAP_SYS_RESOURCE;
 use linux_abi::tty::FIONREAD;
 
 use super::{Pipe, READABLE, WRITABLE};
@@ -96,6 +97,23 @@ impl File for PipeFile {
         match command {
             FIONREAD => ioctl::put(io, argument, &(self.pipe.unread() as i32)),
             _ => Err(Errno::ENOTTY),
+        }
+    }
+
+    fn control(
+        &self,
+        command: i32,
+        argument: u64,
+        io: &IoContext<'_>,
+    ) -> Result<usize, Errno> {
+        match command {
+            F_GETPIPE_SZ => Ok(self.pipe.capacity()),
+            F_SETPIPE_SZ => {
+                let privileged =
+                    io.task.is_some_and(|task| task.credentials().has(CAP_SYS_RESOURCE));
+                self.pipe.set_capacity(u64::from(argument as u32), privileged)
+            }
+            _ => Err(Errno::EINVAL),
         }
     }
 
