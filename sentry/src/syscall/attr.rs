@@ -1,9 +1,7 @@
 //! Changing attributes: `chmod`, `chown`, `utimensat`, `truncate`, `umask`.
 
 use linux_abi::Errno;
-use linux_abi::fs::{
-    AT_FDCWD, AtFlags, FileKind, S_IALLUGO, S_ISGID, S_ISUID,
-};
+use linux_abi::fs::{AT_FDCWD, AtFlags, FileKind, S_IALLUGO, S_ISGID, S_ISUID};
 use linux_abi::task::CAP_CHOWN;
 use linux_abi::time::{Timespec, Timeval, UTIME_NOW, UTIME_OMIT};
 
@@ -57,13 +55,7 @@ pub fn fchmodat(ctx: &mut Ctx, dir: Fd, path: UserAddr, mode: u32) -> SysResult 
 }
 
 /// `fchmodat2(2)`.
-pub fn fchmodat2(
-    ctx: &mut Ctx,
-    dir: Fd,
-    path: UserAddr,
-    mode: u32,
-    flags: u32,
-) -> SysResult {
+pub fn fchmodat2(ctx: &mut Ctx, dir: Fd, path: UserAddr, mode: u32, flags: u32) -> SysResult {
     change_mode(ctx, &resolve(ctx, dir.0, path, flags)?, mode)
 }
 
@@ -151,11 +143,7 @@ pub fn umask(ctx: &mut Ctx, mask: u32) -> SysResult {
 }
 
 /// Changes times: `None` means both now.
-fn change_times(
-    ctx: &Ctx,
-    place: &Location,
-    times: Option<[TimeRequest; 2]>,
-) -> SysResult {
+fn change_times(ctx: &Ctx, place: &Location, times: Option<[TimeRequest; 2]>) -> SysResult {
     let (accessed, modified) = match times {
         None => (TimeRequest::Now, TimeRequest::Now),
         Some([accessed, modified]) => (accessed, modified),
@@ -210,9 +198,7 @@ impl TimeRequest {
 
     fn from_timeval(time: Timeval) -> Result<TimeRequest, Errno> {
         match time.usec {
-            0..=999_999 => {
-                Ok(TimeRequest::To(Timespec { sec: time.sec, nsec: time.usec * 1000 }))
-            }
+            0..=999_999 => Ok(TimeRequest::To(Timespec { sec: time.sec, nsec: time.usec * 1000 })),
             _ => Err(Errno::EINVAL),
         }
     }
@@ -230,10 +216,8 @@ pub fn utimensat(
         None => None,
         Some(ptr) => {
             let [accessed, modified] = ctx.memory().read_value(ptr)?;
-            let pair = [
-                TimeRequest::from_timespec(accessed)?,
-                TimeRequest::from_timespec(modified)?,
-            ];
+            let pair =
+                [TimeRequest::from_timespec(accessed)?, TimeRequest::from_timespec(modified)?];
             Some(pair)
         }
     };
@@ -353,8 +337,7 @@ pub(super) fn strip_privileges(ctx: &Ctx, place: &Location) -> Result<(), Errno>
     }
     let inode = place.inode();
     if let Some(mode) = mode_without_privileges(&inode.attributes()?) {
-        let change =
-            AttributeChange { permissions: Some(mode), ..AttributeChange::default() };
+        let change = AttributeChange { permissions: Some(mode), ..AttributeChange::default() };
         inode.set_attributes(&change)?;
     }
     Ok(())

@@ -12,9 +12,9 @@ use crate::memory::UserAddr;
 use crate::task::Ctx;
 use crate::vfs::permission::check_search;
 use crate::vfs::{
-    DeviceId, DirEntry, Last, Location, LookupFlags, NewNodeKind, Parent, RenameEnd,
-    create_entry, getcwd_path, link_entry, lookup_at, lookup_fd, parent_at, remove_directory,
-    remove_file, rename_entry,
+    DeviceId, DirEntry, Last, Location, LookupFlags, NewNodeKind, Parent, RenameEnd, create_entry,
+    getcwd_path, link_entry, lookup_at, lookup_fd, parent_at, remove_directory, remove_file,
+    rename_entry,
 };
 
 /// Where a new name is to be made: its directory, with the checks that come before any creation.
@@ -42,13 +42,7 @@ fn new_name(ctx: &Ctx, dir: i32, path: &[u8], is_directory: bool) -> Result<Targ
 }
 
 /// Makes a node of `kind` at `path`.
-fn make(
-    ctx: &Ctx,
-    dir: i32,
-    path: &[u8],
-    kind: NewNodeKind<'_>,
-    mode: u32,
-) -> Result<(), Errno> {
+fn make(ctx: &Ctx, dir: i32, path: &[u8], kind: NewNodeKind<'_>, mode: u32) -> Result<(), Errno> {
     let is_directory = kind == NewNodeKind::Directory;
     let target = new_name(ctx, dir, path, is_directory)?;
     let credentials = ctx.task.credentials();
@@ -76,10 +70,7 @@ pub fn mknod(ctx: &mut Ctx, path: UserAddr, mode: u32, device: u32) -> SysResult
 
 /// `mknodat(2)`.
 pub fn mknodat(ctx: &mut Ctx, dir: Fd, path: UserAddr, mode: u32, device: u32) -> SysResult {
-    let id = DeviceId {
-        major: major(u64::from(device)),
-        minor: minor(u64::from(device)),
-    };
+    let id = DeviceId { major: major(u64::from(device)), minor: minor(u64::from(device)) };
     let kind = match FileKind::from_mode(mode) {
         _ if mode & S_IFMT == 0 => NewNodeKind::Regular,
         Some(FileKind::Regular) => NewNodeKind::Regular,

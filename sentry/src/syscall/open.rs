@@ -20,13 +20,7 @@ pub async fn open(ctx: &mut Ctx, path: UserAddr, flags: u32, mode: u32) -> SysRe
 }
 
 /// `openat(2)`.
-pub async fn openat(
-    ctx: &mut Ctx,
-    dir: Fd,
-    path: UserAddr,
-    flags: u32,
-    mode: u32,
-) -> SysResult {
+pub async fn openat(ctx: &mut Ctx, dir: Fd, path: UserAddr, flags: u32, mode: u32) -> SysResult {
     let request = OpenRequest::from_open(flags, mode)?;
     open_request(ctx, dir.0, path, request).await
 }
@@ -64,12 +58,7 @@ pub async fn openat2(
     open_request(ctx, dir.0, path, request).await
 }
 
-async fn open_request(
-    ctx: &mut Ctx,
-    dir: i32,
-    path: UserAddr,
-    request: OpenRequest,
-) -> SysResult {
+async fn open_request(ctx: &mut Ctx, dir: i32, path: UserAddr, request: OpenRequest) -> SysResult {
     let path = ctx.memory().read_path(path)?;
     let mut request = request;
     if !request.flags.contains(OpenFlags::PATH) {

@@ -112,23 +112,20 @@ pub fn statx(
     const RESERVED: u32 = 0x8000_0000;
     const SYNC_TYPE: AtFlags = AtFlags::STATX_FORCE_SYNC.union(AtFlags::STATX_DONT_SYNC);
     let flags = AtFlags::from_bits(flags).ok_or(Errno::EINVAL)?;
-    let known =
-        AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT | SYNC_TYPE;
+    let known = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT | SYNC_TYPE;
     if mask & RESERVED != 0 || !known.contains(flags) || flags.contains(SYNC_TYPE) {
         return Err(Errno::EINVAL);
     }
     let is_null = path.is_null() && flags.contains(AtFlags::EMPTY_PATH);
     let text = if is_null { Vec::new() } else { ctx.memory().read_path(path)? };
-    let (attributes, place) = if text.is_empty()
-        && flags.contains(AtFlags::EMPTY_PATH)
-        && dir.0 != AT_FDCWD
-    {
-        let file = ctx.task.fds().get(dir)?;
-        (file.attributes()?, file.location().clone())
-    } else {
-        let place = lookup_at(&ctx.task, dir.0, &text, lookup_flags(flags))?;
-        (place.inode().attributes()?, place)
-    };
+    let (attributes, place) =
+        if text.is_empty() && flags.contains(AtFlags::EMPTY_PATH) && dir.0 != AT_FDCWD {
+            let file = ctx.task.fds().get(dir)?;
+            (file.attributes()?, file.location().clone())
+        } else {
+            let place = lookup_at(&ctx.task, dir.0, &text, lookup_flags(flags))?;
+            (place.inode().attributes()?, place)
+        };
     ctx.memory().write_value(buf, &to_statx(&attributes, &place))?;
     Ok(0)
 }
@@ -195,24 +192,12 @@ pub fn faccessat(ctx: &mut Ctx, dir: Fd, path: UserAddr, mode: u32) -> SysResult
 }
 
 /// `faccessat2(2)`.
-pub fn faccessat2(
-    ctx: &mut Ctx,
-    dir: Fd,
-    path: UserAddr,
-    mode: u32,
-    flags: u32,
-) -> SysResult {
+pub fn faccessat2(ctx: &mut Ctx, dir: Fd, path: UserAddr, mode: u32, flags: u32) -> SysResult {
     let flags = AtFlags::from_bits(flags).ok_or(Errno::EINVAL)?;
     check_access(ctx, dir, path, mode, flags)
 }
 
-fn check_access(
-    ctx: &Ctx,
-    dir: Fd,
-    path: UserAddr,
-    mode: u32,
-    flags: AtFlags,
-) -> SysResult {
+fn check_access(ctx: &Ctx, dir: Fd, path: UserAddr, mode: u32, flags: AtFlags) -> SysResult {
     let known = AtFlags::EACCESS | AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH;
     if mode & !7 != 0 || !known.contains(flags) {
         return Err(Errno::EINVAL);
@@ -277,13 +262,7 @@ pub fn readlink(ctx: &mut Ctx, path: UserAddr, buf: UserAddr, size: i32) -> SysR
 }
 
 /// `readlinkat(2)`.
-pub fn readlinkat(
-    ctx: &mut Ctx,
-    dir: Fd,
-    path: UserAddr,
-    buf: UserAddr,
-    size: i32,
-) -> SysResult {
+pub fn readlinkat(ctx: &mut Ctx, dir: Fd, path: UserAddr, buf: UserAddr, size: i32) -> SysResult {
     if size <= 0 {
         return Err(Errno::EINVAL);
     }

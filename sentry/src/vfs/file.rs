@@ -143,12 +143,7 @@ pub trait File: Send + Sync + 'static {
 
     /// Serves the `fcntl(2)` commands that only some files have (pipe size, seals, leases).
     /// Errors: EINVAL for an unknown `command`.
-    fn control(
-        &self,
-        _command: i32,
-        _argument: u64,
-        _io: &IoContext<'_>,
-    ) -> Result<usize, Errno> {
+    fn control(&self, _command: i32, _argument: u64, _io: &IoContext<'_>) -> Result<usize, Errno> {
         Err(Errno::EINVAL)
     }
 

@@ -100,12 +100,7 @@ impl File for PipeFile {
         }
     }
 
-    fn control(
-        &self,
-        command: i32,
-        argument: u64,
-        io: &IoContext<'_>,
-    ) -> Result<usize, Errno> {
+    fn control(&self, command: i32, argument: u64, io: &IoContext<'_>) -> Result<usize, Errno> {
         match command {
             F_GETPIPE_SZ => Ok(self.pipe.capacity()),
             F_SETPIPE_SZ => {
