@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use linux_abi::Errno;
 use linux_abi::fs::Stat;
 use linux_abi::time::Timespec;
-use rustix::fs::{FallocateFlags, MemfdFlags, Mode, OFlags, SeekFrom};
+use rustix::fs::{FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags, SeekFrom};
 use rustix::io::ReadWriteFlags;
 
 use super::{errno, last_errno, retry};
@@ -181,6 +181,14 @@ pub fn copy_file_range(
 pub fn memfd_create(name: &str) -> Result<OwnedFd, Errno> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     retry(|| rustix::fs::memfd_create(name, flags))
+}
+
+/// Adds seals to a memory file, `F_ADD_SEALS`, with the bare bits.
+///
+/// Errors: EBUSY (`F_SEAL_WRITE` while it is mapped for writing), EPERM (sealed against sealing).
+pub fn add_seals(fd: impl AsFd, seals: u32) -> Result<(), Errno> {
+    let seals = SealFlags::from_bits_retain(seals);
+    retry(|| rustix::fs::fcntl_add_seals(&fd, seals))
 }
 
 /// The status flags of a descriptor (`O_ACCMODE | O_APPEND | O_NONBLOCK | …`), `F_GETFL`.

@@ -8,6 +8,7 @@ pub mod host_stdio;
 pub mod ioctl;
 pub mod pipe;
 pub mod synthetic;
+pub mod tmpfs;
 pub mod tty;
 
 pub use devices::{DeviceOpen, DeviceOpener, Devices};

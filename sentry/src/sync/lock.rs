@@ -97,6 +97,10 @@ impl<T> RwLock<T> {
         RwLockReadGuard { inner: self.inner.read(), rank: self.rank }
     }
 
+    pub fn get_mut(&mut self) -> &mut T {
+        self.inner.get_mut()
+    }
+
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
         rank::acquire(self.rank, false);
         RwLockWriteGuard { inner: self.inner.write(), rank: self.rank }

@@ -68,7 +68,7 @@ pub enum XattrFlags {
 /// One object is one `Arc`: a file system answers equal inodes with the same allocation, because
 /// locks, watches and pipes hang on [`Inode::common`]. Permissions, read-only mounts, sticky bits
 /// and name validity are the caller's (VFS) business. Names are single components, never empty, `.` or `..`.
-pub trait Inode: Send + Sync + 'static {
+pub trait Inode: Any + Send + Sync {
     fn as_any(&self) -> &dyn Any;
 
     /// State that the VFS keeps for every inode.

@@ -23,6 +23,7 @@ use linux_abi::fs::{FileKind, StatFs};
 
 pub use children::{Child, ChildCache, Children, FixedChildren};
 pub use dir::SyntheticDir;
+pub(crate) use dir::seek_dir;
 pub use file::{Content, SyntheticFile, Writable};
 pub use link::SyntheticLink;
 pub use node::{NodeAttributes, SyntheticNode};
