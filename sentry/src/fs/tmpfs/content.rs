@@ -6,8 +6,8 @@ use std::sync::Arc;
 use linux_abi::Errno;
 use linux_abi::fs::{FallocateFlags, SealFlags};
 
-use super::limits::{Limits, PAGE_BYTES};
 use super::heap::Heap;
+use super::limits::{Limits, PAGE_BYTES};
 use super::storage::Storage;
 use crate::memory::{IoDest, IoSource};
 
@@ -31,7 +31,13 @@ pub(super) struct Content {
 impl Content {
     /// Empty; `seals` are in force from the start (`SEAL` for what cannot be sealed).
     pub(super) fn new(seals: SealFlags) -> Content {
-        Content { size: 0, storage: Storage::Heap(Heap::default()), charged: 0, counts_memfd: false, seals }
+        Content {
+            size: 0,
+            storage: Storage::Heap(Heap::default()),
+            charged: 0,
+            counts_memfd: false,
+            seals,
+        }
     }
 
     pub(super) fn size(&self) -> u64 {

@@ -11,9 +11,7 @@ use super::inode::{Data, TmpfsInode, own_inode};
 use crate::fs::synthetic::seek_dir;
 use crate::memory::IoDest;
 use crate::sync::{Mutex, MutexGuard};
-use crate::vfs::{
-    DeviceId, DirEntry, File, Inode, IoContext, NewNode, NewNodeKind, SeekFrom,
-};
+use crate::vfs::{DeviceId, DirEntry, File, Inode, IoContext, NewNode, NewNodeKind, SeekFrom};
 
 /// The entries of a directory, by name and in the order they were made.
 #[derive(Default)]

@@ -37,12 +37,7 @@ impl File for TmpfsFile {
     }
 
     /// The content stays locked over the copy, as Linux' inode: a read sees no half of a write.
-    fn read(
-        &self,
-        dest: &mut IoDest<'_>,
-        offset: u64,
-        io: &IoContext<'_>,
-    ) -> Result<usize, Errno> {
+    fn read(&self, dest: &mut IoDest<'_>, offset: u64, io: &IoContext<'_>) -> Result<usize, Errno> {
         let count = self.content()?.read().read(dest, offset)?;
         self.inode.touch_accessed(io.flags);
         Ok(count)
@@ -55,8 +50,7 @@ impl File for TmpfsFile {
         io: &IoContext<'_>,
     ) -> Result<(usize, u64), Errno> {
         let offset = (!io.flags.contains(OpenFlags::APPEND)).then_some(offset);
-        let result =
-            self.content()?.write().write(source, offset, &self.inode.shared.limits)?;
+        let result = self.content()?.write().write(source, offset, &self.inode.shared.limits)?;
         if result.0 > 0 {
             self.inode.touch_modified();
         }

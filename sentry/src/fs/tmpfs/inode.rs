@@ -73,8 +73,7 @@ impl TmpfsInode {
             NewNodeKind::CharDevice(rdev) | NewNodeKind::BlockDevice(rdev) => (Data::Nothing, rdev),
             _ => (data_of(kind, SealFlags::SEAL), DeviceId::default()),
         };
-        let new =
-            NewInode { kind, permissions: node.permissions, uid: node.uid, gid: node.gid };
+        let new = NewInode { kind, permissions: node.permissions, uid: node.uid, gid: node.gid };
         Ok(Arc::new(TmpfsInode::build(shared, &new, data, rdev)))
     }
 
@@ -179,9 +178,7 @@ impl TmpfsInode {
 fn data_of(kind: FileKind, seals: SealFlags) -> Data {
     match kind {
         FileKind::Regular => Data::Regular(RwLock::new(Rank::Inode, Content::new(seals))),
-        FileKind::Directory => {
-            Data::Directory(Mutex::new(Rank::FileObject, Entries::default()))
-        }
+        FileKind::Directory => Data::Directory(Mutex::new(Rank::FileObject, Entries::default())),
         _ => Data::Nothing,
     }
 }

@@ -70,8 +70,9 @@ impl Storage {
     ) -> Result<usize, Errno> {
         match self {
             Storage::Heap(heap) => heap.write(source, offset, max),
-            Storage::Memfd(fd) => source
-                .drain(max, |done, piece| host::fs::pwrite(&*fd, piece, offset + done as u64)),
+            Storage::Memfd(fd) => {
+                source.drain(max, |done, piece| host::fs::pwrite(&*fd, piece, offset + done as u64))
+            }
         }
     }
 

@@ -120,9 +120,8 @@ fn rename_replaces_exchanges_and_leaves_whiteouts() {
     let other = make(&root, "other", NewNodeKind::Directory);
     let file = make(&dir, "file", NewNodeKind::Regular);
     assert_eq!(root.attributes().unwrap().links, 4);
-    let rename = |from: &str, to: &str, flags| {
-        root.rename(from.as_bytes(), &root, to.as_bytes(), flags)
-    };
+    let rename =
+        |from: &str, to: &str, flags| root.rename(from.as_bytes(), &root, to.as_bytes(), flags);
     assert_eq!(rename("other", "dir", RenameFlags::empty()), Err(Errno::ENOTEMPTY));
     assert_eq!(rename("other", "dir", RenameFlags::NOREPLACE), Err(Errno::EEXIST));
     rename("dir", "other", RenameFlags::empty()).unwrap();
