@@ -396,7 +396,6 @@ fn raise_limits(pid: Pid, is_privileged: bool) {
         Resource::Sigpending,
         Resource::As,
         Resource::Data,
-        Resource::Stack,
         Resource::Fsize,
         Resource::Cpu,
     ];
@@ -406,6 +405,9 @@ fn raise_limits(pid: Pid, is_privileged: bool) {
             raise(resource, Rlimit { current: hard, maximum: hard });
         }
     }
+    // Only the hard limit: an unlimited stack changes how the kernel lays out address spaces.
+    let soft = rustix::process::getrlimit(Resource::Stack).current;
+    raise(Resource::Stack, Rlimit { current: soft, maximum: None });
     raise(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
 }
 
