@@ -6,8 +6,11 @@ pub mod eventfd;
 pub mod gofer;
 pub mod host_stdio;
 pub mod ioctl;
+pub mod pidfd;
 pub mod pipe;
+pub mod signalfd;
 pub mod synthetic;
+pub mod timerfd;
 pub mod tmpfs;
 pub mod tty;
 

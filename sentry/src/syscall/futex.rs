@@ -267,7 +267,7 @@ pub fn get_robust_list(
 }
 
 /// `PTRACE_MODE_READ_REALCREDS`, ptrace(2).
-fn may_inspect(caller: &Arc<Task>, target: &Arc<Task>) -> bool {
+pub(super) fn may_inspect(caller: &Arc<Task>, target: &Arc<Task>) -> bool {
     let (own, other): (Arc<Credentials>, Arc<Credentials>) =
         (caller.credentials(), target.credentials());
     let all = |id: u32, ids: [u32; 3]| ids.iter().all(|&one| one == id);

@@ -5,11 +5,12 @@ use linux_abi::fs::{AT_FDCWD, AtFlags};
 use linux_abi::signal::{CLD_CONTINUED, CLD_STOPPED, SIGCHLD, SigInfo};
 use linux_abi::task::{
     CLONE_ARGS_SIZE_VER0, CONTINUED_STATUS, CSIGNAL, CloneArgs, CloneFlags, P_ALL, P_PGID, P_PID,
-    Rusage, WaitOptions, exited_status,
+    P_PIDFD, Rusage, WaitOptions, exited_status,
 };
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::{Fd, Flow, SysResult};
+use crate::fs::pidfd::PidFd;
 use crate::loader::MAX_STRING_BYTES;
 use crate::memory::{UserAddr, UserPtr};
 use crate::task::{self, ChildEvent, ChildFilter, CloneRequest, Ctx, ExecRequest, ExitReason, Pid};
@@ -235,7 +236,7 @@ pub async fn wait4(
     Ok(event.child.pid as usize)
 }
 
-/// `waitid(2)`.
+/// `waitid(2)`. Errors: EINVAL, ECHILD, EBADF (no pidfd), EAGAIN (a pidfd with `O_NONBLOCK`), EFAULT, EINTR.
 pub async fn waitid(
     ctx: &mut Ctx,
     kind: i32,
@@ -244,7 +245,8 @@ pub async fn waitid(
     options: u32,
     usage: UserPtr<Rusage>,
 ) -> SysResult {
-    let options = WaitOptions::from_bits(options).ok_or(Errno::EINVAL)?;
+    let mut options = WaitOptions::from_bits(options).ok_or(Errno::EINVAL)?;
+    let mut is_nonblocking = false;
     let states = WaitOptions::EXITED | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
     if !options.intersects(states) {
         return Err(Errno::EINVAL);
@@ -254,9 +256,19 @@ pub async fn waitid(
         P_PID if id > 0 => ChildFilter::Process(id),
         P_PGID if id > 0 => ChildFilter::ProcessGroup(id),
         P_PGID if id == 0 => ChildFilter::ProcessGroup(ctx.task.group.process_group().id),
+        P_PIDFD if id >= 0 => {
+            let description = ctx.task.fds().get_usable(id)?;
+            is_nonblocking = description.is_nonblocking() && !options.contains(WaitOptions::NOHANG);
+            let target = description.downcast::<PidFd>().ok_or(Errno::EBADF)?;
+            ChildFilter::Process(target.group().pid)
+        }
         _ => return Err(Errno::EINVAL),
     };
+    options.set(WaitOptions::NOHANG, is_nonblocking || options.contains(WaitOptions::NOHANG));
     let event = task::wait_for_child(ctx, filter, options).await?;
+    if event.is_none() && is_nonblocking {
+        return Err(Errno::EAGAIN);
+    }
     if let (Some(event), false) = (&event, usage.is_null()) {
         ctx.memory().write_value(usage, &event.child.rusage_with_children())?;
     }

@@ -355,6 +355,13 @@ syscall_table! {
         234 tgkill(pid: Pid, tid: Pid, signo: Signal) => [sync] kill::tgkill, full;
         297 rt_tgsigqueueinfo(pid: Pid, tid: Pid, signo: Signal, info: SigInfo)
             => [sync] kill::rt_tgsigqueueinfo, full;
+        282 signalfd(fd: Fd, mask: SigSet, size: Size) => [sync] signalfd::signalfd, full;
+        289 signalfd4(fd: Fd, mask: SigSet, size: Size, flags: SignalfdFlags)
+            => [sync] signalfd::signalfd4, full;
+        424 pidfd_send_signal(fd: Fd, signo: Signal, info: SigInfo, flags: Hex)
+            => [sync] pidfd::pidfd_send_signal, full;
+        434 pidfd_open(pid: Pid, flags: PidfdFlags) => [sync] pidfd::pidfd_open, full;
+        438 pidfd_getfd(fd: Fd, target_fd: Int, flags: Hex) => [sync] pidfd::pidfd_getfd, full;
 
         // Clocks.
         35 nanosleep(time: Timespec, left: OutTimespec) => [async] time::nanosleep, full;
@@ -387,6 +394,11 @@ syscall_table! {
         224 timer_gettime(id: Int, value: OutItimerspec) => [sync] timer::timer_gettime, full;
         225 timer_getoverrun(id: Int) => [sync] timer::timer_getoverrun, full;
         226 timer_delete(id: Int) => [sync] timer::timer_delete, full;
+        283 timerfd_create(clock: ClockId, flags: TimerfdFlags)
+            => [sync] timerfd::timerfd_create, full;
+        286 timerfd_settime(fd: Fd, flags: TimerfdSetFlags, new: Itimerspec, old: OutItimerspec)
+            => [sync] timerfd::timerfd_settime, full;
+        287 timerfd_gettime(fd: Fd, value: OutItimerspec) => [sync] timerfd::timerfd_gettime, full;
     }
     stubs {
     }

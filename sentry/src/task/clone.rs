@@ -4,14 +4,17 @@ use std::future::Future;
 use std::sync::Arc;
 
 use linux_abi::Errno;
-use linux_abi::task::{CAP_SYS_ADMIN, CAP_SYS_RESOURCE, CloneFlags, RLIMIT_NPROC};
+use linux_abi::fs::OpenFlags;
+use linux_abi::task::{CAP_SYS_ADMIN, CAP_SYS_RESOURCE, CloneFlags, RLIMIT_NOFILE, RLIMIT_NPROC};
 use platform::{ForkMode, Thread};
 
 use super::create::{NewGroup, NewTask, attach, start};
 use super::{Ctx, Task, ThreadGroup, VforkDone};
+use crate::fs::pidfd::PidFd;
 use crate::memory::{UserMemory, UserPtr};
 use crate::mm::Mm;
 use crate::syscall::SysResult;
+use crate::vfs::Reservation;
 
 /// Most threads in one sandbox.
 const MAX_TASKS: usize = 30_000;
@@ -89,6 +92,7 @@ pub async fn clone(ctx: &mut Ctx, request: CloneRequest) -> SysResult {
     request.check(&ctx.task)?;
     check_limit(&ctx.task)?;
     let is_thread = request.flags.contains(CloneFlags::THREAD);
+    let pidfd = reserve_pidfd(ctx, &request)?;
     let shares_memory = request.flags.contains(CloneFlags::VM);
     let parent_mm = ctx.task.mm();
     let (mut thread, mm) = if is_thread {
@@ -112,16 +116,30 @@ pub async fn clone(ctx: &mut Ctx, request: CloneRequest) -> SysResult {
     if request.flags.contains(CloneFlags::CHILD_SETTID) {
         let _ = child.mm().memory().write_value(request.child_tid, &tid);
     }
-    if request.flags.contains(CloneFlags::PIDFD) {
-        // Divergence: with no descriptor left the child runs all the same, without a pidfd.
-        let fd = -1_i32;
-        let _ = ctx.memory().write_value(request.pidfd, &fd);
+    if let Some(pidfd) = pidfd {
+        let file =
+            if is_thread { PidFd::of_thread(&child) } else { PidFd::new(child.group.clone()) };
+        pidfd.fill(file.describe(&ctx.task.kernel, OpenFlags::empty()), true);
     }
     start(&child, thread);
     if let Some(vfork) = vfork {
         wait_for_vfork(ctx, &vfork).await;
     }
     Ok(tid as usize)
+}
+
+/// Holds a descriptor for the child, if one is asked for, and tells its number.
+///
+/// # Errors
+/// EMFILE, EFAULT.
+fn reserve_pidfd(ctx: &Ctx, request: &CloneRequest) -> Result<Option<Reservation>, Errno> {
+    if !request.flags.contains(CloneFlags::PIDFD) {
+        return Ok(None);
+    }
+    let limit = ctx.task.group.soft_limit(RLIMIT_NOFILE as usize);
+    let reservation = ctx.task.fds().reserve(limit)?;
+    ctx.memory().write_value(request.pidfd, &reservation.fd())?;
+    Ok(Some(reservation))
 }
 
 /// Makes the child and puts it into the tree.
