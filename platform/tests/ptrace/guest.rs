@@ -1,8 +1,7 @@
 //! A guest process with a little code in it, and a loop that waits for its traps.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use linux_abi::Errno;
@@ -51,16 +50,6 @@ macro_rules! guest_code {
 
 guest_code!(getpid_loop: "2: mov eax, 39", "syscall", "jmp 2b");
 guest_code!(spin: "2: inc rbx", "jmp 2b");
-
-/// Remembers that it was woken.
-#[derive(Default)]
-struct Flag(AtomicBool);
-
-impl Wake for Flag {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
 
 pub struct Guest {
     pub platform: Arc<Ptrace>,
@@ -129,8 +118,7 @@ impl Guest {
     }
 
     pub fn await_trap(&mut self) -> Trap {
-        let waker = Waker::from(Arc::new(Flag::default()));
-        let mut cx = Context::from_waker(&waker);
+        let mut cx = Context::from_waker(Waker::noop());
         loop {
             match self.thread.poll_trap(&mut cx) {
                 Poll::Ready(trap) => return trap,
@@ -166,8 +154,7 @@ impl Guest {
         u64::from_le_bytes(bytes)
     }
 
-    /// The host's process that holds this guest: the only child of ours whose memory maps
-    /// say so is not needed; tests that want it make one guest and look for it.
+    /// Host pids of all stub processes, oldest (the template) first.
     pub fn host_children() -> Vec<i32> {
         let path = format!("/proc/self/task/{}/children", platform::host::process::tid());
         let text = std::fs::read_to_string(path).expect("children");
@@ -176,7 +163,7 @@ impl Guest {
 
     /// Host pid of the newest guest process.
     pub fn newest_host_pid() -> i32 {
-        Guest::host_children().into_iter().max().expect("a child")
+        Guest::host_children().pop().expect("a child")
     }
 }
 

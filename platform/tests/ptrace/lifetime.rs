@@ -180,7 +180,6 @@ pub fn a_killed_tracer_leaves_nothing() {
     sentry.kill().expect("kill");
     sentry.wait().expect("wait");
     let limit = Instant::now() + Duration::from_secs(5);
-    // SAFETY: signal 0 only asks whether the process is there.
     while pids.iter().any(|&pid| is_alive(pid)) {
         assert!(Instant::now() < limit, "stubs survive");
         std::thread::sleep(Duration::from_millis(5));
