@@ -91,6 +91,7 @@ pub fn helper(args: &[String]) -> i32 {
             print(&all.join("|"))
         }
         ["caps"] => print(&format!("caps={:x}\n", super::process::effective())),
+        ["file", path] => print(&std::fs::read_to_string(path).unwrap_or_default()),
         ["pause"] => {
             print("ready\n");
             loop {
