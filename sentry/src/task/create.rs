@@ -71,6 +71,7 @@ impl NewTask {
             death_signal: AtomicI32::new(0),
             vfork_done: Mutex::new(Rank::Leaf, None),
             start_time_ns: now,
+            is_in_guest: AtomicBool::new(false),
             cpu_user_ns: AtomicU64::new(0),
             cpu_system_ns: AtomicU64::new(0),
         })
@@ -96,6 +97,7 @@ impl NewGroup {
             exit_status: AtomicU32::new(0),
             owner: AtomicU32::new(0),
             is_dead: AtomicBool::new(false),
+            obituary: Default::default(),
             group_exit: Mutex::new(Rank::Leaf, None),
             exec_survivor: Mutex::new(Rank::Leaf, None),
             has_execed: AtomicBool::new(false),

@@ -130,6 +130,7 @@ fn group_exit(last: &Arc<Task>, status: u32) {
     let mut tree = kernel.tasks.lock();
     reparent_children(&mut tree, group);
     group.exit_status.store(status, Ordering::Release);
+    group.obituary.write(last);
     group.is_dead.store(true, Ordering::Release);
     let parent = group.parent();
     let reaped = match &parent {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 
 use linux_abi::task::{RLIM_NLIMITS, Rlimit64};
 
+use super::obituary::Obituary;
 use super::{Pid, Task};
 use crate::signal::{GroupSignals, SignalActions};
 use crate::sync::{Mutex, Rank, RwLock, WaitQueue};
@@ -31,6 +32,7 @@ pub struct ThreadGroup {
     /// Real user id at the time of death.
     pub(super) owner: AtomicU32,
     pub(super) is_dead: AtomicBool,
+    pub(super) obituary: Obituary,
     /// Set as soon as the whole process is ending (`exit_group`, fatal signal); holds its status.
     pub(super) group_exit: Mutex<Option<u32>>,
     /// An `execve` in this process: the thread that survives.

@@ -6,6 +6,7 @@
 //! `clone`, `exec`, `exit` and `wait` are operations on the [`TaskTree`], whose lock is the
 //! outermost of all: parents, children, process groups and sessions change only under it.
 
+mod access;
 mod clone;
 mod context;
 mod create;
@@ -16,6 +17,7 @@ mod exit;
 mod group;
 mod job_control;
 mod limits;
+mod obituary;
 mod run;
 mod sched;
 mod trace;
@@ -30,6 +32,7 @@ use std::task::Waker;
 use linux_abi::poll::PollEvents;
 use platform::Interrupter;
 
+pub use access::{AccessMode, check_access};
 pub use clone::{CloneRequest, clone};
 pub use context::Ctx;
 pub use create::FirstProcess;
@@ -84,6 +87,8 @@ pub struct Task {
     pub death_signal: AtomicI32,
     /// Told when this task no longer uses its parent's memory (`vfork`).
     pub(crate) vfork_done: Mutex<Option<Arc<VforkDone>>>,
+    /// Whether the host thread is running guest code, not waiting in a system call.
+    pub(crate) is_in_guest: AtomicBool,
     /// CPU time of the host thread (user, system), refreshed whenever the task traps for long.
     pub cpu_user_ns: AtomicU64,
     pub cpu_system_ns: AtomicU64,
@@ -162,6 +167,11 @@ impl Task {
 
     pub fn pid(&self) -> Pid {
         self.group.pid
+    }
+
+    /// Whether the thread runs guest code just now.
+    pub fn runs_guest_code(&self) -> bool {
+        self.is_in_guest.load(Ordering::Relaxed)
     }
 
     /// Whether signals, a stop or the end wait to be handled: a blocked system call gives up then.

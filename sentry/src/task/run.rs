@@ -1,5 +1,7 @@
 //! The life of a thread: resume, await the trap, serve it.
 
+use std::sync::atomic::Ordering;
+
 use linux_abi::Errno;
 use linux_abi::signal::SIGKILL;
 use linux_abi::task::{exited_status, signaled_status};
@@ -22,8 +24,10 @@ async fn serve(ctx: &mut Ctx) -> ExitReason {
         if let Some(reason) = settle(ctx, interrupted.take()).await {
             return reason;
         }
+        ctx.task.is_in_guest.store(true, Ordering::Relaxed);
         ctx.thread.resume(ResumeMode::Run);
         let trap = std::future::poll_fn(|cx| ctx.thread.poll_trap(cx)).await;
+        ctx.task.is_in_guest.store(false, Ordering::Relaxed);
         match trap {
             Trap::Syscall => match enter(ctx).await {
                 Entered::Goes(restart) => interrupted = restart,
