@@ -58,6 +58,9 @@ pub struct UtsNames {
 /// The Linux release that `uname` reports.
 pub const KERNEL_RELEASE: &str = "6.12.0";
 
+/// The build that `uname` reports.
+pub const KERNEL_VERSION: &str = "#1 SMP PREEMPT_DYNAMIC runsc-rs";
+
 impl Container {
     pub fn new(config: &ContainerConfig, namespace: Arc<MountNamespace>) -> Arc<Container> {
         Arc::new(Container { id: config.id.clone(), namespace })

@@ -1,5 +1,6 @@
 //! File systems.
 
+pub mod dev;
 mod devices;
 pub mod epoll;
 pub mod eventfd;
@@ -8,6 +9,7 @@ pub mod host_stdio;
 pub mod ioctl;
 pub mod pidfd;
 pub mod pipe;
+pub mod proc;
 pub mod signalfd;
 pub mod synthetic;
 pub mod timerfd;

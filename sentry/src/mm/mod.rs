@@ -6,6 +6,7 @@
 
 mod command_line;
 mod file_mappings;
+mod in_use;
 mod maps;
 
 use std::ops::Range;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 pub use command_line::command_line;
 pub use file_mappings::{FileMapping, FileMappings};
+pub use in_use::memory_in_use;
 pub use maps::MapEntry;
 
 use crate::memory::UserMemory;

@@ -1,15 +1,21 @@
-//! Devices: the drivers of memory devices.
+//! Devices: the file system at `/dev` and the drivers of memory devices.
 //!
+//! [`new_dev`] makes a tmpfs with the nodes, links and directories that every container has;
 //! [`register`] connects the numbers of `null`, `zero`, `full`, `random` and `urandom` with their
 //! drivers. Terminals register their own.
 
 mod memory;
+mod nodes;
 mod random;
+
+pub use nodes::new_dev;
 
 use super::Devices;
 
 /// Major number of memory devices.
 const MEMORY: u32 = 1;
+/// Major number of `/dev/tty` and its relatives.
+const TTY: u32 = 5;
 
 /// Registers the drivers of memory devices.
 pub fn register(devices: &Devices) {
