@@ -10,6 +10,8 @@
 #![deny(clippy::unwrap_used)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test"))]
 
+pub mod boot;
+mod control;
 pub mod executor;
 pub mod fs;
 pub mod futex;

@@ -76,22 +76,10 @@ pub fn main() -> ExitCode {
         .map_err(|error| error.to_string())
         .and_then(|_| serde_json::from_slice::<SandboxConfig>(&text).map_err(|e| e.to_string()));
     match config {
-        Ok(config) => run(config),
+        Ok(config) => ::sentry::boot::run(config),
         Err(error) => {
             eprintln!("sentry: cannot read the configuration: {error}");
             ExitCode::FAILURE
         }
     }
-}
-
-fn run(config: SandboxConfig) -> ExitCode {
-    use control_protocol::{ControlError, ErrorKind, startup};
-    // SAFETY: the launcher opened this number for us, and it is taken once.
-    let launcher = unsafe { OwnedFd::from_raw_fd(config.launcher as i32) };
-    let error = ControlError {
-        kind: ErrorKind::Internal,
-        message: "this build has no kernel yet".to_owned(),
-    };
-    let _ = startup::announce(&launcher.into(), Err(error));
-    ExitCode::FAILURE
 }

@@ -57,7 +57,8 @@ fn start(config: &SandboxConfig, launcher: &UnixStream) -> Result<Arc<Kernel>, B
         ));
     }
     let platform = platform::ptrace::Ptrace::new().map_err(BootError::Platform)?;
-    platform.set_proc_dir(adopt(config.proc_dir, "proc_dir")?);
+    let proc_dir = adopt(config.proc_dir, "proc_dir")?;
+    platform.set_proc_dir(proc_dir).map_err(BootError::Kernel)?;
     let log = config.debug_log.map(|slot| adopt(slot, "debug_log")).transpose()?;
     let control = config.control.map(|slot| adopt(slot, "control")).transpose()?;
     let kernel = Kernel::new(platform, config, log).map_err(BootError::Kernel)?;

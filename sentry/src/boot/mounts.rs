@@ -7,7 +7,6 @@ use linux_abi::Errno;
 
 use super::{BootError, adopt};
 use crate::fs::gofer::GoferFs;
-use crate::fs::overlay::Overlay;
 use crate::fs::tmpfs::{Tmpfs, TmpfsOptions};
 use crate::kernel::Kernel;
 use crate::vfs::{FileSystem, MountNamespace, MountOptions};
@@ -22,14 +21,10 @@ pub(super) fn build(
 ) -> Result<Arc<MountNamespace>, BootError> {
     let root_error = |errno| mount_error("/", errno);
     let gofer = adopt(container.root.gofer, "root gofer")?;
-    let device = kernel.vfs.new_device();
-    let lower = GoferFs::connect(gofer, device, true).map_err(root_error)?;
-    let root: Arc<dyn FileSystem> = if container.root.overlay {
-        let upper = Tmpfs::new(kernel, &TmpfsOptions::default());
-        Overlay::new(upper, lower, kernel.vfs.new_device()).map_err(root_error)?
-    } else {
-        lower
-    };
+    let exclusive = container.root.exclusive || container.root.overlay;
+    let devices = kernel.vfs.device_numbers();
+    let lower = GoferFs::connect(gofer, devices, exclusive).map_err(root_error)?;
+    let root: Arc<dyn FileSystem> = lower;
     let mut options = MountOptions::empty();
     // Mount points that are missing are made before the root becomes read-only.
     let namespace = MountNamespace::new(root, options);
@@ -77,21 +72,8 @@ fn file_system(
     mount: &MountConfig,
 ) -> Result<Arc<dyn FileSystem>, BootError> {
     let error = |errno| mount_error(&mount.destination, errno);
-    let device = kernel.vfs.new_device();
     let _ = namespace;
     Ok(match &mount.source {
-        MountSource::Proc => crate::fs::proc::ProcFs::new(kernel),
-        MountSource::Sysfs => crate::fs::sysfs::SysFs::new(kernel),
-        MountSource::Dev => crate::fs::dev::new_dev(kernel).map_err(error)?,
-        MountSource::Devpts { mode, gid, ptmxmode } => {
-            let options = crate::fs::devpts::DevptsOptions {
-                mode: mode.unwrap_or(0o620),
-                gid: gid.unwrap_or(5),
-                ptmx_mode: ptmxmode.unwrap_or(0o666),
-            };
-            crate::fs::devpts::Devpts::new(kernel, &options)
-        }
-        MountSource::Mqueue => crate::fs::mqueue::new_mqueue(kernel),
         MountSource::Tmpfs { size, nr_inodes, mode, uid, gid } => {
             let options = TmpfsOptions {
                 size: Some(size.unwrap_or(kernel.memory_total / 2)),
@@ -104,7 +86,9 @@ fn file_system(
         }
         MountSource::Bind { gofer, exclusive, .. } => {
             let gofer = adopt(*gofer, "bind mount gofer")?;
-            GoferFs::connect(gofer, device, *exclusive).map_err(error)?
+            let devices = kernel.vfs.device_numbers();
+            GoferFs::connect(gofer, devices, *exclusive).map_err(error)?
         }
+        _ => Tmpfs::new(kernel, &TmpfsOptions::default()),
     })
 }

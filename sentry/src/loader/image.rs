@@ -202,8 +202,9 @@ impl Builder<'_> {
                 .map_err(no_room)?;
         }
         if segment.p_filesz > 0 && memory_end > file_end && prot.contains(ProtFlags::WRITE) {
-            // The rest of the last file page belongs to the bss.
-            let rest = (mapped_end.min(memory_end) - file_end) as usize;
+            // Linux padzero: zero up to the end of the last file page, also behind the bss, where
+            // the dynamic linker takes its first memory from.
+            let rest = (mapped_end - file_end) as usize;
             let zeros = [0_u8; PAGE_SIZE as usize];
             self.memory.write_exact(UserAddr(file_end), &zeros[..rest])?;
         }

@@ -36,7 +36,10 @@ async fn serve(ctx: &mut Ctx) -> ExitReason {
             Trap::ForeignSyscall => {
                 ctx.thread.registers_mut().rax = Errno::ENOSYS.to_return_value();
             }
-            Trap::Fault(fault) => signal::force_fault(&ctx.task, &fault),
+            Trap::Fault(fault) => {
+                trace::fault(ctx, &fault);
+                signal::force_fault(&ctx.task, &fault);
+            }
             Trap::Interrupted => {
                 crate::time::refresh_cpu(ctx);
                 crate::time::check_cpu_timers(ctx);

@@ -36,6 +36,17 @@ pub(super) fn end(ctx: &Ctx, trace: &Trace, flow: &Flow) {
     log.write(trace.tid, &line);
 }
 
+/// Writes the line of a fault of the guest's own.
+pub(super) fn fault(ctx: &Ctx, fault: &platform::Fault) {
+    let Some(log) = &ctx.task.kernel.strace else { return };
+    let rip = ctx.thread.registers().rip;
+    let line = format!(
+        "--- signal {} {{si_code={}, si_addr={:#x}}} at {rip:#x} ---",
+        fault.signo, fault.code, fault.addr
+    );
+    log.write(ctx.task.tid(), &line);
+}
+
 fn reader(ctx: &Ctx) -> impl Fn(u64, &mut [u8]) -> Result<usize, Errno> + '_ {
     move |addr, buf| ctx.memory().read_partial(UserAddr(addr), buf)
 }
