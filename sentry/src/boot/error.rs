@@ -10,18 +10,31 @@ use linux_abi::Errno;
 #[derive(Debug)]
 pub enum BootError {
     /// A descriptor that the configuration names is not there.
-    Descriptor { what: &'static str, slot: usize },
+    Descriptor {
+        what: &'static str,
+        slot: usize,
+    },
     Unsupported(&'static str),
     Platform(io::Error),
     Kernel(Errno),
     Filter(io::Error),
     Launcher(io::Error),
     /// A mount of the configuration failed.
-    Mount { destination: String, reason: String },
+    Mount {
+        destination: String,
+        reason: String,
+    },
     /// A field of the process configuration cannot be honoured.
-    Process { field: &'static str, reason: String },
+    Process {
+        field: &'static str,
+        reason: String,
+    },
     /// The program cannot be run.
-    Program { name: String, errno: Errno, searched_path: bool },
+    Program {
+        name: String,
+        errno: Errno,
+        searched_path: bool,
+    },
 }
 
 impl BootError {

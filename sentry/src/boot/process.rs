@@ -86,8 +86,7 @@ async fn load(
     })?;
     let (path, file) = find_program(&task, process, name)?;
     let bytes = |list: &[String]| list.iter().map(|text| text.clone().into_bytes()).collect();
-    let request =
-        ExecRequest { file, path, args: bytes(&process.args), env: bytes(&process.env) };
+    let request = ExecRequest { file, path, args: bytes(&process.args), env: bytes(&process.env) };
     let wrong = |errno| BootError::Program { name: name.clone(), errno, searched_path: false };
     crate::task::execve(ctx, request).await.map_err(wrong)?;
     // After the exec, which would close nothing here but changes credentials by its rules.
@@ -107,17 +106,10 @@ fn change_directory(task: &Arc<Task>, cwd: &str) -> Result<(), BootError> {
 type Found = (Vec<u8>, Arc<crate::vfs::FileDescription>);
 
 /// Opens the program, searching `$PATH` of the new environment as `execvp` does.
-fn find_program(
-    task: &Arc<Task>,
-    process: &ProcessConfig,
-    name: &str,
-) -> Result<Found, BootError> {
+fn find_program(task: &Arc<Task>, process: &ProcessConfig, name: &str) -> Result<Found, BootError> {
     let open = |path: &[u8]| crate::vfs::open_for_exec(task, None, path, true);
-    let wrong = |errno, searched_path| BootError::Program {
-        name: name.to_owned(),
-        errno,
-        searched_path,
-    };
+    let wrong =
+        |errno, searched_path| BootError::Program { name: name.to_owned(), errno, searched_path };
     if name.contains('/') {
         let path = name.as_bytes().to_vec();
         return open(&path).map(|file| (path, file)).map_err(|errno| wrong(errno, false));

@@ -97,9 +97,7 @@ impl Requests {
                         prepared.start();
                         Ok(Response::Ok)
                     }
-                    None => {
-                        Err(error(ErrorKind::BadRequest, "the container was already started"))
-                    }
+                    None => Err(error(ErrorKind::BadRequest, "the container was already started")),
                 };
                 respond(&connection, result);
             }
@@ -197,9 +195,9 @@ impl Requests {
             return Ok(Response::Ok);
         }
         let started = self.started.lock().get(&pid).cloned();
-        let target = started.or_else(|| self.kernel.tasks.group(pid)).filter(|target| {
-            target.exit_status().is_none()
-        });
+        let target = started
+            .or_else(|| self.kernel.tasks.group(pid))
+            .filter(|target| target.exit_status().is_none());
         let Some(target) = target else {
             return Err(error(ErrorKind::NotRunning, "the process has already ended"));
         };
@@ -225,7 +223,11 @@ impl Requests {
 
     fn processes(&self) -> Vec<ProcessInfo> {
         let groups = self.kernel.tasks.groups();
-        groups.iter().filter(|group| group.exit_status().is_none()).map(|group| self.describe(group)).collect()
+        groups
+            .iter()
+            .filter(|group| group.exit_status().is_none())
+            .map(|group| self.describe(group))
+            .collect()
     }
 
     fn describe(&self, group: &Arc<ThreadGroup>) -> ProcessInfo {
