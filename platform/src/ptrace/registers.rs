@@ -1,6 +1,7 @@
 //! Which register values the guest may choose, and what has to be written back.
 
 use super::inject::{COMPAT_CS, USER_CS, USER_SS};
+use super::stub::USER_END;
 use crate::contract::Registers;
 
 /// Makes a set of registers loadable. The host itself masks privileged flag bits, and turns a
@@ -31,15 +32,15 @@ pub(super) fn bases_differ(left: &Registers, right: &Registers) -> bool {
     bases(left) != bases(right)
 }
 
-/// `registers` with the segment bases and data selectors of `other`.
-pub(super) fn with_bases_of(registers: &Registers, other: &Registers) -> Registers {
+/// `registers` with segment bases that the host takes: those that it refuses are replaced by the
+/// `old` ones, or by zero if (user code can load any address by itself) these are no better.
+pub(super) fn with_loadable_bases(registers: &Registers, old: &Registers) -> Registers {
+    let loadable = |new: u64, old: u64| {
+        [new, old].into_iter().find(|&base| base < USER_END).unwrap_or_default()
+    };
     Registers {
-        fs_base: other.fs_base,
-        gs_base: other.gs_base,
-        ds: other.ds,
-        es: other.es,
-        fs: other.fs,
-        gs: other.gs,
+        fs_base: loadable(registers.fs_base, old.fs_base),
+        gs_base: loadable(registers.gs_base, old.gs_base),
         ..*registers
     }
 }
@@ -55,5 +56,15 @@ mod tests {
         assert_eq!((safe.cs, safe.ss, safe.ds, safe.gs), (USER_CS, USER_SS, 0, 0x2b));
         assert_eq!(safe.orig_rax, u64::MAX);
         assert_eq!(sanitised(&Registers { cs: COMPAT_CS, ..hostile }).cs, COMPAT_CS);
+    }
+
+    #[test]
+    fn refused_bases_are_replaced() {
+        let kernel = 1 << 63;
+        let wanted = Registers { fs_base: kernel, gs_base: 5, ..Registers::default() };
+        let old = Registers { fs_base: 7, gs_base: 8, ..Registers::default() };
+        let usable = with_loadable_bases(&wanted, &old);
+        assert_eq!((usable.fs_base, usable.gs_base), (7, 5));
+        assert_eq!(with_loadable_bases(&wanted, &wanted).fs_base, 0);
     }
 }

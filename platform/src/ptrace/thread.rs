@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use linux_abi::Errno;
 
 use super::inject::{self, Gone};
-use super::registers::{bases_differ, sanitised, with_bases_of};
+use super::registers::{bases_differ, sanitised, with_loadable_bases};
 use super::space::PtraceSpace;
 use super::stub::{Entry, NOT_RECEIVED};
 use super::sys::{self, Status, Tid};
@@ -62,14 +62,20 @@ pub(super) struct PtraceThread {
 }
 
 impl PtraceThread {
-    /// The handle for a stopped thread whose registers are not known.
-    fn new(tracer: Arc<Tracer>, slot: Arc<Slot>, registers: Registers) -> PtraceThread {
+    /// The handle for a thread that was just cloned: `loaded` and `known` are its parent's.
+    fn new(
+        tracer: Arc<Tracer>,
+        slot: Arc<Slot>,
+        registers: Registers,
+        loaded: Registers,
+        known: Known,
+    ) -> PtraceThread {
         PtraceThread {
             tracer,
             slot,
             registers,
-            loaded: registers,
-            known: Known::Nothing,
+            loaded,
+            known,
             ready: None,
             op_result: None,
             is_step_due: false,
@@ -77,11 +83,20 @@ impl PtraceThread {
         }
     }
 
+    /// The handle for a child of this thread, which has the same registers.
+    fn child(&self, slot: Arc<Slot>) -> PtraceThread {
+        let tracer = Arc::clone(&self.tracer);
+        PtraceThread::new(tracer, slot, self.registers, self.loaded, self.known)
+    }
+
     /// Makes a process from the template. Errors: EAGAIN, ENOMEM.
     pub(super) fn from_template(tracer: &Arc<Tracer>) -> Result<NewProcess, Errno> {
         let tid = clone(tracer, &tracer.template, CLONE_COPY)?;
         let process = Process::new(tid, tracer.new_memory());
-        Ok(new_process(tracer, tid, process, inject::blank_registers()))
+        let slot = tracer.add(tid, Arc::clone(&process));
+        let blank = inject::blank_registers();
+        let thread = PtraceThread::new(Arc::clone(tracer), slot, blank, blank, Known::Bases);
+        Ok((Arc::new(PtraceSpace::new(Arc::clone(tracer), process)), Box::new(thread)))
     }
 
     fn call(&mut self, call: ops::Call) -> Result<u64, Errno> {
@@ -169,7 +184,7 @@ impl PtraceThread {
         let old = self.loaded;
         if self.load() == Err(Errno::EIO) {
             // A handler of the fault must be able to run, so the bad values go.
-            self.registers = with_bases_of(&self.registers, &old);
+            self.registers = with_loadable_bases(&self.registers, &old);
             return Some(Trap::Fault(Fault {
                 signo: libc::SIGSEGV,
                 code: SI_KERNEL,
@@ -245,7 +260,7 @@ impl Thread for PtraceThread {
             Err(_) => return Err(Errno::EAGAIN),
         };
         let slot = self.tracer.add(tid, Arc::clone(&self.slot.process));
-        Ok(Box::new(PtraceThread::new(Arc::clone(&self.tracer), slot, self.registers)))
+        Ok(Box::new(self.child(slot)))
     }
 
     fn fork(&mut self, mode: ForkMode) -> Result<NewProcess, Errno> {
@@ -255,7 +270,10 @@ impl Thread for PtraceThread {
             ForkMode::ShareMemory => (CLONE_SHARE, Arc::clone(&self.slot.process.memory)),
         };
         let tid = clone(&self.tracer, &self.slot, flags)?;
-        Ok(new_process(&self.tracer, tid, Process::new(tid, memory), self.registers))
+        let process = Process::new(tid, memory);
+        let slot = self.tracer.add(tid, Arc::clone(&process));
+        let space = PtraceSpace::new(Arc::clone(&self.tracer), process);
+        Ok((Arc::new(space), Box::new(self.child(slot))))
     }
 
     fn interrupter(&self) -> Arc<dyn Interrupter> {
@@ -284,17 +302,6 @@ impl Interrupter for Slot {
     fn interrupt(&self) {
         Slot::interrupt(self);
     }
-}
-
-fn new_process(
-    tracer: &Arc<Tracer>,
-    tid: Tid,
-    process: Arc<Process>,
-    registers: Registers,
-) -> NewProcess {
-    let slot = tracer.add(tid, Arc::clone(&process));
-    let thread = PtraceThread::new(Arc::clone(tracer), slot, registers);
-    (Arc::new(PtraceSpace::new(Arc::clone(tracer), process)), Box::new(thread))
 }
 
 /// Has a stopped thread make another one, and waits until that has stopped.

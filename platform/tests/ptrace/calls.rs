@@ -162,8 +162,17 @@ pub fn segment_bases_are_kept() {
     guest.run_to_call();
     guest.thread.registers_mut().rax = 3;
     assert_eq!(guest.op(platform::HostOp::Yield), Ok(0));
+    let (mut child, mut thread) = (guest.fork(ForkMode::CopyMemory), guest.spawn());
+    for each in [&mut guest, &mut child, &mut thread] {
+        each.run_to_call();
+        assert_eq!(each.thread.registers().rsi, kernel);
+    }
+    // When another base is set, this one cannot be kept; the thread lives on.
+    guest.thread.registers_mut().rip = CODE + 5;
+    guest.thread.registers_mut().gs_base = DATA;
+    assert!(matches!(guest.run(), Trap::Fault(Fault { signo: libc::SIGSEGV, .. })));
     guest.run_to_call();
-    assert_eq!(guest.thread.registers().rsi, kernel);
+    assert_eq!(guest.thread.registers().gs_base, DATA);
 }
 
 pub fn the_vsyscall_page_is_as_the_host_has_it() {
