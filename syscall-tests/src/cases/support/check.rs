@@ -47,8 +47,8 @@ pub trait Must<T> {
 impl<T> Must<T> for Result<T, Errno> {
     #[track_caller]
     fn must(self) -> T {
+        let at = Location::caller();
         self.unwrap_or_else(|errno| {
-            let at = Location::caller();
             fail_at(at.file(), at.line(), format_args!("unexpected {errno:?}"))
         })
     }
@@ -57,8 +57,8 @@ impl<T> Must<T> for Result<T, Errno> {
 impl<T> Must<T> for std::io::Result<T> {
     #[track_caller]
     fn must(self) -> T {
+        let at = Location::caller();
         self.unwrap_or_else(|error| {
-            let at = Location::caller();
             fail_at(at.file(), at.line(), format_args!("unexpected {error}"))
         })
     }
@@ -67,10 +67,8 @@ impl<T> Must<T> for std::io::Result<T> {
 impl<T> Must<T> for Option<T> {
     #[track_caller]
     fn must(self) -> T {
-        self.unwrap_or_else(|| {
-            let at = Location::caller();
-            fail_at(at.file(), at.line(), format_args!("unexpected nothing"))
-        })
+        let at = Location::caller();
+        self.unwrap_or_else(|| fail_at(at.file(), at.line(), format_args!("unexpected nothing")))
     }
 }
 
