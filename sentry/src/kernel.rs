@@ -31,6 +31,7 @@ pub struct Kernel {
     pub devices: Devices,
     pub epoll_topology: crate::fs::epoll::Topology,
     pub vfs: Vfs,
+    pub network: crate::net::Network,
     pub uts: Mutex<UtsNames>,
     /// Monotonic clock reading when the sandbox started, in nanoseconds.
     pub boot_time_ns: u64,
@@ -100,6 +101,7 @@ impl Kernel {
             timers,
             devices: Devices::default(),
             vfs: Vfs::default(),
+            network: Default::default(),
             signal_accounting: Default::default(),
             futexes: Default::default(),
             epoll_topology: Default::default(),

@@ -19,6 +19,7 @@ pub mod kernel;
 pub mod loader;
 pub mod memory;
 pub mod mm;
+pub mod net;
 pub mod signal;
 pub mod sync;
 pub mod syscall;

@@ -7,6 +7,7 @@ use linux_abi::task::{RLIM_INFINITY, RLIMIT_FSIZE};
 
 use super::SysResult;
 use crate::memory::{IoDest, IoSource};
+use crate::net::socket_of;
 use crate::sync::wait_for;
 use crate::task::Ctx;
 use crate::vfs::FileDescription;
@@ -20,6 +21,9 @@ pub(super) async fn read_stream(
     description: &FileDescription,
     dest: &mut IoDest<'_>,
 ) -> SysResult {
+    if socket_of(description).is_ok() {
+        return super::socket::read(ctx, description, dest).await;
+    }
     let task = &ctx.task;
     let io = description.io(task);
     let file = description.file();
@@ -46,6 +50,9 @@ pub(super) async fn write_stream(
     description: &FileDescription,
     source: &mut IoSource<'_>,
 ) -> SysResult {
+    if socket_of(description).is_ok() {
+        return super::socket::write(ctx, description, source).await;
+    }
     let mut total = 0;
     let result = write_all(ctx, description, source, &mut total).await;
     if result == Err(Errno::EPIPE) {

@@ -30,6 +30,7 @@ mod sched;
 mod select;
 mod signal;
 mod signalfd;
+mod socket;
 mod splice;
 mod stat;
 pub mod strace;

@@ -399,6 +399,35 @@ syscall_table! {
         286 timerfd_settime(fd: Fd, flags: TimerfdSetFlags, new: Itimerspec, old: OutItimerspec)
             => [sync] timerfd::timerfd_settime, full;
         287 timerfd_gettime(fd: Fd, value: OutItimerspec) => [sync] timerfd::timerfd_gettime, full;
+
+
+        // Sockets.
+        41 socket(domain: SocketDomain, kind: SocketType, protocol: Int) => [sync] socket::socket, full;
+        42 connect(fd: Fd, addr: Sockaddr, len: Int) => [async] socket::connect, full;
+        43 accept(fd: Fd, addr: OutSockaddr, len: Pointer) => [async] socket::accept, full;
+        44 sendto(fd: Fd, buf: Buf, len: Size, flags: MsgFlags, addr: Sockaddr, addr_len: Int)
+            => [async] socket::sendto, full;
+        45 recvfrom(fd: Fd, buf: OutBuf, len: Size, flags: MsgFlags, addr: OutSockaddr, addr_len: Pointer)
+            => [async] socket::recvfrom, full;
+        46 sendmsg(fd: Fd, msg: MsgHdr, flags: MsgFlags) => [async] socket::sendmsg, full;
+        47 recvmsg(fd: Fd, msg: OutMsgHdr, flags: MsgFlags) => [async] socket::recvmsg, full;
+        48 shutdown(fd: Fd, how: ShutdownHow) => [sync] socket::shutdown, full;
+        49 bind(fd: Fd, addr: Sockaddr, len: Int) => [sync] socket::bind, full;
+        50 listen(fd: Fd, backlog: Int) => [sync] socket::listen, full;
+        51 getsockname(fd: Fd, addr: OutSockaddr, len: Pointer) => [sync] socket::getsockname, full;
+        52 getpeername(fd: Fd, addr: OutSockaddr, len: Pointer) => [sync] socket::getpeername, full;
+        53 socketpair(domain: SocketDomain, kind: SocketType, protocol: Int, fds: FdPair)
+            => [sync] socket::socketpair, full;
+        54 setsockopt(fd: Fd, level: SocketLevel, name: SocketOption, value: SockoptValue, len: Int)
+            => [sync] socket::setsockopt, full;
+        55 getsockopt(fd: Fd, level: SocketLevel, name: SocketOption, value: OutSockoptValue, len: Pointer)
+            => [sync] socket::getsockopt, full;
+        288 accept4(fd: Fd, addr: OutSockaddr, len: Pointer, flags: SocketFlags)
+            => [async] socket::accept4, full;
+        299 recvmmsg(fd: Fd, messages: Pointer, count: UInt, flags: MsgFlags, time: Timespec)
+            => [async] socket::recvmmsg, full;
+        307 sendmmsg(fd: Fd, messages: MMsgHdr, count: UInt, flags: MsgFlags)
+            => [async] socket::sendmmsg, full;
     }
     stubs {
     }

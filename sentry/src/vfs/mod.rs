@@ -49,7 +49,7 @@ pub use location::Location;
 pub use locks::LockOwner;
 pub use mount::{BindRequest, Mount, MountInfo, MountNamespace, MountOptions};
 pub use open::{OpenRequest, Opened, open_at, open_for_exec, open_path, open_place};
-pub use permission::mode_without_privileges;
+pub use permission::{Want, check_inode, mode_without_privileges};
 pub use simple_attributes::{SimpleAttributes, apply_change, now, wants_atime};
 pub use state::{DeviceNumbers, Vfs};
 pub use superblock::Superblock;

@@ -24,3 +24,8 @@ pub(crate) fn nowhere() -> Location {
 pub(crate) fn open_nothing() -> Arc<FileDescription> {
     FileDescription::new(Box::new(Nothing), nowhere(), OpenFlags::RDWR)
 }
+
+/// A description over `file`.
+pub(crate) fn open(file: Box<dyn File>) -> Arc<FileDescription> {
+    FileDescription::new(file, nowhere(), OpenFlags::RDWR)
+}

@@ -7,10 +7,10 @@ use linux_abi::Errno;
 use linux_abi::fs::{FileKind, OpenFlags, Stat};
 use platform::host;
 
-use super::{HostRegular, HostStream, HostTerminal};
+use super::{HostRegular, HostStream, HostStreamFile, HostTerminal};
 use crate::fs::tty;
 use crate::task::Task;
-use crate::vfs::{File, FileDescription, NR_OPEN, anonymous_location};
+use crate::vfs::{File, FileDescription, NR_OPEN, Opener, anonymous_location_with};
 
 /// Installs what the process was given as its standard streams. With `is_controlling`, a terminal
 /// among them becomes the controlling terminal of the process' session.
@@ -33,7 +33,9 @@ pub fn install(
                 None => HostTerminal::new(fd, &task.kernel.timers)?,
             };
             terminals.push((stat.rdev, terminal.clone()));
-            describe(task, Box::new(terminal.file()), FileKind::CharDevice, flags)
+            let file = terminal.file();
+            let again: Opener = Box::new(move |_, _| Ok(Box::new(terminal.file())));
+            describe(task, Box::new(file), FileKind::CharDevice, again, flags)
         } else {
             open(task, fd, &stat, flags)?
         };
@@ -65,21 +67,28 @@ fn open(
         FileKind::Regular => {
             let file = HostRegular::new(fd)?;
             let offset = file.offset()?;
-            let description = describe(task, Box::new(file), kind, flags);
+            let other = file.reopen();
+            let again: Opener = Box::new(move |_, _| Ok(Box::new(other.reopen())));
+            let description = describe(task, Box::new(file), kind, again, flags);
             description.lock_offset().set(offset);
             Ok(description)
         }
         FileKind::Fifo | FileKind::Socket | FileKind::CharDevice => {
-            Ok(describe(task, Box::new(HostStream::new(fd, &task.kernel.timers)), kind, flags))
+            let stream = Arc::new(HostStream::new(fd, &task.kernel.timers));
+            let file = HostStreamFile(stream.clone());
+            let again: Opener = Box::new(move |_, _| Ok(Box::new(HostStreamFile(stream.clone()))));
+            Ok(describe(task, Box::new(file), kind, again, flags))
         }
         FileKind::Directory | FileKind::BlockDevice | FileKind::Symlink => Err(Errno::EINVAL),
     }
 }
 
+/// A description at a place that `again` opens once more (`/dev/stdout`).
 fn describe(
     task: &Arc<Task>,
     file: Box<dyn File>,
     kind: FileKind,
+    again: Opener,
     flags: OpenFlags,
 ) -> Arc<FileDescription> {
     let label = match kind {
@@ -87,6 +96,7 @@ fn describe(
         FileKind::Socket => "socket",
         _ => "[host]",
     };
-    let location = anonymous_location(&task.kernel, label, kind, 0o600);
+    // Whoever was given a stream may open it again: the host's owner means nothing in here.
+    let location = anonymous_location_with(&task.kernel, label, kind, 0o666, again);
     FileDescription::new(file, location, flags)
 }

@@ -18,7 +18,7 @@ use crate::vfs::{Attributes, DeviceId};
 
 pub use install::install;
 pub use regular::HostRegular;
-pub use stream::HostStream;
+pub use stream::{HostStream, HostStreamFile};
 pub use terminal::{HostTerminal, HostTerminalFile};
 
 /// The host's attributes of an open file, as the guest sees them.

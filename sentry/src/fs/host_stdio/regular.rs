@@ -21,8 +21,9 @@ use crate::vfs::{Attributes, File, IoContext, MapRequest, MapSource, SeekFrom};
 /// A regular file of the host.
 pub struct HostRegular {
     fd: Arc<OwnedFd>,
-    /// Where the last access in sequence ended, as the file description counts.
-    expected: Mutex<u64>,
+    /// Where the last access in sequence ended, as the file description counts; none if the
+    /// description has an offset of its own.
+    expected: Mutex<Option<u64>>,
     /// Whether the host appends by itself.
     host_appends: bool,
 }
@@ -34,9 +35,18 @@ impl HostRegular {
         let offset = host_fs::seek(&fd, host_fs::Seek::Current(0))?;
         Ok(HostRegular {
             fd: Arc::new(fd),
-            expected: Mutex::new(Rank::FileObject, offset),
+            expected: Mutex::new(Rank::FileObject, Some(offset)),
             host_appends: flags.contains(OpenFlags::APPEND),
         })
+    }
+
+    /// The same file with an offset of its own, as opening it again gives.
+    pub fn reopen(&self) -> HostRegular {
+        HostRegular {
+            fd: self.fd.clone(),
+            expected: Mutex::new(Rank::FileObject, None),
+            host_appends: self.host_appends,
+        }
     }
 
     /// The host's offset: where a file description over this file starts.
@@ -45,7 +55,7 @@ impl HostRegular {
     }
 
     fn is_in_sequence(&self, offset: u64) -> bool {
-        *self.expected.lock() == offset
+        *self.expected.lock() == Some(offset)
     }
 
     fn write_piece(
@@ -80,7 +90,7 @@ impl File for HostRegular {
             }
         })?;
         if in_sequence {
-            *self.expected.lock() = offset + total as u64;
+            *self.expected.lock() = Some(offset + total as u64);
         }
         Ok(total)
     }
@@ -101,8 +111,8 @@ impl File for HostRegular {
         } else {
             offset + total as u64
         };
-        if in_sequence || appends {
-            *self.expected.lock() = end;
+        if in_sequence {
+            *self.expected.lock() = Some(end);
         }
         Ok((total, end))
     }
@@ -111,8 +121,13 @@ impl File for HostRegular {
         true
     }
 
-    fn seek(&self, _: u64, from: SeekFrom, _: u64) -> Result<u64, Errno> {
+    fn seek(&self, current: u64, from: SeekFrom, _: u64) -> Result<u64, Errno> {
         use host_fs::Seek;
+        let shares_offset = self.expected.lock().is_some();
+        if let (SeekFrom::Current(offset), false) = (from, shares_offset) {
+            let target = (current as i64).checked_add(offset).ok_or(Errno::EOVERFLOW)?;
+            return u64::try_from(target).map_err(|_| Errno::EINVAL);
+        }
         let natural = |offset: i64| u64::try_from(offset).map_err(|_| Errno::EINVAL);
         let to = match from {
             SeekFrom::Start(offset) => Seek::Start(natural(offset)?),
@@ -121,8 +136,13 @@ impl File for HostRegular {
             SeekFrom::Data(offset) => Seek::Data(natural(offset).map_err(|_| Errno::ENXIO)?),
             SeekFrom::Hole(offset) => Seek::Hole(natural(offset).map_err(|_| Errno::ENXIO)?),
         };
+        let before = self.offset()?;
         let offset = host_fs::seek(&self.fd, to)?;
-        *self.expected.lock() = offset;
+        if shares_offset {
+            *self.expected.lock() = Some(offset);
+        } else {
+            host_fs::seek(&self.fd, Seek::Start(before))?;
+        }
         Ok(offset)
     }
 

@@ -69,23 +69,14 @@ impl AsFd for HostStream {
     }
 }
 
-impl File for HostStream {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn read(&self, dest: &mut IoDest<'_>, _: u64, _: &IoContext<'_>) -> Result<usize, Errno> {
+impl HostStream {
+    pub(super) fn read(&self, dest: &mut IoDest<'_>) -> Result<usize, Errno> {
         let mut piece = vec![0; dest.remaining().min(PIECE_BYTES)];
         let got = self.stream.read(&mut piece)?;
         dest.put(&piece[..got])
     }
 
-    fn write(
-        &self,
-        source: &mut IoSource<'_>,
-        _: u64,
-        _: &IoContext<'_>,
-    ) -> Result<(usize, u64), Errno> {
+    pub(super) fn write(&self, source: &mut IoSource<'_>) -> Result<(usize, u64), Errno> {
         let start = source.mark();
         let mut piece = vec![0; source.remaining().min(PIECE_BYTES)];
         let got = source.take(&mut piece)?;
@@ -97,11 +88,12 @@ impl File for HostStream {
         Ok((written, 0))
     }
 
-    fn writes_all(&self) -> bool {
-        true
-    }
-
-    fn ioctl(&self, command: u32, argument: u64, io: &IoContext<'_>) -> Result<usize, Errno> {
+    pub(super) fn ioctl(
+        &self,
+        command: u32,
+        argument: u64,
+        io: &IoContext<'_>,
+    ) -> Result<usize, Errno> {
         match command {
             FIONREAD => {
                 let bytes = host::fs::bytes_readable(&self.stream)?;
@@ -111,7 +103,7 @@ impl File for HostStream {
         }
     }
 
-    fn readiness(&self) -> PollEvents {
+    pub(super) fn readiness(&self) -> PollEvents {
         let wanted = PollEvents::IN
             | PollEvents::PRI
             | PollEvents::OUT
@@ -121,11 +113,53 @@ impl File for HostStream {
         self.stream.ready(wanted).unwrap_or(PollEvents::ERR)
     }
 
-    fn wait_queue(&self) -> Option<&WaitQueue> {
+    pub(super) fn wait_queue(&self) -> Option<&WaitQueue> {
         self.watch.get_or_init(|| self.watch()).as_ref().map(|_| &self.queue.0)
     }
 
+    pub(super) fn attributes(&self) -> Result<Attributes, Errno> {
+        host::fs::stat(&self.stream).map(|stat| attributes_of(&stat))
+    }
+}
+
+/// An open descriptor of a stream.
+pub struct HostStreamFile(pub Arc<HostStream>);
+
+impl File for HostStreamFile {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn read(&self, dest: &mut IoDest<'_>, _: u64, _: &IoContext<'_>) -> Result<usize, Errno> {
+        self.0.read(dest)
+    }
+
+    fn write(
+        &self,
+        source: &mut IoSource<'_>,
+        _: u64,
+        _: &IoContext<'_>,
+    ) -> Result<(usize, u64), Errno> {
+        self.0.write(source)
+    }
+
+    fn writes_all(&self) -> bool {
+        true
+    }
+
+    fn ioctl(&self, command: u32, argument: u64, io: &IoContext<'_>) -> Result<usize, Errno> {
+        self.0.ioctl(command, argument, io)
+    }
+
+    fn readiness(&self) -> PollEvents {
+        self.0.readiness()
+    }
+
+    fn wait_queue(&self) -> Option<&WaitQueue> {
+        self.0.wait_queue()
+    }
+
     fn attributes(&self) -> Option<Result<Attributes, Errno>> {
-        Some(host::fs::stat(&self.stream).map(|stat| attributes_of(&stat)))
+        Some(self.0.attributes())
     }
 }

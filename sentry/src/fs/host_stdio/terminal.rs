@@ -170,21 +170,21 @@ impl File for HostTerminalFile {
         self
     }
 
-    fn read(&self, dest: &mut IoDest<'_>, offset: u64, io: &IoContext<'_>) -> Result<usize, Errno> {
+    fn read(&self, dest: &mut IoDest<'_>, _: u64, io: &IoContext<'_>) -> Result<usize, Errno> {
         self.0.check(io, SIGTTIN)?;
-        self.0.stream.read(dest, offset, io)
+        self.0.stream.read(dest)
     }
 
     fn write(
         &self,
         source: &mut IoSource<'_>,
-        offset: u64,
+        _: u64,
         io: &IoContext<'_>,
     ) -> Result<(usize, u64), Errno> {
         if self.0.stops_output.load(Ordering::Relaxed) {
             self.0.check(io, SIGTTOU)?;
         }
-        self.0.stream.write(source, offset, io)
+        self.0.stream.write(source)
     }
 
     fn writes_all(&self) -> bool {
@@ -204,6 +204,6 @@ impl File for HostTerminalFile {
     }
 
     fn attributes(&self) -> Option<Result<Attributes, Errno>> {
-        self.0.stream.attributes()
+        Some(self.0.stream.attributes())
     }
 }

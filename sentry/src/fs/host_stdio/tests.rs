@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use linux_abi::Errno;
 use linux_abi::fs::OpenFlags;
 use linux_abi::poll::PollEvents;
@@ -24,7 +26,8 @@ fn read(file: &dyn File, offset: u64) -> Result<Vec<u8>, Errno> {
 fn a_pipe_of_the_host_passes_bytes_and_readiness() {
     let (reader, writer) = host::fs::pipe().unwrap();
     let timers = Timers::start().unwrap();
-    let (reader, writer) = (HostStream::new(reader, &timers), HostStream::new(writer, &timers));
+    let file = |fd| HostStreamFile(Arc::new(HostStream::new(fd, &timers)));
+    let (reader, writer) = (file(reader), file(writer));
     assert!(!reader.readiness().contains(PollEvents::IN));
     assert_eq!(read(&reader, 0), Err(Errno::EAGAIN));
     assert_eq!(write(&writer, b"hello", 0), Ok((5, 0)));

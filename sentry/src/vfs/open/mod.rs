@@ -159,7 +159,9 @@ fn open_checked(
     let io = IoContext { flags, ..context.io };
     let file = match place.kind() {
         FileKind::Fifo if !inode.common().opens_itself() => return Ok(Opened::Fifo(place)),
-        FileKind::CharDevice | FileKind::BlockDevice => open_device(&place, flags, &io)?,
+        FileKind::CharDevice | FileKind::BlockDevice if !inode.common().opens_itself() => {
+            open_device(&place, flags, &io)?
+        }
         FileKind::Socket if !inode.common().opens_itself() => return Err(Errno::ENXIO),
         _ => inode.clone().open(flags, &io)?,
     };
