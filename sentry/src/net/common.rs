@@ -258,9 +258,7 @@ impl SocketCommon {
                 self.set_buffer(name == SO_SNDBUF, number.min(MAX_BUFFER));
                 Ok(())
             }
-            SO_SNDBUFFORCE | SO_RCVBUFFORCE if !credentials.has(CAP_NET_ADMIN) => {
-                Err(Errno::EPERM)
-            }
+            SO_SNDBUFFORCE | SO_RCVBUFFORCE if !credentials.has(CAP_NET_ADMIN) => Err(Errno::EPERM),
             SO_SNDBUFFORCE | SO_RCVBUFFORCE => {
                 self.set_buffer(name == SO_SNDBUFFORCE, number.max(0));
                 Ok(())

@@ -45,11 +45,8 @@ pub(crate) const READABLE: PollEvents = PollEvents::IN.union(PollEvents::RDNORM)
 pub(crate) const WRITABLE: PollEvents =
     PollEvents::OUT.union(PollEvents::WRNORM).union(PollEvents::WRBAND);
 /// The other side went away or closed a direction.
-pub(crate) const HUNG_UP: PollEvents = READABLE
-    .union(WRITABLE)
-    .union(PollEvents::HUP)
-    .union(PollEvents::RDHUP)
-    .union(PollEvents::ERR);
+pub(crate) const HUNG_UP: PollEvents =
+    READABLE.union(WRITABLE).union(PollEvents::HUP).union(PollEvents::RDHUP).union(PollEvents::ERR);
 
 /// The directions that `shutdown(2)` closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,12 +159,7 @@ pub trait Socket: Send + Sync + 'static {
     }
 
     /// Errors: ENOTTY.
-    fn ioctl(
-        &self,
-        _command: u32,
-        _argument: u64,
-        _io: &IoContext<'_>,
-    ) -> Result<usize, Errno> {
+    fn ioctl(&self, _command: u32, _argument: u64, _io: &IoContext<'_>) -> Result<usize, Errno> {
         Err(Errno::ENOTTY)
     }
 

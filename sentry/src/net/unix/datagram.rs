@@ -141,10 +141,7 @@ impl DatagramSocket {
         }
         let (old, lost) = {
             let mut state = self.state.lock();
-            let old = std::mem::replace(
-                &mut state.peer,
-                target.map(|target| target.as_peer(None)),
-            );
+            let old = std::mem::replace(&mut state.peer, target.map(|target| target.as_peer(None)));
             let is_same = match (&old, target) {
                 (Some(old), Some(target)) => target.is_peer(old),
                 (None, _) => true,
@@ -216,15 +213,12 @@ impl DatagramSocket {
             source.rewind(start);
             return Err(Errno::EFAULT);
         }
-        let shows_sender = self.shared.common.passes_credentials()
-            || target.shared.common.passes_credentials();
+        let shows_sender =
+            self.shared.common.passes_credentials() || target.shared.common.passes_credentials();
         let bytes = len + MESSAGE_OVERHEAD;
         self.unreceived.fetch_add(bytes, Ordering::AcqRel);
-        let charge = Charge {
-            sender: self.shared.clone(),
-            unreceived: self.unreceived.clone(),
-            bytes,
-        };
+        let charge =
+            Charge { sender: self.shared.clone(), unreceived: self.unreceived.clone(), bytes };
         let credentials = message.credentials.or(shows_sender.then_some(sender));
         let rights = message.rights.take();
         target.state.lock().inbox.push_back(Message { data, credentials, rights, charge });
@@ -387,8 +381,8 @@ impl Socket for DatagramSocket {
             }
             (ready, state.peer.clone())
         };
-        let has_room = self.unreceived.load(Ordering::Acquire) * 4
-            <= self.shared.common.buffers().send;
+        let has_room =
+            self.unreceived.load(Ordering::Acquire) * 4 <= self.shared.common.buffers().send;
         let peer = peer.and_then(|peer| peer.socket.upgrade());
         let is_peer_full = peer.is_some_and(|peer| peer.check_room(self) == Err(Errno::EAGAIN));
         if has_room && !is_peer_full {

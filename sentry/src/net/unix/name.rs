@@ -74,10 +74,7 @@ impl AbstractNames {
     }
 
     /// Binds to a name of our choice (autobind, unix(7)). Errors: ENOSPC when all are taken.
-    pub(super) fn bind_automatic(
-        &self,
-        target: Target,
-    ) -> Result<(Arc<Endpoint>, Vec<u8>), Errno> {
+    pub(super) fn bind_automatic(&self, target: Target) -> Result<(Arc<Endpoint>, Vec<u8>), Errno> {
         let mut names = self.names.lock();
         names.purge();
         for _ in 0..AUTOMATIC_NAMES {

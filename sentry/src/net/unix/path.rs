@@ -18,11 +18,7 @@ const NODE_PERMISSIONS: u32 = 0o777;
 /// Makes a socket node at `path` that leads to `endpoint`.
 ///
 /// Errors: EADDRINUSE when there is something; else those of `mknod(2)`.
-pub(super) fn create(
-    path: &[u8],
-    endpoint: &Arc<Endpoint>,
-    task: &Arc<Task>,
-) -> Result<(), Errno> {
+pub(super) fn create(path: &[u8], endpoint: &Arc<Endpoint>, task: &Arc<Task>) -> Result<(), Errno> {
     let Parent { at, last, has_slash } = parent_at(task, AT_FDCWD, path)?;
     let Last::Name(name) = last else { return Err(Errno::EADDRINUSE) };
     match at.dentry().lookup(&name) {
@@ -33,8 +29,7 @@ pub(super) fn create(
     }
     at.check_writable()?;
     let permissions = NODE_PERMISSIONS & !task.fs().umask();
-    let made =
-        create_entry(&task.credentials(), &at, &name, NewNodeKind::Socket, permissions);
+    let made = create_entry(&task.credentials(), &at, &name, NewNodeKind::Socket, permissions);
     let node = made.map_err(|errno| match errno {
         Errno::EEXIST => Errno::EADDRINUSE,
         other => other,

@@ -345,8 +345,8 @@ impl StreamSocket {
             Err(errno) => return Err(errno),
         };
         self.shared.common.check_error()?;
-        let shows_sender = self.shared.common.passes_credentials()
-            || connection.peer.common.passes_credentials();
+        let shows_sender =
+            self.shared.common.passes_credentials() || connection.peer.common.passes_credentials();
         let mut attachment = Attachment {
             credentials: message.credentials.or(shows_sender.then_some(sender)),
             rights: message.rights.take(),

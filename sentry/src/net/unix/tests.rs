@@ -14,7 +14,11 @@ fn send(socket: &StreamSocket, data: &[u8]) -> Result<usize, Errno> {
     socket.send_as(&mut IoSource::kernel(data), &mut SendMessage::default(), ALICE)
 }
 
-fn receive_with(socket: &dyn Socket, max: usize, flags: MsgFlags) -> Result<(Vec<u8>, Received), Errno> {
+fn receive_with(
+    socket: &dyn Socket,
+    max: usize,
+    flags: MsgFlags,
+) -> Result<(Vec<u8>, Received), Errno> {
     let mut data = Vec::new();
     let received = socket.receive(&mut IoDest::collect(&mut data, max), flags)?;
     Ok((data, received))
@@ -161,7 +165,11 @@ fn credentials_are_shown_to_who_asks() {
     assert_eq!((data.as_slice(), received.control.credentials), (&b"b"[..], Some(ALICE)));
 }
 
-fn send_datagram(from: &DatagramSocket, to: &Arc<DatagramSocket>, data: &[u8]) -> Result<usize, Errno> {
+fn send_datagram(
+    from: &DatagramSocket,
+    to: &Arc<DatagramSocket>,
+    data: &[u8],
+) -> Result<usize, Errno> {
     from.send_to(to, &mut IoSource::kernel(data), &mut SendMessage::default(), ALICE)
 }
 

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use linux_abi::Errno;
 use linux_abi::net::*;
-use linux_abi::task::{
-    CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN, CAP_SYS_RESOURCE, RLIMIT_NOFILE,
-};
+use linux_abi::task::{CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN, CAP_SYS_RESOURCE, RLIMIT_NOFILE};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::super::anonymous;
@@ -71,8 +69,7 @@ pub(super) fn apply(
     }
     if !files.is_empty() {
         let credentials = ctx.task.credentials();
-        let is_privileged =
-            credentials.has(CAP_SYS_RESOURCE) || credentials.has(CAP_SYS_ADMIN);
+        let is_privileged = credentials.has(CAP_SYS_RESOURCE) || credentials.has(CAP_SYS_ADMIN);
         let limit = match is_privileged {
             true => u64::MAX,
             false => ctx.task.group.soft_limit(RLIMIT_NOFILE as usize),

@@ -19,9 +19,9 @@ use crate::net::{Shutdown, SocketFile, socket_of, unix};
 use crate::task::Ctx;
 
 use address::{read_address, write_address};
-pub(super) use transfer::{read, write};
 pub use message::{recvmmsg, recvmsg, sendmmsg, sendmsg};
 pub use options::{getsockopt, setsockopt};
+pub(super) use transfer::{read, write};
 pub use transfer::{recvfrom, sendto};
 use wait::{Patience, try_until};
 
@@ -43,8 +43,7 @@ pub fn socket(ctx: &mut Ctx, domain: i32, kind: i32, protocol: i32) -> SysResult
     let (kind, flags) = split_type(kind)?;
     let socket = crate::net::create(domain, kind, protocol, &ctx.task)?;
     let reservation = anonymous::reserve(&ctx.task)?;
-    let description =
-        anonymous::socket_description(&ctx.task, SocketFile::new(socket), flags);
+    let description = anonymous::socket_description(&ctx.task, SocketFile::new(socket), flags);
     Ok(reservation.fill(description, flags.contains(OpenFlags::CLOEXEC)) as usize)
 }
 
@@ -67,8 +66,7 @@ pub fn socketpair(
     let (one, other) = unix::pair(kind, protocol, &ctx.task)?;
     let is_cloexec = flags.contains(OpenFlags::CLOEXEC);
     for (reservation, socket) in [(first, one), (second, other)] {
-        let description =
-            anonymous::socket_description(&ctx.task, SocketFile::new(socket), flags);
+        let description = anonymous::socket_description(&ctx.task, SocketFile::new(socket), flags);
         reservation.fill(description, is_cloexec);
     }
     Ok(0)
@@ -91,12 +89,7 @@ pub fn listen(ctx: &mut Ctx, fd: Fd, backlog: i32) -> SysResult {
 }
 
 /// `accept(2)`. Errors: as [`accept4`].
-pub async fn accept(
-    ctx: &mut Ctx,
-    fd: Fd,
-    addr: UserAddr,
-    addr_len: UserPtr<i32>,
-) -> SysResult {
+pub async fn accept(ctx: &mut Ctx, fd: Fd, addr: UserAddr, addr_len: UserPtr<i32>) -> SysResult {
     accept4(ctx, fd, addr, addr_len, 0).await
 }
 
@@ -117,8 +110,7 @@ pub async fn accept4(
     let accepted = try_until(ctx, &**socket, PollEvents::IN, patience, attempt).await?;
     let flags = open_flags(flags);
     let peer = accepted.peer_address();
-    let description =
-        anonymous::socket_description(&ctx.task, SocketFile::new(accepted), flags);
+    let description = anonymous::socket_description(&ctx.task, SocketFile::new(accepted), flags);
     if !addr.is_null() {
         // Linux: the peer may have gone again.
         let peer = peer.map_err(|_| Errno::ECONNABORTED)?;

@@ -143,8 +143,7 @@ pub(super) async fn receive(
         Patience::of(description, socket.common().timeouts().receive_ns)
     };
     let attempt = |dest: &mut IoDest<'_>| socket.receive(dest, flags);
-    let mut total =
-        try_until(ctx, &**socket, PollEvents::IN, patience, || attempt(dest)).await?;
+    let mut total = try_until(ctx, &**socket, PollEvents::IN, patience, || attempt(dest)).await?;
     if !socket.is_stream() || flags.intersects(MsgFlags::PEEK | MsgFlags::OOB) {
         return Ok(total);
     }
