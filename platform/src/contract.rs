@@ -261,11 +261,15 @@ pub trait AddressSpace: Send + Sync {
     fn id(&self) -> u64;
 }
 
-/// Makes a running thread trap. Kept by whoever may send it a signal.
+/// Access to a thread that may be running: makes it trap, tells its CPU time.
 pub trait Interrupter: Send + Sync {
     /// If the thread runs guest code it traps soon with [`Trap::Interrupted`]; if it is trapped,
     /// its next resume traps at once. Idempotent until that trap is seen. Any host thread may call it.
     fn interrupt(&self);
+
+    /// CPU time (user, system) that the host thread used so far, in nanoseconds, whether it runs
+    /// or not; zero when it is gone. Any host thread may call it.
+    fn cpu_time_ns(&self) -> (u64, u64);
 }
 
 /// A guest thread. Dropping the handle kills the host thread.

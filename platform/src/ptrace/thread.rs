@@ -277,14 +277,12 @@ impl Thread for PtraceThread {
     }
 
     fn interrupter(&self) -> Arc<dyn Interrupter> {
-        Arc::clone(&self.slot) as Arc<dyn Interrupter>
+        let (tracer, slot) = (Arc::clone(&self.tracer), Arc::clone(&self.slot));
+        Arc::new(RunningThread { tracer, slot })
     }
 
     fn cpu_time_ns(&self) -> (u64, u64) {
-        // What the guest does in "its kernel" happens in the sentry.
-        let procfs = self.tracer.procfs.read();
-        let time = procfs.as_ref().map(|procfs| procfs.run_time_ns(self.slot.tid));
-        (time.and_then(Result::ok).unwrap_or(0), 0)
+        cpu_time_ns(&self.tracer, &self.slot)
     }
 
     fn host_cpu(&self) -> u32 {
@@ -298,10 +296,27 @@ impl Drop for PtraceThread {
     }
 }
 
-impl Interrupter for Slot {
+/// A thread as those see it who do not own it.
+struct RunningThread {
+    tracer: Arc<Tracer>,
+    slot: Arc<Slot>,
+}
+
+impl Interrupter for RunningThread {
     fn interrupt(&self) {
-        Slot::interrupt(self);
+        self.slot.interrupt();
     }
+
+    fn cpu_time_ns(&self) -> (u64, u64) {
+        cpu_time_ns(&self.tracer, &self.slot)
+    }
+}
+
+/// All of it counts as user time: what the guest does in "its kernel" happens in the sentry.
+fn cpu_time_ns(tracer: &Tracer, slot: &Slot) -> (u64, u64) {
+    let procfs = tracer.procfs.read();
+    let time = procfs.as_ref().map(|procfs| procfs.run_time_ns(slot.tid));
+    (time.and_then(Result::ok).unwrap_or(0), 0)
 }
 
 /// Has a stopped thread make another one, and waits until that has stopped.

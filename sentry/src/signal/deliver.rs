@@ -27,7 +27,6 @@ pub enum Delivery {
 /// ending. `interrupted` says that the trapped system call gave up with a restart code; the call
 /// is prepared for going on exactly once, however often this is called for it.
 pub fn deliver(ctx: &mut Ctx, interrupted: Option<SyscallRestart>) -> Delivery {
-    crate::time::check_cpu_timers(ctx);
     loop {
         match next(&ctx.task) {
             Next::Nothing => {

@@ -11,7 +11,7 @@ use linux_abi::task::{
 use super::SysResult;
 use crate::memory::UserPtr;
 use crate::task::{Ctx, Pid, ThreadGroup, is_host_limit, rusage};
-use crate::time::{children_cpu, process_cpu, refresh_cpu, thread_cpu};
+use crate::time::{children_cpu, process_cpu, thread_cpu};
 
 /// Largest `RLIMIT_NOFILE` (`fs.nr_open`).
 const NR_OPEN: u64 = 1 << 20;
@@ -97,7 +97,6 @@ fn change_limit(
 
 /// `getrusage(2)`.
 pub fn getrusage(ctx: &mut Ctx, who: i32, usage: UserPtr<Rusage>) -> SysResult {
-    refresh_cpu(ctx);
     let group = &ctx.task.group;
     let mut value = match who {
         RUSAGE_SELF => rusage(process_cpu(group)),

@@ -12,7 +12,7 @@ use super::SysResult;
 use crate::memory::{UserAddr, UserPtr};
 use crate::signal::{RestartBlock, set_restart};
 use crate::task::Ctx;
-use crate::time::{Clock, CpuClock, TimerClock, children_cpu, process_cpu, refresh_cpu, remaining};
+use crate::time::{Clock, CpuClock, TimerClock, children_cpu, process_cpu, remaining};
 
 /// Reads a clock, clock_gettime(2). Errors: EINVAL for an unknown clock, EFAULT.
 pub fn clock_gettime(ctx: &mut Ctx, clock: i32, time: UserPtr<Timespec>) -> SysResult {
@@ -24,9 +24,6 @@ pub fn clock_gettime(ctx: &mut Ctx, clock: i32, time: UserPtr<Timespec>) -> SysR
 /// A clock's reading, with the caller's own CPU time up to date. Errors: EINVAL.
 pub(super) fn read_clock(ctx: &Ctx, clock: i32) -> Result<i64, Errno> {
     let clock = Clock::from_id(clock)?;
-    if matches!(clock, Clock::Cpu(_)) {
-        refresh_cpu(ctx);
-    }
     clock.now_ns(&ctx.task)
 }
 
@@ -138,24 +135,19 @@ async fn sleep_until(ctx: &mut Ctx, clock: i32, deadline_ns: i64) -> SysResult {
     Ok(0)
 }
 
-/// Looks at the clock again whenever the time that is left could have been used up. Threads that
-/// run guest code are made to bring their counters up to date.
+/// Looks at the clock again whenever the time that is left could have been used up.
 async fn sleep_on_cpu(ctx: &mut Ctx, clock: CpuClock, deadline_ns: i64) -> Result<(), Errno> {
-    const LEAST_PAUSE_NS: i64 = 1_000_000;
+    const LEAST_PAUSE_NS: i64 = 4_000_000;
     loop {
         let left_ns = deadline_ns.saturating_sub(clock.now_ns(&ctx.task)?);
         if left_ns <= 0 {
             return Ok(());
         }
-        let group = clock.group(&ctx.task)?;
-        let threads = group.threads();
-        let pause_ns = (left_ns / threads.len().max(1) as i64).max(LEAST_PAUSE_NS);
+        let threads = clock.group(&ctx.task)?.threads().len().max(1);
+        let pause_ns = (left_ns / threads as i64).max(LEAST_PAUSE_NS);
         let until_ns = TimerClock::Monotonic.now_ns().saturating_add(pause_ns);
         let timers = &ctx.task.kernel.timers;
         ctx.block(timers.sleep_until(TimerClock::Monotonic, until_ns)).await?;
-        for thread in threads {
-            thread.interrupt_guest_code();
-        }
     }
 }
 
@@ -206,7 +198,6 @@ pub fn time(ctx: &mut Ctx, seconds: UserPtr<i64>) -> SysResult {
 pub fn times(ctx: &mut Ctx, buffer: UserPtr<Tms>) -> SysResult {
     const TICK_NS: i64 = 10_000_000;
     if let Some(buffer) = buffer.non_null() {
-        refresh_cpu(ctx);
         let (utime, stime) = process_cpu(&ctx.task.group).ticks();
         let (cutime, cstime) = children_cpu(&ctx.task.group).ticks();
         ctx.memory().write_value(buffer, &Tms { utime, stime, cutime, cstime })?;

@@ -17,8 +17,8 @@ use crate::memory::UserPtr;
 use crate::task::Ctx;
 use crate::time::posix::{self, NewTimer, TimerNotify};
 use crate::time::{
-    Clock, CpuClock, CpuTimerKind, TimerSetting, check_cpu_timers, cpu_timer, real_timer,
-    refresh_cpu, set_cpu_timer, set_real_timer,
+    Clock, CpuClock, CpuTimerKind, TimerSetting, cpu_timer, real_timer, set_cpu_timer,
+    set_real_timer,
 };
 
 /// One of the three interval timers. Errors: EINVAL.
@@ -42,7 +42,7 @@ impl Which {
 pub fn getitimer(ctx: &mut Ctx, which: i32, value: UserPtr<Itimerval>) -> SysResult {
     let setting = match Which::from_arg(which)? {
         Which::Real => real_timer(&ctx.task.group),
-        Which::Cpu(kind) => cpu_timer(ctx, kind),
+        Which::Cpu(kind) => cpu_timer(&ctx.task.group, kind),
     };
     ctx.memory().write_value(value, &to_itimerval(setting))?;
     Ok(0)
@@ -67,7 +67,7 @@ pub fn setitimer(
         TimerSetting { value_ns: value.value.to_nanos(), interval_ns: value.interval.to_nanos() };
     let before = match Which::from_arg(which)? {
         Which::Real => set_real_timer(&ctx.task.kernel.timers, &ctx.task.group, setting),
-        Which::Cpu(kind) => set_cpu_timer(ctx, kind, setting),
+        Which::Cpu(kind) => set_cpu_timer(&ctx.task.kernel.timers, &ctx.task.group, kind, setting),
     };
     if let Some(old) = old.non_null() {
         ctx.memory().write_value(old, &to_itimerval(before))?;
@@ -187,7 +187,6 @@ pub fn timer_settime(
     let is_absolute = flags & TIMER_ABSTIME != 0;
     let timers = &ctx.task.kernel.timers;
     let before = posix::set(timers, &ctx.task.group, id, setting, is_absolute, now_ns)?;
-    check_cpu_timers(ctx);
     if let Some(old) = old.non_null() {
         ctx.memory().write_value(old, &to_itimerspec(before))?;
     }
@@ -197,9 +196,6 @@ pub fn timer_settime(
 /// What a timer's clock reads. Errors: EINVAL for an unknown id.
 fn timer_now(ctx: &Ctx, id: i32) -> Result<i64, Errno> {
     let clock = posix::clock_of(&ctx.task.group, id)?;
-    if matches!(clock, Clock::Cpu(_)) {
-        refresh_cpu(ctx);
-    }
     clock.now_ns(&ctx.task)
 }
 

@@ -72,8 +72,6 @@ impl NewTask {
             vfork_done: Mutex::new(Rank::Leaf, None),
             start_time_ns: now,
             is_in_guest: AtomicBool::new(false),
-            cpu_user_ns: AtomicU64::new(0),
-            cpu_system_ns: AtomicU64::new(0),
         })
     }
 }

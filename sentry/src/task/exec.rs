@@ -106,8 +106,6 @@ pub(crate) fn commit(ctx: &mut Ctx, loaded: Loaded, credentials: Credentials, co
     let (user, system) = ctx.thread.cpu_time_ns();
     group.cpu_dead_user_ns.fetch_add(user, Ordering::Relaxed);
     group.cpu_dead_system_ns.fetch_add(system, Ordering::Relaxed);
-    task.cpu_user_ns.store(0, Ordering::Relaxed);
-    task.cpu_system_ns.store(0, Ordering::Relaxed);
     ctx.thread = loaded.thread;
     ctx.reload_memory();
     super::exit::release_vfork_parent(&task);

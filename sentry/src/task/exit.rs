@@ -108,8 +108,6 @@ pub(super) fn release_vfork_parent(task: &Task) {
 }
 
 fn record_cpu_time(task: &Task, (user, system): (u64, u64)) {
-    task.cpu_user_ns.store(user, Ordering::Relaxed);
-    task.cpu_system_ns.store(system, Ordering::Relaxed);
     task.group.cpu_dead_user_ns.fetch_add(user, Ordering::Relaxed);
     task.group.cpu_dead_system_ns.fetch_add(system, Ordering::Relaxed);
 }

@@ -89,9 +89,6 @@ pub struct Task {
     pub(crate) vfork_done: Mutex<Option<Arc<VforkDone>>>,
     /// Whether the host thread is running guest code, not waiting in a system call.
     pub(crate) is_in_guest: AtomicBool,
-    /// CPU time of the host thread (user, system), refreshed whenever the task traps for long.
-    pub cpu_user_ns: AtomicU64,
-    pub cpu_system_ns: AtomicU64,
 }
 
 /// Where a `vfork` parent waits for its child to `execve` or exit.
@@ -188,13 +185,10 @@ impl Task {
         self.attention.store(true, Ordering::Release);
     }
 
-    /// Makes the task trap if it runs guest code, or as soon as it is about to; a blocked system
-    /// call goes on.
-    pub(crate) fn interrupt_guest_code(&self) {
+    /// CPU time (user, system) of the host thread, in nanoseconds; zero once it has ended.
+    pub(crate) fn cpu_time_ns(&self) -> (u64, u64) {
         let interrupter = self.wakeup.lock().interrupter.clone();
-        if let Some(interrupter) = interrupter {
-            interrupter.interrupt();
-        }
+        interrupter.map_or((0, 0), |thread| thread.cpu_time_ns())
     }
 
     /// Connects the task with its future and its host thread.

@@ -40,10 +40,7 @@ async fn serve(ctx: &mut Ctx) -> ExitReason {
                 trace::fault(ctx, &fault);
                 signal::force_fault(&ctx.task, &fault);
             }
-            Trap::Interrupted => {
-                crate::time::refresh_cpu(ctx);
-                crate::time::check_cpu_timers(ctx);
-            }
+            Trap::Interrupted => {}
             // The host killed the process: to the guest that looks like its OOM killer.
             Trap::Dead => return ExitReason::Group(signaled_status(SIGKILL, false) as u32),
         }

@@ -1,14 +1,11 @@
-//! CPU time of threads and processes.
-//!
-//! A thread's counters are the host's, read when it traps for long; those of a thread that runs
-//! guest code right now are as old as its last trap.
+//! CPU time of threads and processes: that of their host threads, read when it is asked for.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use linux_abi::task::USER_HZ;
 
-use crate::task::{Ctx, Task, ThreadGroup};
+use crate::task::{Task, ThreadGroup};
 
 const TICK_NS: u64 = 1_000_000_000 / USER_HZ;
 
@@ -34,27 +31,23 @@ impl CpuTime {
     }
 }
 
-/// Brings the calling thread's counters up to date.
-pub fn refresh_cpu(ctx: &Ctx) {
-    let (user_ns, system_ns) = ctx.thread.cpu_time_ns();
-    ctx.task.cpu_user_ns.store(user_ns, Ordering::Relaxed);
-    ctx.task.cpu_system_ns.store(system_ns, Ordering::Relaxed);
+/// CPU time of a thread, also of one that runs right now.
+pub fn thread_cpu(task: &Task) -> CpuTime {
+    let (user_ns, system_ns) = task.cpu_time_ns();
+    CpuTime { user_ns, system_ns }
 }
 
-pub fn thread_cpu(task: &Task) -> CpuTime {
+/// CPU time of threads that have ended (or executed another program).
+pub(super) fn ended_cpu(group: &ThreadGroup) -> CpuTime {
     CpuTime {
-        user_ns: task.cpu_user_ns.load(Ordering::Relaxed),
-        system_ns: task.cpu_system_ns.load(Ordering::Relaxed),
+        user_ns: group.cpu_dead_user_ns.load(Ordering::Relaxed),
+        system_ns: group.cpu_dead_system_ns.load(Ordering::Relaxed),
     }
 }
 
 /// CPU time of all threads, those that have ended included.
 pub fn process_cpu(group: &ThreadGroup) -> CpuTime {
-    let ended = CpuTime {
-        user_ns: group.cpu_dead_user_ns.load(Ordering::Relaxed),
-        system_ns: group.cpu_dead_system_ns.load(Ordering::Relaxed),
-    };
-    group.threads().iter().fold(ended, |sum, thread| sum.plus(thread_cpu(thread)))
+    group.threads().iter().fold(ended_cpu(group), |sum, thread| sum.plus(thread_cpu(thread)))
 }
 
 /// CPU time of children that were waited for.

@@ -1,25 +1,28 @@
 //! Timers on CPU time: `ITIMER_VIRTUAL`, `ITIMER_PROF`, POSIX timers on CPU clocks.
 //!
-//! The host tells nobody when a thread has used so much time. So while such a timer runs, a
-//! monotonic timer expires at the earliest moment at which the process can have used the time
-//! that is left (all threads running), and makes running threads trap: each then brings its counters
-//! up to date and looks at the timers. Blocked threads use no time and are left alone.
+//! The host tells nobody when a thread has used so much time. So while such a timer runs, the
+//! threads' times are looked at: first at the earliest moment at which the process can have used
+//! what is left (all threads running), later and later as long as it uses none.
 
 use std::sync::{Arc, Weak};
 
 use linux_abi::signal::{SIGPROF, SIGVTALRM, SigInfo};
 
-use super::clock::CpuKind;
-use super::cpu::{process_cpu, refresh_cpu, thread_cpu};
+use super::clock::{CpuClock, CpuKind};
+use super::cpu::{ended_cpu, process_cpu, thread_cpu};
 use super::heap::{Expire, Target};
 use super::interval::{forward, remaining};
 use super::posix::{self, TimerSignal};
 use super::{CpuTime, ItimerState, TimerClock, TimerKey, TimerSetting, Timers};
 use crate::signal::{self, Sent};
-use crate::task::{Ctx, ThreadGroup};
+use crate::task::{Pid, ThreadGroup};
 
 /// Least time between two looks at the timers.
-const LEAST_POLL_NS: i64 = 1_000_000;
+const LEAST_PAUSE_NS: i64 = 1_000_000;
+
+/// Most time between two looks at a process that has been idle. A timer is late by as much at most
+/// when the process goes on.
+const MOST_IDLE_PAUSE_NS: i64 = 50_000_000;
 
 /// The CPU timers of `setitimer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +38,10 @@ pub enum CpuTimerKind {
 pub(super) struct CpuTimers {
     virt: CpuTimer,
     prof: CpuTimer,
-    poll: Option<TimerKey>,
+    next_look: Option<TimerKey>,
+    /// CPU time of the process at the last look, and how long it was idle for at least.
+    seen_ns: i64,
+    idle_ns: i64,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -83,38 +89,87 @@ impl CpuTimers {
     pub fn disarm(&mut self, timers: &Timers) {
         self.virt = CpuTimer::default();
         self.prof = CpuTimer::default();
-        if let Some(key) = self.poll.take() {
+        if let Some(key) = self.next_look.take() {
             timers.cancel(key);
         }
+    }
+
+    /// How long to wait before the next look, if the time left may be over after `left_ns`.
+    fn pause_ns(&mut self, left_ns: i64, used_ns: i64) -> i64 {
+        let is_idle = used_ns == std::mem::replace(&mut self.seen_ns, used_ns);
+        let pause_ns = left_ns.max(LEAST_PAUSE_NS);
+        if !is_idle {
+            self.idle_ns = 0;
+            return pause_ns;
+        }
+        let patience_ns = self.idle_ns.min(MOST_IDLE_PAUSE_NS);
+        self.idle_ns = self.idle_ns.saturating_add(pause_ns.max(patience_ns));
+        pause_ns.max(patience_ns)
     }
 }
 
 /// Told when the process may have used the time that was left.
-struct CpuPoll(Weak<ThreadGroup>);
+struct Look {
+    timers: Weak<Timers>,
+    group: Weak<ThreadGroup>,
+}
 
-impl Expire for CpuPoll {
+impl Expire for Look {
     fn expire(&self) {
-        let Some(group) = self.0.upgrade() else { return };
-        group.itimers.lock().cpu.poll = None;
-        for thread in group.threads() {
-            thread.interrupt_guest_code();
+        if let (Some(timers), Some(group)) = (self.timers.upgrade(), self.group.upgrade()) {
+            look(&timers, &group);
         }
     }
 }
 
+/// CPU time of a process and of each of its threads.
+struct Times {
+    process: CpuTime,
+    threads: Vec<(Pid, CpuTime)>,
+}
+
+impl Times {
+    fn read(group: &ThreadGroup) -> Times {
+        let threads = group.threads();
+        let threads: Vec<_> =
+            threads.iter().map(|thread| (thread.tid(), thread_cpu(thread))).collect();
+        let ended = ended_cpu(group);
+        let process = threads.iter().fold(ended, |sum, (_, time)| sum.plus(*time));
+        Times { process, threads }
+    }
+
+    /// The reading of `clock`; `None` for a thread that has ended.
+    fn of(&self, clock: &CpuClock) -> Option<i64> {
+        let time = if clock.is_thread {
+            self.threads.iter().find(|(tid, _)| *tid == clock.id)?.1
+        } else {
+            self.process
+        };
+        Some(clock.kind.count(time))
+    }
+
+    /// The least time in which `left_ns` of `clock` can be used up.
+    fn earliest_ns(&self, left_ns: i64, is_thread: bool) -> i64 {
+        if is_thread { left_ns } else { left_ns / self.threads.len().max(1) as i64 }
+    }
+}
+
 /// The setting of a CPU timer.
-pub fn cpu_timer(ctx: &Ctx, kind: CpuTimerKind) -> TimerSetting {
-    refresh_cpu(ctx);
-    let now_ns = kind.counts().count(process_cpu(&ctx.task.group));
-    ctx.task.group.itimers.lock().cpu.timer(kind).setting(now_ns)
+pub fn cpu_timer(group: &Arc<ThreadGroup>, kind: CpuTimerKind) -> TimerSetting {
+    let now_ns = kind.counts().count(process_cpu(group));
+    group.itimers.lock().cpu.timer(kind).setting(now_ns)
 }
 
 /// Sets a CPU timer; a value of 0 stops it. Answers with the setting before.
-pub fn set_cpu_timer(ctx: &Ctx, kind: CpuTimerKind, new: TimerSetting) -> TimerSetting {
-    refresh_cpu(ctx);
-    let now_ns = kind.counts().count(process_cpu(&ctx.task.group));
+pub fn set_cpu_timer(
+    timers: &Arc<Timers>,
+    group: &Arc<ThreadGroup>,
+    kind: CpuTimerKind,
+    new: TimerSetting,
+) -> TimerSetting {
+    let now_ns = kind.counts().count(process_cpu(group));
     let old = {
-        let mut state = ctx.task.group.itimers.lock();
+        let mut state = group.itimers.lock();
         let timer = state.cpu.timer(kind);
         let old = timer.setting(now_ns);
         *timer = match new.value_ns {
@@ -126,26 +181,19 @@ pub fn set_cpu_timer(ctx: &Ctx, kind: CpuTimerKind, new: TimerSetting) -> TimerS
         };
         old
     };
-    check_cpu_timers(ctx);
+    look(timers, group);
     old
 }
 
-/// Looks at the CPU timers of the calling thread's process. Called when the thread has trapped
-/// because something wanted it; costs next to nothing while there is no such timer.
-pub fn check_cpu_timers(ctx: &Ctx) {
-    let group = &ctx.task.group;
-    if !has_timers(&mut group.itimers.lock()) {
-        return;
-    }
-    refresh_cpu(ctx);
-    let threads = group.threads().len() as i64;
-    let process = process_cpu(group);
-    let thread = (ctx.task.tid(), thread_cpu(&ctx.task));
+/// Looks at the CPU timers of a process: signals those that expired, arranges for the next look.
+/// Called also when one of them was set.
+pub(super) fn look(timers: &Arc<Timers>, group: &Arc<ThreadGroup>) {
+    let times = Times::read(group);
     let (standard, posix) = {
         let mut state = group.itimers.lock();
-        let standard = expire_standard(&mut state.cpu, process);
-        let posix = expire_posix(&mut state, process, thread);
-        set_poll(&ctx.task.kernel.timers, group, &mut state, (process, threads), thread);
+        let standard = expire_standard(&mut state.cpu, times.process);
+        let posix = expire_posix(&mut state, &times);
+        arrange_next_look(timers, group, &mut state, &times);
         (standard, posix)
     };
     for signo in standard.into_iter().flatten() {
@@ -154,15 +202,9 @@ pub fn check_cpu_timers(ctx: &Ctx) {
     }
     for signal in posix {
         if signal.send(group) == Sent::Dropped {
-            posix::rearm_ignored(&ctx.task.kernel.timers, group, signal.tag);
+            posix::rearm_ignored(timers, group, signal.tag);
         }
     }
-}
-
-fn has_timers(state: &mut ItimerState) -> bool {
-    state.cpu.virt.deadline_ns.is_some()
-        || state.cpu.prof.deadline_ns.is_some()
-        || state.posix.running_on_cpu().next().is_some()
 }
 
 fn expire_standard(timers: &mut CpuTimers, process: CpuTime) -> [Option<i32>; 2] {
@@ -171,54 +213,42 @@ fn expire_standard(timers: &mut CpuTimers, process: CpuTime) -> [Option<i32>; 2]
     [virt.then_some(SIGVTALRM), prof.then_some(SIGPROF)]
 }
 
-fn expire_posix(
-    state: &mut ItimerState,
-    process: CpuTime,
-    (tid, thread): (i32, CpuTime),
-) -> Vec<TimerSignal> {
+fn expire_posix(state: &mut ItimerState, times: &Times) -> Vec<TimerSignal> {
     let mut signals = Vec::new();
     for (tag, clock, timer) in state.posix.running_on_cpu() {
-        let time = match clock.is_thread {
-            true if clock.id != tid => continue,
-            true => thread,
-            false => process,
-        };
-        if timer.deadline_ns <= clock.kind.count(time) {
+        if times.of(&clock).is_some_and(|now_ns| timer.deadline_ns <= now_ns) {
             signals.extend(timer.expired(tag));
         }
     }
     signals
 }
 
-/// Arms the next look at the timers.
-fn set_poll(
-    timers: &Timers,
+fn arrange_next_look(
+    timers: &Arc<Timers>,
     group: &Arc<ThreadGroup>,
     state: &mut ItimerState,
-    (process, threads): (CpuTime, i64),
-    (tid, thread): (i32, CpuTime),
+    times: &Times,
 ) {
-    let left = |deadline_ns: i64, kind: CpuKind, time: CpuTime| {
-        deadline_ns.saturating_sub(kind.count(time))
-    };
-    let virt =
-        state.cpu.virt.deadline_ns.map(|at| left(at, CpuKind::User, process) / threads.max(1));
-    let prof =
-        state.cpu.prof.deadline_ns.map(|at| left(at, CpuKind::All, process) / threads.max(1));
-    let posix = state.posix.running_on_cpu().map(|(_, clock, timer)| match clock.is_thread {
-        true if clock.id != tid => LEAST_POLL_NS,
-        true => left(timer.deadline_ns, clock.kind, thread),
-        false => left(timer.deadline_ns, clock.kind, process) / threads.max(1),
+    let standard = [(state.cpu.virt, CpuKind::User), (state.cpu.prof, CpuKind::All)];
+    let standard = standard.into_iter().filter_map(|(timer, kind)| {
+        let left_ns = timer.deadline_ns?.saturating_sub(kind.count(times.process));
+        Some(times.earliest_ns(left_ns, false))
     });
-    let next = posix.chain(virt).chain(prof).min();
-    if let Some(key) = state.cpu.poll.take() {
+    let posix = state.posix.running_on_cpu().filter_map(|(_, clock, timer)| {
+        let left_ns = timer.deadline_ns.saturating_sub(times.of(&clock)?);
+        Some(times.earliest_ns(left_ns, clock.is_thread))
+    });
+    let next = posix.chain(standard).min();
+    if let Some(key) = state.cpu.next_look.take() {
         timers.cancel(key);
     }
     if let Some(left_ns) = next {
-        let now_ns = TimerClock::Monotonic.now_ns();
-        let target = Target::Callback(Arc::new(CpuPoll(Arc::downgrade(group))));
-        let at = now_ns.saturating_add(left_ns.max(LEAST_POLL_NS));
-        state.cpu.poll = Some(timers.arm(TimerClock::Monotonic, at, target));
+        let used_ns = CpuKind::All.count(times.process);
+        let pause_ns = state.cpu.pause_ns(left_ns, used_ns);
+        let look = Look { timers: Arc::downgrade(timers), group: Arc::downgrade(group) };
+        let at_ns = TimerClock::Monotonic.now_ns().saturating_add(pause_ns);
+        let target = Target::Callback(Arc::new(look));
+        state.cpu.next_look = Some(timers.arm(TimerClock::Monotonic, at_ns, target));
     }
 }
 
@@ -235,6 +265,17 @@ mod tests {
         timer.interval_ns = 0;
         assert!(timer.expire(130));
         assert_eq!(timer.setting(130), TimerSetting::default());
+    }
+
+    #[test]
+    fn idle_processes_are_looked_at_less_and_less() {
+        let mut timers = CpuTimers::default();
+        assert_eq!(timers.pause_ns(500, 1), LEAST_PAUSE_NS);
+        assert_eq!(timers.pause_ns(500, 1), LEAST_PAUSE_NS);
+        let pauses: Vec<i64> = (0..8).map(|_| timers.pause_ns(500, 1) / 1_000_000).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 50, 50]);
+        assert_eq!(timers.pause_ns(2_000_000, 2), 2_000_000);
+        assert_eq!(timers.pause_ns(90_000_000, 2), 90_000_000);
     }
 
     #[test]

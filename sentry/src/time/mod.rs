@@ -21,8 +21,8 @@ mod sleep;
 mod timers;
 
 pub use clock::{Clock, CpuClock, CpuKind};
-pub use cpu::{CpuTime, children_cpu, process_cpu, process_cpu_ticks, refresh_cpu, thread_cpu};
-pub use cpu_timers::{CpuTimerKind, check_cpu_timers, cpu_timer, set_cpu_timer};
+pub use cpu::{CpuTime, children_cpu, process_cpu, process_cpu_ticks, thread_cpu};
+pub use cpu_timers::{CpuTimerKind, cpu_timer, set_cpu_timer};
 pub(crate) use events::signal_taken;
 pub use events::{process_exiting, reset_for_exec};
 pub use heap::{Expire, Target};

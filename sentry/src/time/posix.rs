@@ -13,7 +13,7 @@ use linux_abi::signal::SigInfo;
 use super::clock::{Clock, CpuClock};
 use super::heap::{Expire, Target};
 use super::interval::{forward, remaining};
-use super::{ItimerState, TimerKey, TimerSetting, Timers};
+use super::{ItimerState, TimerKey, TimerSetting, Timers, cpu_timers};
 use crate::signal::{self, Charge, Sent, TimerTag};
 use crate::task::{Task, ThreadGroup};
 
@@ -304,6 +304,11 @@ pub fn set(
         let tag = TimerTag { id, sequence: timer.sequence };
         timer.arm(timers, group, tag);
     }
+    let is_on_cpu = matches!(timer.clock, Clock::Cpu(_));
+    drop(state);
+    if is_on_cpu {
+        cpu_timers::look(timers, group);
+    }
     Ok(old)
 }
 
@@ -318,6 +323,10 @@ pub(super) fn signal_taken(task: &Arc<Task>, tag: TimerTag, info: &mut SigInfo) 
     info.set_overrun(timer.signal_taken(now_ns));
     if timer.is_active && timer.key.is_none() {
         timer.arm(&task.kernel.timers, &task.group, tag);
+    }
+    drop(state);
+    if matches!(clock, Clock::Cpu(_)) {
+        cpu_timers::look(&task.kernel.timers, &task.group);
     }
 }
 
