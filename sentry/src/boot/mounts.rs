@@ -74,6 +74,8 @@ fn file_system(
     let error = |errno| mount_error(&mount.destination, errno);
     let _ = namespace;
     Ok(match &mount.source {
+        MountSource::Proc => crate::fs::proc::ProcFs::new(kernel),
+        MountSource::Dev => crate::fs::dev::new_dev(kernel).map_err(error)?,
         MountSource::Tmpfs { size, nr_inodes, mode, uid, gid } => {
             let options = TmpfsOptions {
                 size: Some(size.unwrap_or(kernel.memory_total / 2)),
