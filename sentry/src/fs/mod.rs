@@ -12,6 +12,7 @@ pub mod pipe;
 pub mod proc;
 pub mod signalfd;
 pub mod synthetic;
+pub mod sysfs;
 pub mod timerfd;
 pub mod tmpfs;
 pub mod tty;

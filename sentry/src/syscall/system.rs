@@ -5,8 +5,9 @@ use linux_abi::random::GetrandomFlags;
 use linux_abi::task::{CAP_SYS_ADMIN, NEW_UTS_LEN, SysInfo, Utsname};
 
 use super::SysResult;
-use crate::kernel::KERNEL_RELEASE;
+use crate::kernel::{KERNEL_RELEASE, KERNEL_VERSION};
 use crate::memory::{IoDest, UserAddr, UserIoVec, UserPtr};
+use crate::mm::memory_in_use;
 use crate::task::Ctx;
 
 /// `uname(2)`.
@@ -20,7 +21,7 @@ pub fn uname(ctx: &mut Ctx, buf: UserPtr<Utsname>) -> SysResult {
     fill(&mut value.sysname, b"Linux");
     fill(&mut value.nodename, &names.hostname);
     fill(&mut value.release, KERNEL_RELEASE.as_bytes());
-    fill(&mut value.version, b"#1 SMP PREEMPT_DYNAMIC runsc-rs");
+    fill(&mut value.version, KERNEL_VERSION.as_bytes());
     fill(&mut value.machine, b"x86_64");
     fill(&mut value.domainname, &names.domainname);
     ctx.memory().write_value(buf, &value)?;
@@ -63,7 +64,7 @@ pub fn sysinfo(ctx: &mut Ctx, info: UserPtr<SysInfo>) -> SysResult {
         uptime: (uptime_ns / 1_000_000_000) as i64,
         loads: host.loads,
         totalram: total,
-        freeram: host.free_ram_bytes.min(total),
+        freeram: total.saturating_sub(memory_in_use(kernel)),
         procs: kernel.tasks.groups().len().min(usize::from(u16::MAX)) as u16,
         mem_unit: 1,
         ..SysInfo::default()

@@ -44,7 +44,7 @@ pub use group::{ControllingTerminal, ProcessGroup, Session, ThreadGroup};
 pub use job_control::{set_process_group, start_session};
 pub use limits::is_host_limit;
 pub use run::run;
-pub use sched::SchedState;
+pub use sched::{MAX_CPUS, SchedState};
 pub use tree::{PID_MAX, TaskTree, Tree};
 pub use usage::rusage;
 pub use wait::{ChildEvent, ChildFilter, exit_code_and_value, wait_for_child};

@@ -1,5 +1,6 @@
 //! What is in a synthetic directory.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, OnceLock, Weak};
@@ -44,8 +45,8 @@ type MakeFn = Box<dyn Fn() -> Arc<dyn Inode> + Send + Sync>;
 /// Entries that never change. Those given as a closure are made when they are first asked for.
 #[derive(Default)]
 pub struct FixedChildren {
-    list: Vec<(&'static str, Fixed)>,
-    index: HashMap<&'static [u8], usize>,
+    list: Vec<(Cow<'static, str>, Fixed)>,
+    index: HashMap<Vec<u8>, usize>,
 }
 
 struct Fixed {
@@ -59,21 +60,21 @@ impl FixedChildren {
     }
 
     /// Adds an entry.
-    pub fn with(self, name: &'static str, inode: Arc<dyn Inode>) -> FixedChildren {
-        self.add(name, Fixed { made: OnceLock::from(inode), make: None })
+    pub fn with(self, name: impl Into<Cow<'static, str>>, inode: Arc<dyn Inode>) -> FixedChildren {
+        self.add(name.into(), Fixed { made: OnceLock::from(inode), make: None })
     }
 
     /// Adds an entry that `make` makes on first use.
     pub fn with_lazy(
         self,
-        name: &'static str,
+        name: impl Into<Cow<'static, str>>,
         make: impl Fn() -> Arc<dyn Inode> + Send + Sync + 'static,
     ) -> FixedChildren {
-        self.add(name, Fixed { made: OnceLock::new(), make: Some(Box::new(make)) })
+        self.add(name.into(), Fixed { made: OnceLock::new(), make: Some(Box::new(make)) })
     }
 
-    fn add(mut self, name: &'static str, child: Fixed) -> FixedChildren {
-        self.index.insert(name.as_bytes(), self.list.len());
+    fn add(mut self, name: Cow<'static, str>, child: Fixed) -> FixedChildren {
+        self.index.insert(name.as_bytes().to_vec(), self.list.len());
         self.list.push((name, child));
         self
     }
@@ -93,7 +94,7 @@ impl Children for FixedChildren {
     }
 
     fn list(&self, _: &IoContext<'_>) -> Result<Vec<Child>, Errno> {
-        let entry = |(index, (name, child)): (usize, &(&str, Fixed))| {
+        let entry = |(index, (name, child)): (usize, &(Cow<'static, str>, Fixed))| {
             let inode = FixedChildren::inode(child)?;
             Some(Child {
                 position: index as u64,

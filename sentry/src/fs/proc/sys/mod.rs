@@ -44,7 +44,7 @@ pub(super) fn new(proc: &Arc<Proc>) -> Arc<dyn Inode> {
 fn directory(proc: &Arc<Proc>, knobs: &'static [(&'static str, Knob)]) -> Arc<dyn Inode> {
     let children = knobs.iter().fold(FixedChildren::new(), |children, (name, knob)| {
         let proc = proc.clone();
-        children.with_lazy(name, move || node(&proc, knob))
+        children.with_lazy(*name, move || node(&proc, knob))
     });
     SyntheticDir::fixed(&proc.source, children)
 }

@@ -55,6 +55,6 @@ pub(super) fn add_files(proc: &Arc<Proc>, children: FixedChildren) -> FixedChild
                 Source::Fixed(text) => text.as_bytes().to_vec(),
             })
         };
-        children.with(name, SyntheticFile::with_mode(&nodes, *permissions, generate))
+        children.with(*name, SyntheticFile::with_mode(&nodes, *permissions, generate))
     })
 }
