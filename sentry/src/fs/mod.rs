@@ -16,5 +16,7 @@ pub mod sysfs;
 pub mod timerfd;
 pub mod tmpfs;
 pub mod tty;
+mod types;
 
 pub use devices::{DeviceOpen, DeviceOpener, Devices};
+pub use types::new_file_system;

@@ -18,6 +18,9 @@ pub struct UserMemory {
 /// Largest total of one read or write (`MAX_RW_COUNT`): `INT_MAX` rounded down to a page.
 pub const MAX_RW_COUNT: usize = 0x7fff_f000;
 
+/// Where user space ends on x86-64 (`TASK_SIZE_MAX`, with four-level page tables).
+const USER_SPACE_END: u64 = (1 << 47) - 4096;
+
 impl UserMemory {
     pub fn new(space: Arc<dyn AddressSpace>) -> UserMemory {
         UserMemory { space }
@@ -141,11 +144,20 @@ impl UserMemory {
             if raw.len > i64::MAX as u64 {
                 return Err(Errno::EINVAL);
             }
+            self.check_range(UserAddr(raw.base), raw.len as usize)?;
             let len = (raw.len as usize).min(room);
             room -= len;
             result.push(UserIoVec { addr: UserAddr(raw.base), len });
         }
         Ok(result)
+    }
+
+    /// Checks that a range lies in user space, as Linux' `access_ok` does before it looks at a file.
+    ///
+    /// Errors: EFAULT.
+    pub fn check_range(&self, addr: UserAddr, len: usize) -> Result<(), Errno> {
+        let end = addr.0.checked_add(len as u64).ok_or(Errno::EFAULT)?;
+        if end > USER_SPACE_END { Err(Errno::EFAULT) } else { Ok(()) }
     }
 
     /// How many of `len` bytes at `addr` lie in the guest's part of the address space.

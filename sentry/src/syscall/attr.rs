@@ -2,7 +2,7 @@
 
 use linux_abi::Errno;
 use linux_abi::fs::{AT_FDCWD, AtFlags, FileKind, S_IALLUGO, S_ISGID, S_ISUID};
-use linux_abi::task::CAP_CHOWN;
+use linux_abi::task::{CAP_CHOWN, CAP_FSETID};
 use linux_abi::time::{Timespec, Timeval, UTIME_NOW, UTIME_OMIT};
 
 use super::blocking::limit_write;
@@ -20,7 +20,11 @@ const KEEP: u32 = u32::MAX;
 
 /// Applies a change to what is at `place` and tells watchers.
 fn apply(place: &Location, change: &AttributeChange) -> Result<(), Errno> {
-    place.inode().set_attributes(change)?;
+    let inode = place.inode();
+    if change.permissions.is_some() {
+        inode.common().forget_plain();
+    }
+    inode.set_attributes(change)?;
     notify(place, linux_abi::fs::InotifyMask::ATTRIB);
     Ok(())
 }
@@ -61,13 +65,13 @@ pub fn fchmodat2(ctx: &mut Ctx, dir: Fd, path: UserAddr, mode: u32, flags: u32) 
 
 fn change_mode(ctx: &Ctx, place: &Location, mode: u32) -> SysResult {
     place.check_writable()?;
+    if place.kind() == FileKind::Symlink {
+        return Err(Errno::EOPNOTSUPP);
+    }
     let attributes = place.inode().attributes()?;
     let credentials = ctx.task.credentials();
     if !is_owner(&attributes, &credentials) {
         return Err(Errno::EPERM);
-    }
-    if place.kind() == FileKind::Symlink {
-        return Err(Errno::EOPNOTSUPP);
     }
     let mut mode = mode & S_IALLUGO;
     if !in_group_or_capable(&credentials, attributes.gid) {
@@ -116,7 +120,6 @@ fn change_owner(ctx: &Ctx, place: &Location, uid: u32, gid: u32) -> SysResult {
     let uid_ok = uid == KEEP || privileged || (owns && uid == attributes.uid);
     let in_group = credentials.in_group(gid) || gid == attributes.gid;
     let gid_ok = gid == KEEP || privileged || (owns && in_group);
-    let is_any = uid != KEEP || gid != KEEP;
     if !uid_ok || !gid_ok {
         return Err(Errno::EPERM);
     }
@@ -125,7 +128,8 @@ fn change_owner(ctx: &Ctx, place: &Location, uid: u32, gid: u32) -> SysResult {
         gid: (gid != KEEP).then_some(gid),
         ..AttributeChange::default()
     };
-    if is_any && attributes.kind != FileKind::Directory {
+    // Linux: even a call that changes neither owner nor group takes the bits away.
+    if attributes.kind != FileKind::Directory {
         let executable_group = attributes.permissions & 0o010 != 0;
         let mut permissions = attributes.permissions & !S_ISUID;
         if executable_group || !in_group_or_capable(&credentials, attributes.gid) {
@@ -332,10 +336,12 @@ fn set_size(place: &Location, size: u64) -> SysResult {
 
 /// A change of content takes setuid and setgid bits away, unless the writer may keep them.
 pub(super) fn strip_privileges(ctx: &Ctx, place: &Location) -> Result<(), Errno> {
-    if ctx.task.credentials().has(linux_abi::task::CAP_FSETID) {
+    let inode = place.dentry().inode();
+    let common = inode.common();
+    if common.is_plain() || ctx.task.credentials().has(CAP_FSETID) {
         return Ok(());
     }
-    let inode = place.inode();
+    common.set_plain();
     if let Some(mode) = mode_without_privileges(&inode.attributes()?) {
         let change = AttributeChange { permissions: Some(mode), ..AttributeChange::default() };
         inode.set_attributes(&change)?;

@@ -1,6 +1,7 @@
 //! Reads and writes that may wait: try, wait for readiness, try again.
 
 use linux_abi::Errno;
+use linux_abi::fs::OpenFlags;
 use linux_abi::poll::PollEvents;
 use linux_abi::signal::{SI_USER, SIGPIPE, SIGXFSZ, SigInfo};
 use linux_abi::task::{RLIM_INFINITY, RLIMIT_FSIZE};
@@ -10,7 +11,7 @@ use crate::memory::{IoDest, IoSource};
 use crate::net::socket_of;
 use crate::sync::wait_for;
 use crate::task::Ctx;
-use crate::vfs::FileDescription;
+use crate::vfs::{FileDescription, IoContext};
 
 /// Reads from a file without an offset, waiting for data if the descriptor is blocking.
 ///
@@ -20,20 +21,19 @@ pub(super) async fn read_stream(
     ctx: &Ctx,
     description: &FileDescription,
     dest: &mut IoDest<'_>,
+    io: &IoContext<'_>,
 ) -> SysResult {
     if socket_of(description).is_ok() {
         return super::socket::read(ctx, description, dest).await;
     }
-    let task = &ctx.task;
-    let io = description.io(task);
     let file = description.file();
-    let first = file.read(dest, 0, &io);
-    let (Err(Errno::EAGAIN), Some(queue), false) =
-        (first, file.wait_queue(), description.is_nonblocking())
+    let first = file.read(dest, 0, io);
+    let is_nonblocking = io.flags.contains(OpenFlags::NONBLOCK);
+    let (Err(Errno::EAGAIN), Some(queue), false) = (first, file.wait_queue(), is_nonblocking)
     else {
         return first;
     };
-    let attempt = || match file.read(dest, 0, &io) {
+    let attempt = || match file.read(dest, 0, io) {
         Err(Errno::EAGAIN) => None,
         result => Some(result),
     };
@@ -49,12 +49,13 @@ pub(super) async fn write_stream(
     ctx: &Ctx,
     description: &FileDescription,
     source: &mut IoSource<'_>,
+    io: &IoContext<'_>,
 ) -> SysResult {
     if socket_of(description).is_ok() {
         return super::socket::write(ctx, description, source).await;
     }
     let mut total = 0;
-    let result = write_all(ctx, description, source, &mut total).await;
+    let result = write_all(ctx, description, source, io, &mut total).await;
     if result == Err(Errno::EPIPE) {
         raise(ctx, SIGPIPE);
     }
@@ -69,14 +70,14 @@ async fn write_all(
     ctx: &Ctx,
     description: &FileDescription,
     source: &mut IoSource<'_>,
+    io: &IoContext<'_>,
     total: &mut usize,
 ) -> Result<(), Errno> {
-    let io = description.io(&ctx.task);
     let file = description.file();
     // Answers with whether the write is done, or with an error; `None` to wait.
     let mut attempt = |total: &mut usize| -> Option<Result<(), Errno>> {
         loop {
-            match file.write(source, 0, &io) {
+            match file.write(source, 0, io) {
                 Ok((count, _)) => {
                     *total += count;
                     if source.remaining() == 0 || !file.writes_all() {
@@ -94,7 +95,8 @@ async fn write_all(
     if let Some(result) = attempt(total) {
         return result;
     }
-    let (Some(queue), false) = (file.wait_queue(), description.is_nonblocking()) else {
+    let is_nonblocking = io.flags.contains(OpenFlags::NONBLOCK);
+    let (Some(queue), false) = (file.wait_queue(), is_nonblocking) else {
         return Err(Errno::EAGAIN);
     };
     let events = PollEvents::OUT | PollEvents::WRNORM;

@@ -2,7 +2,7 @@
 
 use linux_abi::Errno;
 use linux_abi::fs::{
-    AT_FDCWD, AtFlags, Dirent, Dirent64, FileKind, RenameFlags, S_IFMT, S_ISVTX, major, minor,
+    AT_FDCWD, AtFlags, Dirent, Dirent64, FileKind, InotifyMask, RenameFlags, S_IFMT, S_ISVTX, major, minor,
 };
 use linux_abi::task::{CAP_DAC_READ_SEARCH, CAP_MKNOD, CAP_SYS_CHROOT};
 use zerocopy::IntoBytes;
@@ -13,7 +13,7 @@ use crate::task::Ctx;
 use crate::vfs::permission::check_search;
 use crate::vfs::{
     DeviceId, DirEntry, Last, Location, LookupFlags, NewNodeKind, Parent, RenameEnd, create_entry,
-    getcwd_path, link_entry, lookup_at, lookup_fd, parent_at, remove_directory, remove_file,
+    getcwd_path, link_entry, lookup_at, lookup_fd, notify, parent_at, remove_directory, remove_file,
     rename_entry,
 };
 
@@ -82,7 +82,12 @@ pub fn mknodat(ctx: &mut Ctx, dir: Fd, path: UserAddr, mode: u32, device: u32) -
         _ => return Err(Errno::EINVAL),
     };
     let path = ctx.memory().read_path(path)?;
-    let is_device = matches!(kind, NewNodeKind::CharDevice(_) | NewNodeKind::BlockDevice(_));
+    // Linux: everybody may make a whiteout, the device 0:0.
+    let is_device = match kind {
+        NewNodeKind::CharDevice(id) => id != DeviceId::default(),
+        NewNodeKind::BlockDevice(_) => true,
+        _ => false,
+    };
     let permissions = mode & 0o7777 & !ctx.task.fs().umask();
     let target = new_name(ctx, dir.0, &path, false)?;
     let credentials = ctx.task.credentials();
@@ -142,9 +147,7 @@ pub fn linkat(
     if !std::sync::Arc::ptr_eq(place.mount(), target.directory.mount()) {
         return Err(Errno::EXDEV);
     }
-    // O_TMPFILE: a file that never had a name gets one through /proc/self/fd or AT_EMPTY_PATH.
-    let revives = by_descriptor || flags.contains(AtFlags::SYMLINK_FOLLOW);
-    link_entry(&credentials, &place, &target.directory, &target.name, revives)?;
+    link_entry(&credentials, &place, &target.directory, &target.name)?;
     Ok(0)
 }
 
@@ -232,9 +235,6 @@ pub fn renameat2(
     };
     from.at.check_writable()?;
     let credentials = ctx.task.credentials();
-    if flags.contains(RenameFlags::WHITEOUT) && !credentials.has(CAP_MKNOD) {
-        return Err(Errno::EPERM);
-    }
     let from_end = RenameEnd { directory: &from.at, name: from_name, has_slash: from.has_slash };
     let to_end = RenameEnd { directory: &to.at, name: to_name, has_slash: to.has_slash };
     let cookie = ctx.task.kernel.vfs.rename_cookie();
@@ -294,8 +294,11 @@ fn read_entries(
     let size = (size as usize).min(1 << 20);
     let mut bytes = Vec::with_capacity(size.min(32 << 10));
     let mut overflowed = false;
-    let parent = file.location().dentry().parent_inode_number()?;
     let offset = file.lock_offset();
+    if file.location().dentry().is_deleted() {
+        return Err(Errno::ENOENT);
+    }
+    let parent = file.location().dentry().parent_inode_number()?;
     let io = file.io(&ctx.task);
     let next = file.file().read_dir(offset.get(), parent, &io, &mut |entry| {
         let start = bytes.len();
@@ -313,6 +316,7 @@ fn read_entries(
     }
     ctx.memory().write_exact(buf, &bytes)?;
     offset.set(next);
+    notify(file.location(), InotifyMask::ACCESS);
     Ok(bytes.len())
 }
 

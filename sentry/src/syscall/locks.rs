@@ -80,7 +80,7 @@ async fn wait_for_record(ctx: &Ctx, file: &FileDescription, wanted: &RecordLock)
     Ok(0)
 }
 
-/// The range that `flock` names: first byte and one past the last.
+/// The range that `flock` names: first and last byte.
 ///
 /// Errors: EINVAL (before the start of the file, bad whence), EOVERFLOW.
 fn range(file: &FileDescription, flock: &Flock) -> Result<(u64, u64), Errno> {
@@ -91,14 +91,16 @@ fn range(file: &FileDescription, flock: &Flock) -> Result<(u64, u64), Errno> {
         _ => return Err(Errno::EINVAL),
     };
     let start = base.checked_add(flock.start).ok_or(Errno::EOVERFLOW)?;
-    let (first, end) = match flock.len {
+    if start < 0 {
+        return Err(Errno::EINVAL);
+    }
+    let (first, last) = match flock.len {
         0 => (start, i64::MAX),
-        len if len > 0 => {
-            (start, start.checked_add(len - 1).ok_or(Errno::EOVERFLOW)?.saturating_add(1))
-        }
-        len => (start.checked_add(len).ok_or(Errno::EINVAL)?, start),
+        len if len > 0 => (start, start.checked_add(len - 1).ok_or(Errno::EOVERFLOW)?),
+        // A negative length names the bytes before the start.
+        len => (start.checked_add(len).ok_or(Errno::EINVAL)?, start - 1),
     };
-    if first < 0 { Err(Errno::EINVAL) } else { Ok((first as u64, end as u64)) }
+    if first < 0 { Err(Errno::EINVAL) } else { Ok((first as u64, last as u64)) }
 }
 
 fn describe(flock: &mut Flock, other: &RecordLock) {
@@ -109,19 +111,19 @@ fn describe(flock: &mut Flock, other: &RecordLock) {
     flock.whence = SEEK_SET as i16;
     flock.start = other.start as i64;
     let is_to_end = other.end >= i64::MAX as u64;
-    flock.len = if is_to_end { 0 } else { (other.end - other.start) as i64 };
+    flock.len = if is_to_end { 0 } else { (other.end - other.start + 1) as i64 };
     flock.pid = if matches!(other.owner, LockOwner::Description(_)) { -1 } else { other.pid };
 }
 
 /// `flock(2)`.
 pub async fn flock(ctx: &mut Ctx, fd: Fd, operation: i32) -> SysResult {
-    let file = ctx.task.fds().get_usable(fd)?;
     let kind = match operation & !LOCK_NB {
         LOCK_SH => Some(LockKind::Read),
         LOCK_EX => Some(LockKind::Write),
         LOCK_UN => None,
         _ => return Err(Errno::EINVAL),
     };
+    let file = ctx.task.fds().get_usable(fd)?;
     let inode = file.inode();
     let locks = inode.common().locks();
     let owner = file.lock_owner();

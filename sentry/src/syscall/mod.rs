@@ -18,7 +18,9 @@ mod identity;
 mod kill;
 mod limits;
 mod locks;
+mod memfd;
 mod mmap;
+mod mount;
 mod open;
 mod pidfd;
 mod pipe;
@@ -40,6 +42,8 @@ mod table;
 mod time;
 mod timer;
 mod timerfd;
+mod transfer;
+mod xattr;
 
 pub use args::{Args, Fd, FromArg};
 pub use flow::{Flow, SysResult};

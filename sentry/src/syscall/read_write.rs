@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use linux_abi::Errno;
 use linux_abi::fs::{
-    FileKind, IoVec, OpenFlags, RwFlags, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET,
+    FileKind, InotifyMask, IoVec, OpenFlags, RwFlags, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET,
 };
 
+use super::attr::strip_privileges;
 use super::blocking::{limit_write, read_stream, write_stream};
 use super::{Fd, SysResult};
 use crate::memory::{IoDest, IoSource, MAX_RW_COUNT, UserAddr, UserIoVec, UserPtr};
 use crate::task::Ctx;
-use crate::vfs::{FileDescription, IoContext, SeekFrom};
+use crate::vfs::{FileDescription, IoContext, SeekFrom, notify};
 
 /// Flags of `preadv2` and `pwritev2` that are served.
 const SERVED_FLAGS: RwFlags = RwFlags::HIPRI
@@ -31,20 +32,23 @@ enum Position {
 /// `read(2)`.
 pub async fn read(ctx: &mut Ctx, fd: Fd, buf: UserAddr, count: usize) -> SysResult {
     let file = readable(ctx, fd)?;
-    read_ranges(ctx, &file, one(buf, count), Position::Current, RwFlags::empty()).await
+    let ranges = one(ctx, buf, count)?;
+    read_ranges(ctx, &file, ranges, Position::Current, RwFlags::empty()).await
 }
 
 /// `write(2)`.
 pub async fn write(ctx: &mut Ctx, fd: Fd, buf: UserAddr, count: usize) -> SysResult {
     let file = writable(ctx, fd)?;
-    write_ranges(ctx, &file, one(buf, count), Position::Current, RwFlags::empty()).await
+    let ranges = one(ctx, buf, count)?;
+    write_ranges(ctx, &file, ranges, Position::Current, RwFlags::empty()).await
 }
 
 /// `pread(2)`.
 pub async fn pread64(ctx: &mut Ctx, fd: Fd, buf: UserAddr, count: usize, offset: i64) -> SysResult {
     let position = position(offset)?;
-    let file = seekable(readable(ctx, fd)?)?;
-    read_ranges(ctx, &file, one(buf, count), position, RwFlags::empty()).await
+    let file = readable_at(ctx, fd)?;
+    let ranges = one(ctx, buf, count)?;
+    read_ranges(ctx, &file, ranges, position, RwFlags::empty()).await
 }
 
 /// `pwrite(2)`.
@@ -56,8 +60,9 @@ pub async fn pwrite64(
     offset: i64,
 ) -> SysResult {
     let position = position(offset)?;
-    let file = seekable(writable(ctx, fd)?)?;
-    write_ranges(ctx, &file, one(buf, count), position, RwFlags::empty()).await
+    let file = writable_at(ctx, fd)?;
+    let ranges = one(ctx, buf, count)?;
+    write_ranges(ctx, &file, ranges, position, RwFlags::empty()).await
 }
 
 /// `readv(2)`.
@@ -83,7 +88,7 @@ pub async fn preadv(
     offset: i64,
 ) -> SysResult {
     let position = position(offset)?;
-    let file = seekable(readable(ctx, fd)?)?;
+    let file = readable_at(ctx, fd)?;
     let ranges = ctx.memory().read_iovecs(iov, count)?;
     read_ranges(ctx, &file, ranges, position, RwFlags::empty()).await
 }
@@ -97,7 +102,7 @@ pub async fn pwritev(
     offset: i64,
 ) -> SysResult {
     let position = position(offset)?;
-    let file = seekable(writable(ctx, fd)?)?;
+    let file = writable_at(ctx, fd)?;
     let ranges = ctx.memory().read_iovecs(iov, count)?;
     write_ranges(ctx, &file, ranges, position, RwFlags::empty()).await
 }
@@ -113,10 +118,7 @@ pub async fn preadv2(
     flags: u32,
 ) -> SysResult {
     let place = if offset == -1 { Position::Current } else { position(offset)? };
-    let mut file = readable(ctx, fd)?;
-    if offset != -1 {
-        file = seekable(file)?;
-    }
+    let file = if offset == -1 { readable(ctx, fd)? } else { readable_at(ctx, fd)? };
     let ranges = ctx.memory().read_iovecs(iov, count)?;
     let flags = served_flags(flags)?;
     if flags.contains(RwFlags::APPEND) {
@@ -136,10 +138,7 @@ pub async fn pwritev2(
     flags: u32,
 ) -> SysResult {
     let place = if offset == -1 { Position::Current } else { position(offset)? };
-    let mut file = writable(ctx, fd)?;
-    if offset != -1 {
-        file = seekable(file)?;
-    }
+    let file = if offset == -1 { writable(ctx, fd)? } else { writable_at(ctx, fd)? };
     let ranges = ctx.memory().read_iovecs(iov, count)?;
     let flags = served_flags(flags)?;
     write_ranges(ctx, &file, ranges, place, flags).await
@@ -151,8 +150,11 @@ fn served_flags(raw: u32) -> Result<RwFlags, Errno> {
     if SERVED_FLAGS.contains(flags) { Ok(flags) } else { Err(Errno::EOPNOTSUPP) }
 }
 
-fn one(addr: UserAddr, count: usize) -> Vec<UserIoVec> {
-    vec![UserIoVec { addr, len: count.min(MAX_RW_COUNT) }]
+/// A single range. Errors: EFAULT when it does not lie in the guest's part of the address space,
+/// whatever is mapped there.
+fn one(ctx: &Ctx, addr: UserAddr, count: usize) -> Result<Vec<UserIoVec>, Errno> {
+    ctx.memory().check_range(addr, count)?;
+    Ok(vec![UserIoVec { addr, len: count.min(MAX_RW_COUNT) }])
 }
 
 fn position(offset: i64) -> Result<Position, Errno> {
@@ -168,6 +170,18 @@ fn readable(ctx: &Ctx, fd: Fd) -> Result<Arc<FileDescription>, Errno> {
 /// The open file `fd`. Errors: EBADF unless it can be written.
 fn writable(ctx: &Ctx, fd: Fd) -> Result<Arc<FileDescription>, Errno> {
     let file = ctx.task.fds().get_usable(fd)?;
+    if file.is_writable() { Ok(file) } else { Err(Errno::EBADF) }
+}
+
+/// The open file `fd`. Errors: EBADF unless it can be read, ESPIPE if it has no positions.
+fn readable_at(ctx: &Ctx, fd: Fd) -> Result<Arc<FileDescription>, Errno> {
+    let file = seekable(ctx.task.fds().get_usable(fd)?)?;
+    if file.is_readable() { Ok(file) } else { Err(Errno::EBADF) }
+}
+
+/// The open file `fd`. Errors: EBADF unless it can be written, ESPIPE if it has no positions.
+fn writable_at(ctx: &Ctx, fd: Fd) -> Result<Arc<FileDescription>, Errno> {
+    let file = seekable(ctx.task.fds().get_usable(fd)?)?;
     if file.is_writable() { Ok(file) } else { Err(Errno::EBADF) }
 }
 
@@ -187,6 +201,9 @@ fn io_context<'a>(ctx: &'a Ctx, file: &FileDescription, flags: RwFlags) -> IoCon
     if flags.contains(RwFlags::APPEND) {
         io.flags |= OpenFlags::APPEND;
     }
+    if flags.contains(RwFlags::NOWAIT) {
+        io.flags |= OpenFlags::NONBLOCK;
+    }
     io
 }
 
@@ -199,19 +216,23 @@ async fn read_ranges(
 ) -> SysResult {
     let memory = ctx.memory().clone();
     let mut dest = IoDest::user(&memory, ranges);
-    if !file.file().is_seekable() {
-        return read_stream(ctx, file, &mut dest).await;
-    }
     let io = io_context(ctx, file, flags);
-    match position {
-        Position::At(offset) => file.file().read(&mut dest, offset, &io),
+    if !file.file().is_seekable() {
+        return read_stream(ctx, file, &mut dest, &io).await;
+    }
+    let count = match position {
+        Position::At(offset) => file.file().read(&mut dest, offset, &io)?,
         Position::Current => {
             let offset = file.lock_offset();
             let count = file.file().read(&mut dest, offset.get(), &io)?;
             offset.set(offset.get() + count as u64);
-            Ok(count)
+            count
         }
+    };
+    if count > 0 {
+        notify(file.location(), InotifyMask::ACCESS);
     }
+    Ok(count)
 }
 
 async fn write_ranges(
@@ -223,10 +244,10 @@ async fn write_ranges(
 ) -> SysResult {
     let memory = ctx.memory().clone();
     let mut source = IoSource::user(&memory, ranges);
-    if !file.file().is_seekable() {
-        return write_stream(ctx, file, &mut source).await;
-    }
     let io = io_context(ctx, file, flags);
+    if !file.file().is_seekable() {
+        return write_stream(ctx, file, &mut source, &io).await;
+    }
     match position {
         Position::At(offset) => {
             write_at(ctx, file, &mut source, offset, &io).map(|(count, _)| count)
@@ -250,12 +271,17 @@ fn write_at(
 ) -> Result<(usize, u64), Errno> {
     let is_regular = file.location().kind() == FileKind::Regular;
     if is_regular && source.remaining() > 0 {
+        strip_privileges(ctx, file.location())?;
         let appends = io.flags.contains(OpenFlags::APPEND);
         let start = if appends { file.attributes()?.size } else { offset };
         let allowed = limit_write(ctx, start, source.remaining())?;
         source.limit(allowed);
     }
-    file.file().write(source, offset, io)
+    let written = file.file().write(source, offset, io)?;
+    if written.0 > 0 {
+        notify(file.location(), InotifyMask::MODIFY);
+    }
+    Ok(written)
 }
 
 /// `lseek(2)`.

@@ -185,6 +185,37 @@ syscall_table! {
         452 fchmodat2(dirfd: DirFd, path: Path, mode: Mode, flags: AtFlags)
             => [sync] attr::fchmodat2, full;
 
+        // Files: extended attributes, transfers, mounts.
+        40 sendfile(out: Fd, input: Fd, offset: LongPtr, count: Size)
+            => [async] transfer::sendfile, full;
+        155 pivot_root(new_root: Path, put_old: Path) => [sync] mount::pivot_root, full;
+        165 mount(source: Path, target: Path, fs_type: Str, flags: MountFlags, data: Pointer)
+            => [sync] mount::mount, partial "no shared propagation; options of file systems cannot change later";
+        166 umount2(target: Path, flags: UmountFlags)
+            => [sync] mount::umount2, partial "MNT_EXPIRE is EINVAL";
+        188 setxattr(path: Path, name: Str, value: Pointer, size: Size, flags: XattrFlags)
+            => [sync] xattr::setxattr, full;
+        189 lsetxattr(path: Path, name: Str, value: Pointer, size: Size, flags: XattrFlags)
+            => [sync] xattr::lsetxattr, full;
+        190 fsetxattr(fd: Fd, name: Str, value: Pointer, size: Size, flags: XattrFlags)
+            => [sync] xattr::fsetxattr, full;
+        191 getxattr(path: Path, name: Str, value: OutBuf, size: Size)
+            => [sync] xattr::getxattr, full;
+        192 lgetxattr(path: Path, name: Str, value: OutBuf, size: Size)
+            => [sync] xattr::lgetxattr, full;
+        193 fgetxattr(fd: Fd, name: Str, value: OutBuf, size: Size)
+            => [sync] xattr::fgetxattr, full;
+        194 listxattr(path: Path, list: OutBuf, size: Size) => [sync] xattr::listxattr, full;
+        195 llistxattr(path: Path, list: OutBuf, size: Size) => [sync] xattr::llistxattr, full;
+        196 flistxattr(fd: Fd, list: OutBuf, size: Size) => [sync] xattr::flistxattr, full;
+        197 removexattr(path: Path, name: Str) => [sync] xattr::removexattr, full;
+        198 lremovexattr(path: Path, name: Str) => [sync] xattr::lremovexattr, full;
+        199 fremovexattr(fd: Fd, name: Str) => [sync] xattr::fremovexattr, full;
+        319 memfd_create(name: Str, flags: MemfdFlags)
+            => [sync] memfd::memfd_create, partial "no huge pages";
+        326 copy_file_range(input: Fd, in_offset: LongPtr, out: Fd, out_offset: LongPtr, len: Size, flags: Hex)
+            => [sync] transfer::copy_file_range, full;
+
         // Memory.
         9 mmap(addr: Pointer, len: Size, prot: MmapProt, flags: MmapFlags, fd: Fd, offset: Offset)
             => [async] mmap::mmap, full;
@@ -430,5 +461,7 @@ syscall_table! {
             => [async] socket::sendmmsg, full;
     }
     stubs {
+        303 name_to_handle_at => EOPNOTSUPP "as file systems that cannot be exported by NFS answer";
+        304 open_by_handle_at => EPERM "there are no handles to open";
     }
 }

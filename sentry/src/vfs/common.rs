@@ -20,6 +20,8 @@ pub struct InodeCommon {
     can_revive: AtomicBool,
     /// Whether opening a FIFO or socket is the inode's own business, see [`InodeCommon::open_itself`].
     opens_itself: AtomicBool,
+    /// Whether the file is known to have no setuid or setgid bits that a write would clear.
+    is_plain: AtomicBool,
     rare: OnceLock<Box<Rare>>,
 }
 
@@ -73,6 +75,20 @@ impl InodeCommon {
 
     pub fn can_revive(&self) -> bool {
         self.can_revive.load(Ordering::Relaxed)
+    }
+
+    /// Whether writing need not look for setuid and setgid bits to clear.
+    pub fn is_plain(&self) -> bool {
+        self.is_plain.load(Ordering::Relaxed)
+    }
+
+    pub fn set_plain(&self) {
+        self.is_plain.store(true, Ordering::Relaxed);
+    }
+
+    /// To be called before the mode changes.
+    pub fn forget_plain(&self) {
+        self.is_plain.store(false, Ordering::Relaxed);
     }
 
     /// Makes the VFS open this FIFO or socket by [`Inode::open`]: there is no pipe of ours behind it.

@@ -45,13 +45,12 @@ pub fn create_entry(
 ///
 /// # Errors
 /// EACCES, EPERM (a directory), ENOENT (the directory or the last name of `target` is gone), EEXIST,
-/// EMLINK and those of the file system. `may_revive` lets a file without a name get one.
+/// EMLINK and those of the file system.
 pub fn link_entry(
     credentials: &Credentials,
     target: &Location,
     directory: &Location,
     name: &[u8],
-    may_revive: bool,
 ) -> Result<(), Errno> {
     let parent = directory.dentry().inode();
     check_inode(&**parent, credentials, Want::CHANGE_ENTRIES)?;
@@ -59,7 +58,7 @@ pub fn link_entry(
     if inode.kind() == FileKind::Directory {
         return Err(Errno::EPERM);
     }
-    if inode.attributes()?.links == 0 && !may_revive {
+    if inode.attributes()?.links == 0 && !inode.common().can_revive() {
         return Err(Errno::ENOENT);
     }
     {

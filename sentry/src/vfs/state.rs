@@ -1,9 +1,9 @@
 //! What the VFS keeps for the whole sandbox.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use super::DeviceId;
+use super::{DeviceId, FileSystem, Mount};
 use super::anonymous::AnonymousMounts;
 use super::locks::LockWaits;
 
@@ -28,13 +28,20 @@ pub struct Vfs {
     lock_waits: LockWaits,
     devices: Arc<DeviceNumbers>,
     last_rename: AtomicU32,
+    memory_files: OnceLock<Arc<Mount>>,
 }
 
 impl Default for Vfs {
     fn default() -> Vfs {
         let devices = Arc::new(DeviceNumbers::default());
         let anonymous = AnonymousMounts::new(|| devices.take());
-        Vfs { anonymous, lock_waits: LockWaits::default(), devices, last_rename: AtomicU32::new(0) }
+        Vfs {
+            anonymous,
+            lock_waits: LockWaits::default(),
+            devices,
+            last_rename: AtomicU32::new(0),
+            memory_files: OnceLock::new(),
+        }
     }
 }
 
@@ -57,6 +64,14 @@ impl Vfs {
     /// A number that ties the two events of a rename together (inotify's cookie).
     pub fn rename_cookie(&self) -> u32 {
         self.last_rename.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1)
+    }
+
+    /// The mount that files of `memfd_create` live on; made by `make` at first use.
+    pub fn memory_mount<F: FileSystem + 'static>(
+        &self,
+        make: impl FnOnce(DeviceId) -> Arc<F>,
+    ) -> &Arc<Mount> {
+        self.memory_files.get_or_init(|| Mount::internal(make(self.new_device())))
     }
 
     pub(super) fn anonymous(&self) -> &AnonymousMounts {

@@ -54,6 +54,11 @@ impl Superblock {
         std::ptr::eq(self, other)
     }
 
+    /// How many names the cache keeps alive.
+    pub fn cached_names(&self) -> usize {
+        self.clock.lock().names.len()
+    }
+
     pub(super) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
     }

@@ -174,7 +174,9 @@ impl Content {
         limits: &Limits,
     ) -> Result<(), Errno> {
         let known = FallocateFlags::KEEP_SIZE | FallocateFlags::PUNCH_HOLE;
-        if !known.contains(mode) {
+        let is_complete = !mode.contains(FallocateFlags::PUNCH_HOLE)
+            || mode.contains(FallocateFlags::KEEP_SIZE);
+        if !known.contains(mode) || !is_complete {
             return Err(Errno::EOPNOTSUPP);
         }
         let end = offset.checked_add(len).filter(|&end| end <= MAX_BYTES).ok_or(Errno::EFBIG)?;

@@ -8,6 +8,7 @@ use linux_abi::fs::{FallocateFlags, OpenFlags, SealFlags};
 
 use super::content::{Content, MAX_BYTES};
 use super::inode::TmpfsInode;
+use super::memfd::control_seals;
 use crate::memory::{IoDest, IoSource};
 use crate::sync::RwLock;
 use crate::vfs::{File, IoContext, MapRequest, MapSource, SeekFrom};
@@ -20,10 +21,6 @@ pub(super) struct TmpfsFile {
 impl TmpfsFile {
     pub(super) fn new(inode: Arc<TmpfsInode>) -> TmpfsFile {
         TmpfsFile { inode }
-    }
-
-    pub(super) fn inode(&self) -> &Arc<TmpfsInode> {
-        &self.inode
     }
 
     fn content(&self) -> Result<&RwLock<Content>, Errno> {
@@ -96,6 +93,10 @@ impl File for TmpfsFile {
         }
         let fd = content.host_file(&self.inode.shared.limits)?;
         Ok(MapSource::Host { fd, offset: request.offset })
+    }
+
+    fn control(&self, command: i32, argument: u64, _: &IoContext<'_>) -> Result<usize, Errno> {
+        control_seals(&self.inode, command, argument)
     }
 
     fn truncate(&self, size: u64) -> Result<(), Errno> {

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use linux_abi::Errno;
-use linux_abi::fs::{FileKind, OpenFlags, RenameFlags, SealFlags};
+use linux_abi::fs::{FileKind, OpenFlags, RenameFlags, S_IXUGO, SealFlags};
 use linux_abi::time::Timespec;
 
 use super::Shared;
@@ -114,6 +114,11 @@ impl TmpfsInode {
     /// Its inode number.
     pub(super) fn number(&self) -> u64 {
         self.meta.lock().attributes.inode
+    }
+
+    /// Whether anybody may execute it.
+    pub(super) fn is_executable(&self) -> bool {
+        self.meta.lock().attributes.permissions & S_IXUGO != 0
     }
 
     /// The bytes of a regular file.
@@ -239,6 +244,12 @@ impl Inode for TmpfsInode {
             if change.modified.is_none() {
                 self.set_times_now(now());
             }
+        }
+        if let (Some(permissions), Some(content)) = (change.permissions, self.content())
+            && content.read().seals.contains(SealFlags::EXEC)
+            && (permissions ^ self.meta.lock().attributes.permissions) & S_IXUGO != 0
+        {
+            return Err(Errno::EPERM);
         }
         apply_change(&mut self.meta.lock().attributes, change);
         Ok(())

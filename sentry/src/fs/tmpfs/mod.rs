@@ -29,7 +29,7 @@ use linux_abi::Errno;
 use linux_abi::fs::{FileKind, NAME_MAX, StatFs, TMPFS_MAGIC};
 
 pub use inode::TmpfsInode;
-pub use memfd::{file_seals, new_memfd};
+pub use memfd::new_memfd;
 
 use crate::kernel::Kernel;
 use crate::sync::{Mutex, Rank};

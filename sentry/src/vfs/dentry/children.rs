@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use linux_abi::Errno;
+use linux_abi::fs::NAME_MAX;
 
 use super::{Dentry, is_same_inode};
 use crate::sync::{Mutex, Rank};
@@ -146,6 +147,9 @@ impl Dentry {
     ///
     /// Errors: ENOENT, ENOTDIR, ENAMETOOLONG and those of the file system.
     pub fn lookup(self: &Arc<Self>, name: &[u8]) -> Result<Arc<Dentry>, Errno> {
+        if name.len() > NAME_MAX {
+            return Err(Errno::ENAMETOOLONG);
+        }
         let is_volatile = self.superblock.fs().is_volatile();
         match self.cached(name)? {
             Cached::Present(child) if !is_volatile || self.inode.is_still(name, &child.inode) => {
