@@ -2,7 +2,8 @@
 
 use linux_abi::Errno;
 use linux_abi::fs::{
-    AT_FDCWD, AtFlags, Dirent, Dirent64, FileKind, InotifyMask, RenameFlags, S_IFMT, S_ISVTX, major, minor,
+    AT_FDCWD, AtFlags, Dirent, Dirent64, FileKind, InotifyMask, RenameFlags, S_IFMT, S_ISVTX,
+    major, minor,
 };
 use linux_abi::task::{CAP_DAC_READ_SEARCH, CAP_MKNOD, CAP_SYS_CHROOT};
 use zerocopy::IntoBytes;
@@ -13,8 +14,8 @@ use crate::task::Ctx;
 use crate::vfs::permission::check_search;
 use crate::vfs::{
     DeviceId, DirEntry, Last, Location, LookupFlags, NewNodeKind, Parent, RenameEnd, create_entry,
-    getcwd_path, link_entry, lookup_at, lookup_fd, notify, parent_at, remove_directory, remove_file,
-    rename_entry,
+    getcwd_path, link_entry, lookup_at, lookup_fd, notify, parent_at, remove_directory,
+    remove_file, rename_entry,
 };
 
 /// Where a new name is to be made: its directory, with the checks that come before any creation.

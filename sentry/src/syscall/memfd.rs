@@ -36,9 +36,8 @@ pub fn memfd_create(ctx: &mut Ctx, name: UserAddr, flags: u32) -> SysResult {
     };
     let slot = reserve(&ctx.task)?;
     let kernel = &ctx.task.kernel;
-    let mount = kernel.vfs.memory_mount(|device| {
-        Tmpfs::with_device(device, &TmpfsOptions::default())
-    });
+    let mount =
+        kernel.vfs.memory_mount(|device| Tmpfs::with_device(device, &TmpfsOptions::default()));
     let device = mount.root().inode().attributes()?.device;
     let credentials = ctx.task.credentials();
     let owner = (credentials.fsuid, credentials.fsgid);

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use linux_abi::Errno;
 use linux_abi::fs::{
-    FileKind, InotifyMask, IoVec, OpenFlags, RwFlags, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET,
+    FileKind, InotifyMask, IoVec, OpenFlags, RwFlags, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE,
+    SEEK_SET,
 };
 
 use super::attr::strip_privileges;

@@ -25,11 +25,7 @@ struct Side {
 
 impl Side {
     /// Errors: EFAULT, EINVAL (a negative offset).
-    fn new(
-        ctx: &Ctx,
-        file: Arc<FileDescription>,
-        offset: UserPtr<i64>,
-    ) -> Result<Side, Errno> {
+    fn new(ctx: &Ctx, file: Arc<FileDescription>, offset: UserPtr<i64>) -> Result<Side, Errno> {
         let given = match offset.non_null() {
             Some(ptr) => {
                 let offset = ctx.memory().read_value(ptr)?;

@@ -125,13 +125,7 @@ pub fn lgetxattr(
 }
 
 /// `fgetxattr(2)`.
-pub fn fgetxattr(
-    ctx: &mut Ctx,
-    fd: Fd,
-    name: UserAddr,
-    addr: UserAddr,
-    size: usize,
-) -> SysResult {
+pub fn fgetxattr(ctx: &mut Ctx, fd: Fd, name: UserAddr, addr: UserAddr, size: usize) -> SysResult {
     get(ctx, |ctx| at_fd(ctx, fd), name, &Buffer { addr, size })
 }
 
@@ -234,8 +228,7 @@ fn check_permission(ctx: &Ctx, place: &Location, name: &[u8], want: Want) -> Res
     let refused = if writes { Errno::EPERM } else { Errno::ENODATA };
     let inode = place.inode();
     if name.starts_with(b"security.") {
-        let needed =
-            if name == XATTR_NAME_CAPS.as_bytes() { CAP_SETFCAP } else { CAP_SYS_ADMIN };
+        let needed = if name == XATTR_NAME_CAPS.as_bytes() { CAP_SETFCAP } else { CAP_SYS_ADMIN };
         return if writes && !credentials.has(needed) { Err(refused) } else { Ok(()) };
     }
     if name.starts_with(b"system.") {

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::{DeviceId, FileSystem, Mount};
 use super::anonymous::AnonymousMounts;
 use super::locks::LockWaits;
+use super::{DeviceId, FileSystem, Mount};
 
 /// Gives out device numbers for file system instances (major 0, as for Linux' own anonymous
 /// devices).

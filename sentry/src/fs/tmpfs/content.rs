@@ -174,8 +174,8 @@ impl Content {
         limits: &Limits,
     ) -> Result<(), Errno> {
         let known = FallocateFlags::KEEP_SIZE | FallocateFlags::PUNCH_HOLE;
-        let is_complete = !mode.contains(FallocateFlags::PUNCH_HOLE)
-            || mode.contains(FallocateFlags::KEEP_SIZE);
+        let is_complete =
+            !mode.contains(FallocateFlags::PUNCH_HOLE) || mode.contains(FallocateFlags::KEEP_SIZE);
         if !known.contains(mode) || !is_complete {
             return Err(Errno::EOPNOTSUPP);
         }

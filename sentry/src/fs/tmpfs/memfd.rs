@@ -53,11 +53,7 @@ pub(super) fn control_seals(
 }
 
 /// Adds `seals`. The host enforces those against writing for mappings: it knows them.
-fn add_seals(
-    inode: &TmpfsInode,
-    content: &RwLock<Content>,
-    seals: SealFlags,
-) -> Result<(), Errno> {
+fn add_seals(inode: &TmpfsInode, content: &RwLock<Content>, seals: SealFlags) -> Result<(), Errno> {
     let mut content = content.write();
     if content.seals.contains(SealFlags::SEAL) {
         return Err(Errno::EPERM);
