@@ -163,27 +163,25 @@ fn end_session(group: &Arc<ThreadGroup>) {
 /// Gives the children to the nearest subreaper, else to the first process.
 fn reparent_children(tree: &mut Tree, group: &Arc<ThreadGroup>) {
     let children = std::mem::take(&mut group.links.lock().children);
-    crate::signal::hang_up_orphans(group, &children);
-    if children.is_empty() {
-        return;
-    }
-    let heir = find_reaper(tree, group);
-    for child in children {
+    let heir = if children.is_empty() { None } else { find_reaper(tree, group) };
+    for child in &children {
         let Some(heir) = &heir else {
             child.links.lock().parent = std::sync::Weak::new();
             continue;
         };
         child.links.lock().parent = Arc::downgrade(heir);
         heir.links.lock().children.push(child.clone());
+        child.exit_signal.store(linux_abi::signal::SIGCHLD, Ordering::Relaxed);
         if child.exit_status().is_some() {
             // A zombie now belongs to somebody who may ignore SIGCHLD.
-            child.exit_signal.store(linux_abi::signal::SIGCHLD, Ordering::Relaxed);
-            if !super::wait::announce_zombie(heir, &child) {
-                super::wait::reap(tree, &child);
+            if !super::wait::announce_zombie(heir, child) {
+                super::wait::reap(tree, child);
             }
             heir.child_events.notify(PollEvents::IN);
         }
     }
+    // Only now nobody outside of a child's group is left who could continue it.
+    crate::signal::hang_up_orphans(group, &children);
 }
 
 fn find_reaper(tree: &Tree, group: &Arc<ThreadGroup>) -> Option<Arc<ThreadGroup>> {
