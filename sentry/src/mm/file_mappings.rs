@@ -61,12 +61,7 @@ impl FileMappings {
 
     /// Moves the record of `old` to `new_start`, as `mremap` does; the target is `new_len` long.
     /// Answers with what was there, to be dropped with no lock held.
-    pub fn relocate(
-        &mut self,
-        old: Range<u64>,
-        new_start: u64,
-        new_len: u64,
-    ) -> Vec<FileMapping> {
+    pub fn relocate(&mut self, old: Range<u64>, new_start: u64, new_len: u64) -> Vec<FileMapping> {
         let first = self.find(old.start);
         let mut removed = self.remove(old);
         let target = new_start..new_start + new_len;
