@@ -8,6 +8,7 @@ pub mod gofer;
 pub mod host_stdio;
 pub mod ioctl;
 pub mod pidfd;
+pub mod overlay;
 pub mod pipe;
 pub mod proc;
 pub mod signalfd;
