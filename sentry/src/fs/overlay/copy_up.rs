@@ -13,8 +13,7 @@ use super::Core;
 use super::inode::OverlayInode;
 use crate::memory::{IoDest, IoSource};
 use crate::vfs::{
-    AttributeChange, File, Inode, IoContext, NewNode, NewNodeKind, SeekFrom, TimeChange,
-    XattrFlags,
+    AttributeChange, File, Inode, IoContext, NewNode, NewNodeKind, SeekFrom, TimeChange, XattrFlags,
 };
 
 /// Bytes copied at a time.

@@ -215,11 +215,7 @@ impl OverlayInode {
     }
 
     /// Makes an entry. Errors: EEXIST; EPERM for what other overlays take for a deleted entry.
-    pub(super) fn make(
-        &self,
-        name: &[u8],
-        node: &NewNode<'_>,
-    ) -> Result<Arc<OverlayInode>, Errno> {
+    pub(super) fn make(&self, name: &[u8], node: &NewNode<'_>) -> Result<Arc<OverlayInode>, Errno> {
         let names = self.names()?;
         if let Some(Entry::Present { .. }) = names.get(name) {
             return Err(Errno::EEXIST);
