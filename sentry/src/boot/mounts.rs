@@ -75,6 +75,7 @@ fn file_system(
     let _ = namespace;
     Ok(match &mount.source {
         MountSource::Proc => crate::fs::proc::ProcFs::new(kernel),
+        MountSource::Sysfs => crate::fs::sysfs::SysFs::new(kernel),
         MountSource::Dev => crate::fs::dev::new_dev(kernel).map_err(error)?,
         MountSource::Tmpfs { size, nr_inodes, mode, uid, gid } => {
             let options = TmpfsOptions {
