@@ -7,6 +7,7 @@ use linux_abi::Errno;
 
 use super::{BootError, adopt};
 use crate::fs::gofer::GoferFs;
+use crate::fs::overlay::Overlay;
 use crate::fs::tmpfs::{Tmpfs, TmpfsOptions};
 use crate::kernel::Kernel;
 use crate::vfs::{FileSystem, MountNamespace, MountOptions};
@@ -24,7 +25,12 @@ pub(super) fn build(
     let exclusive = container.root.exclusive || container.root.overlay;
     let devices = kernel.vfs.device_numbers();
     let lower = GoferFs::connect(gofer, devices, exclusive).map_err(root_error)?;
-    let root: Arc<dyn FileSystem> = lower;
+    let root: Arc<dyn FileSystem> = if container.root.overlay {
+        let upper = Tmpfs::new(kernel, &TmpfsOptions { mode: 0o755, ..TmpfsOptions::default() });
+        Overlay::new(upper, lower, kernel.vfs.new_device()).map_err(root_error)?
+    } else {
+        lower
+    };
     let mut options = MountOptions::empty();
     // Mount points that are missing are made before the root becomes read-only.
     let namespace = MountNamespace::new(root, options);
