@@ -91,6 +91,9 @@ fn strip(tid: Tid, stub_socket: BorrowedFd<'_>) -> io::Result<Template> {
     let mut stub = Stripper { tid, code: Code::in_sentry() };
     let region = stub.place_region()?;
     stub.code = region.code();
+    // The sentry may lead the session of the container's terminal: its keys' signals are for the
+    // guest's kernel, not for the host processes it runs in.
+    stub.must("cannot leave the session", libc::SYS_setsid, [0; 6])?;
     stub.unregister_rseq()?;
     stub.reset_signals(region)?;
     stub.keep_only_socket(stub_socket)?;
