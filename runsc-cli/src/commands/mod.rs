@@ -92,6 +92,7 @@ impl Context<'_> {
             debug_log: self.log.debug_file().map(|_| slots::DEBUG_LOG),
             control: None,
             launcher: slots::LAUNCHER,
+            gofer_process: slots::GOFER_PROCESS,
             proc_dir: slots::PROC,
             start_now: true,
             owns_terminal: false,

@@ -80,7 +80,7 @@ impl Launch<'_> {
             crash_log: crash_log().map_err(unprepared)?,
         };
         let (gofer, connections) = self.start_gofer(&preparation, placed)?;
-        match self.start_sentry(&preparation, connections, placed) {
+        match self.start_sentry(&preparation, connections, &gofer, placed) {
             Ok((sentry, launcher)) => Ok(Sandbox {
                 sentry,
                 gofer,
@@ -142,6 +142,7 @@ impl Launch<'_> {
         &mut self,
         preparation: &Preparation,
         connections: Vec<OwnedFd>,
+        gofer: &Child,
         placed: &dyn Fn(Pid) -> Result<(), Error>,
     ) -> Result<(Child, UnixStream), Error> {
         let (ours, theirs) = UnixStream::pair().map_err(unprepared)?;
@@ -149,6 +150,7 @@ impl Launch<'_> {
         let mut descriptors = self.standard_streams(preparation, &config).map_err(unprepared)?;
         self.put_descriptors(&mut descriptors, connections).map_err(unprepared)?;
         descriptors.put(slots::LAUNCHER, theirs.into());
+        descriptors.put(slots::GOFER_PROCESS, gofer.pidfd.try_clone().map_err(unprepared)?);
         let image = preparation.image.try_clone().map_err(unprepared)?;
         let mut has_user_namespace = true;
         let cloned = match process::clone_process("sentry", sentry::clone_flags(true)) {

@@ -9,6 +9,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::process::ExitCode;
 
 use control_protocol::SandboxConfig;
+use nix::sys::signal::{SigSet, Signal};
 use rustix::thread::CapabilitySet;
 
 use super::descriptors::Descriptors;
@@ -47,6 +48,7 @@ fn try_set_up(plan: Plan, channel: &mut Channel) -> Result<Infallible, SetupErro
     if let Some(terminal) = &plan.terminal {
         rustix::process::ioctl_tiocsctty(terminal)
             .map_err(SetupError::at("make the terminal the controlling one"))?;
+        block_terminal_signals();
     }
     if plan.has_user_namespace {
         identity::become_user(0)?;
@@ -64,6 +66,16 @@ fn try_set_up(plan: Plan, channel: &mut Channel) -> Result<Infallible, SetupErro
     }
     let image = descriptors.arrange(plan.image, channel)?;
     image::execute(&image, &["runsc-rs", "boot"]).map_err(SetupError::at("execute runsc-rs"))
+}
+
+/// Blocks what the terminal sends, for every thread that the sentry will have: it reads them as
+/// data. One thread that did not block them would be killed with all others.
+fn block_terminal_signals() {
+    let mut mask = SigSet::empty();
+    let signals =
+        [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTSTP, Signal::SIGWINCH, Signal::SIGHUP];
+    signals.into_iter().for_each(|signal| mask.add(signal));
+    let _ = mask.thread_block();
 }
 
 /// The sentry image: reads its configuration and runs the kernel.

@@ -16,7 +16,10 @@ pub const DEBUG_LOG: FdSlot = 7;
 /// The first process' standard input, output and error.
 pub const STDIO: [FdSlot; 3] = [8, 9, 10];
 
+/// A pidfd of the gofer.
+pub const GOFER_PROCESS: FdSlot = 11;
+
 /// The gofer connection of the export with this index.
 pub const fn export(index: usize) -> FdSlot {
-    11 + index
+    12 + index
 }

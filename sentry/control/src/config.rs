@@ -35,6 +35,8 @@ pub struct SandboxConfig {
     pub control: Option<FdSlot>,
     /// A connected `SOCK_STREAM` Unix socket to the launching process; see [`crate::startup`].
     pub launcher: FdSlot,
+    /// A pidfd of the gofer, without which the sandbox cannot go on.
+    pub gofer_process: FdSlot,
     /// A directory descriptor of a procfs of the sentry's own pid namespace.
     pub proc_dir: FdSlot,
     /// Whether the first process runs at once (`run`, `do`) or on [`crate::Request::Start`] (`create`).

@@ -70,9 +70,15 @@ impl Requests {
         }
     }
 
+    /// Ends the sandbox with an exit code.
+    pub fn stop(&self, code: i32) {
+        self.kernel.stop(code);
+    }
+
     /// A connection has closed.
     pub fn closed(&self, connection: &Connection) {
-        for group in connection.owned.lock().drain(..) {
+        let owned = std::mem::take(&mut *connection.owned.lock());
+        for group in owned {
             let _ = crate::signal::send_to_group(&group, SigInfo::kernel(SIGKILL));
         }
         if connection.owns_sandbox && !self.is_committed.load(Ordering::Acquire) {
@@ -169,11 +175,11 @@ impl Requests {
         self.kernel.executor.spawn(async move {
             let ended = || group.exit_status();
             let status = wait_for(&group.exit_events, PollEvents::IN, ended).await;
-            respond(&connection, Ok(Response::Exited { status: exit_status(status) }));
             if pid != INIT_PID {
                 connection.owned.lock().retain(|owned| !Arc::ptr_eq(owned, &group));
                 table.lock().remove(&pid);
             }
+            respond(&connection, Ok(Response::Exited { status: exit_status(status) }));
         });
     }
 

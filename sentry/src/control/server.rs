@@ -6,7 +6,9 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 
 use control_protocol::{Request, SandboxConfig, startup, transport};
+use linux_abi::signal::SIGKILL;
 use platform::host::event::{Epoll, Ready};
+use platform::host::inherited;
 
 use super::requests::Requests;
 use crate::boot::{BootError, Launch, prepare_process};
@@ -15,6 +17,8 @@ use crate::sync::{Mutex, Rank};
 
 /// Token of the listening socket; connections count from 1.
 const LISTENER: u64 = 0;
+/// Token of the gofer's pidfd.
+const GOFER: u64 = u64::MAX;
 /// `EPOLLIN`.
 const READABLE: u32 = 1;
 
@@ -26,6 +30,8 @@ pub(crate) struct ControlServer {
 
 struct Shared {
     epoll: Epoll,
+    /// A pidfd: readable when the gofer is dead.
+    gofer: OwnedFd,
     connections: Mutex<Connections>,
     requests: Requests,
 }
@@ -61,8 +67,11 @@ impl ControlServer {
         if let Some(listener) = &listener {
             epoll.add(listener, LISTENER, READABLE).map_err(BootError::Kernel)?;
         }
+        let gofer = inherited::adopt(config.gofer_process).map_err(BootError::Kernel)?;
+        epoll.add(&gofer, GOFER, READABLE).map_err(BootError::Kernel)?;
         let shared = Arc::new(Shared {
             epoll,
+            gofer,
             connections: Mutex::new(Rank::Control, Connections::default()),
             requests: Requests::new(kernel.clone(), container.clone()),
         });
@@ -138,10 +147,17 @@ impl ControlServer {
                             let _ = self.adopt(stream, false);
                         }
                     }
+                    (_, GOFER) => self.lose_gofer(),
                     (_, token) => self.read_request(token),
                 }
             }
         }
+    }
+
+    /// Ends the sandbox: without the gofer its files are gone.
+    fn lose_gofer(&self) {
+        let _ = self.shared.epoll.delete(&self.shared.gofer);
+        self.shared.requests.stop(128 + SIGKILL);
     }
 
     fn read_request(&self, token: u64) {

@@ -11,7 +11,6 @@ use linux_abi::Errno;
 use linux_abi::fs::FileKind;
 
 use super::inode::GoferInode;
-use crate::fs::synthetic::seek_dir;
 use crate::memory::IoDest;
 use crate::sync::{Mutex, Rank};
 use crate::vfs::{DirEntry, File, IoContext, SeekFrom};
@@ -138,8 +137,14 @@ impl File for GoferDir {
         true
     }
 
+    /// Positions are opaque: nothing is relative to the end.
     fn seek(&self, current: u64, from: SeekFrom, _: u64) -> Result<u64, Errno> {
-        seek_dir(current, from)
+        let target = match from {
+            SeekFrom::Start(offset) => Some(offset),
+            SeekFrom::Current(offset) => (current as i64).checked_add(offset),
+            SeekFrom::End(_) | SeekFrom::Data(_) | SeekFrom::Hole(_) => None,
+        };
+        target.and_then(|offset| u64::try_from(offset).ok()).ok_or(Errno::EINVAL)
     }
 
     fn read_dir(
