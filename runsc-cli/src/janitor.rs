@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::launch::{Child, Cloned, clone_process};
-use crate::state::{Record, StateError, Status, Store};
+use crate::state::{HostProcess, Record, StateError, Status, Store};
 
 /// How long a sandbox takes at most to end after its command line.
 const SANDBOX_DEADLINE: Duration = Duration::from_secs(2);
@@ -19,6 +19,7 @@ pub struct Janitor(Child);
 impl Janitor {
     /// Starts to watch over the container `id`. Its directory must not exist yet.
     pub fn start(store: &Store, id: &str) -> Result<Janitor, Error> {
+        let creator = HostProcess::current();
         let clone = clone_process("janitor", 0)
             .map_err(|error| Error::io("cannot make a process that cleans up", error))?;
         match clone {
@@ -31,7 +32,7 @@ impl Janitor {
                 let _ = rustix::process::setsid();
                 let _ = crate::terminal::leave_standard_streams();
                 if !channel.wait_for_dismissal() {
-                    let _ = clean_up(store, id);
+                    let _ = clean_up(store, id, creator);
                 }
                 std::process::exit(0);
             }
@@ -44,7 +45,8 @@ impl Janitor {
     }
 }
 
-fn clean_up(store: &Store, id: &str) -> Result<(), StateError> {
+/// Removes what is left of the container `id` if `creator` made it.
+fn clean_up(store: &Store, id: &str, creator: Option<HostProcess>) -> Result<(), StateError> {
     let deadline = Instant::now() + SANDBOX_DEADLINE;
     let (entry, record) = loop {
         let (entry, record) = match store.open(id) {
@@ -52,8 +54,9 @@ fn clean_up(store: &Store, id: &str) -> Result<(), StateError> {
             Err(StateError::NoSuchContainer(_)) => return store.sweep_all(),
             result => result?,
         };
-        let is_ours = record.creator.is_none_or(|creator| !creator.is_alive());
-        match (is_ours, record.status()) {
+        // A process that is being killed closes its descriptors while it still looks alive, so it
+        // may take a moment until the status tells.
+        match (record.creator == creator, record.status()) {
             // Another container of the same name.
             (false, _) => return Ok(()),
             (true, Status::Stopped) => break (entry, record),

@@ -5,5 +5,3 @@
 mod common;
 #[path = "host_files/gofer.rs"]
 mod gofer;
-#[path = "host_files/overlay.rs"]
-mod overlay;

@@ -1,6 +1,8 @@
 //! Runs the `runsc-rs` binary with a state root and bundles of its own.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub mod terminal;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

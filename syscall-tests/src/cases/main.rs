@@ -26,7 +26,6 @@ mod links;
 mod locks;
 mod memfd;
 mod memory;
-mod misc;
 mod mknod;
 mod mmap;
 mod mqueue;

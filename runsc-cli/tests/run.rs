@@ -1,0 +1,297 @@
+//! `do` and `run`: status, streams, environment, files, signals and terminals of real programs.
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use common::terminal::Terminal;
+use common::{Outcome, Scratch};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+/// Runs a shell script with `do`.
+fn shell(scratch: &Scratch, flags: &[&str], script: &str) -> Outcome {
+    let args = [&["do"], flags, &["/bin/sh", "-c", script]].concat();
+    scratch.run(&args)
+}
+
+#[test]
+fn status_is_the_programs_own() {
+    let scratch = Scratch::new();
+    for (script, status) in [("exit 0", 0), ("exit 7", 7), ("exit 255", 255)] {
+        assert_eq!(shell(&scratch, &[], script).status, Some(status), "{script}");
+    }
+    let killed = shell(&scratch, &[], "sh -c 'kill -TERM $$'; exit $?");
+    assert_eq!(killed.status, Some(128 + 15), "{killed:?}");
+}
+
+#[test]
+fn programs_that_cannot_run() {
+    let scratch = Scratch::new();
+    let directory = scratch.path().to_str().expect("UTF-8");
+    for (program, status, message) in [
+        ("no-such-program", 127, "exec \"no-such-program\": executable file not found in $PATH"),
+        ("/no/such/program", 127, "exec \"/no/such/program\": no such file or directory"),
+        ("/etc/passwd", 126, "exec \"/etc/passwd\": permission denied"),
+        (directory, 126, "permission denied"),
+    ] {
+        let outcome = scratch.run(&["do", program]);
+        assert_eq!(outcome.status, Some(status), "{outcome:?}");
+        assert!(outcome.stderr.contains(message), "{outcome:?}");
+    }
+    let outcome = scratch.run(&["do", "--cwd", "/no/such/directory", "/bin/true"]);
+    outcome.fails_with(&["/no/such/directory"]);
+}
+
+#[test]
+fn streams_pass_through() {
+    let scratch = Scratch::new();
+    let mut child = scratch
+        .runsc(&["do", "/bin/sh", "-c", "cat; echo problem >&2"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("spawn");
+    let mut stdin = child.stdin.take().expect("stdin");
+    // More than any pipe holds: both directions must flow at the same time.
+    let text = "0123456789abcdef\n".repeat(20_000);
+    let copy = text.clone();
+    let writer = std::thread::spawn(move || stdin.write_all(copy.as_bytes()));
+    let output = child.wait_with_output().expect("wait");
+    writer.join().expect("join").expect("write");
+    assert!(output.status.success());
+    assert!(output.stdout == text.as_bytes(), "{} bytes came back", output.stdout.len());
+    assert_eq!(output.stderr, b"problem\n");
+}
+
+#[test]
+fn closed_streams_do_no_harm() {
+    let scratch = Scratch::new();
+    let binary = env!("CARGO_BIN_EXE_runsc-rs");
+    let script = format!("{binary} do /bin/sh -c 'ls /proc/self/fd/ >&2' <&- >&-");
+    let output = std::process::Command::new("sh")
+        .args(["-c", &script])
+        .current_dir(scratch.path())
+        .output()
+        .expect("runs");
+    let listed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(listed.lines().any(|line| line == "2"), "{listed}");
+}
+
+#[test]
+fn flags_of_do() {
+    let scratch = Scratch::new();
+    let directory = scratch.path().to_str().expect("UTF-8");
+    fs::write(scratch.path().join("file"), "content\n").expect("write");
+    let volume = format!("{directory}:/volume");
+    let readonly = format!("{directory}:/volume:ro");
+    for (flags, script, expected) in [
+        (&["--env", "A=b c"][..], "echo \"$A\"", "b c\n"),
+        (&["--cwd", "/usr/bin"], "pwd", "/usr/bin\n"),
+        (&["--hostname", "box"], "cat /proc/sys/kernel/hostname", "box\n"),
+        (&["--user", "1234:567"], "echo $(id -u):$(id -g)", "1234:567\n"),
+        (&["--user", "daemon"], "id -un; echo $HOME", "daemon\n/usr/sbin\n"),
+        (&["--volume", &readonly], "cat /volume/file", "content\n"),
+        (&["--volume", &volume], "echo new > /volume/new; cat /volume/new", "new\n"),
+        (&[], "echo $$", "1\n"),
+        (&[], "umask", "0022\n"),
+    ] {
+        let outcome = shell(&scratch, flags, script);
+        assert_eq!(outcome.stdout, expected, "{flags:?} {outcome:?}");
+    }
+    assert_eq!(fs::read(scratch.path().join("new")).expect("made by the guest"), b"new\n");
+    let refused = shell(&scratch, &["--volume", &readonly], "echo x > /volume/file");
+    assert_ne!(refused.status, Some(0));
+    assert_eq!(fs::read(scratch.path().join("file")).expect("unchanged"), b"content\n");
+}
+
+#[test]
+fn host_files_do_not_change() {
+    let scratch = Scratch::new();
+    let path = scratch.path().join("file");
+    fs::write(&path, "old").expect("write");
+    let name = path.to_str().expect("UTF-8");
+    let script = format!("echo new > {name} && cat {name} && rm {name} && touch {name}.2");
+    let outcome = shell(&scratch, &[], &script);
+    assert_eq!(outcome.succeeds().stdout, "new\n");
+    assert_eq!(fs::read(&path).expect("still there"), b"old");
+    assert!(!scratch.path().join("file.2").exists());
+    assert!(scratch.state_entries().is_empty());
+}
+
+#[test]
+fn ordinary_user_can_run() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let scratch = Scratch::new();
+    // The binary and the scratch directory may lie below directories that only root may enter.
+    let binary = std::path::Path::new("/tmp").join(format!("runsc-rs-{}", std::process::id()));
+    fs::copy(env!("CARGO_BIN_EXE_runsc-rs"), &binary).expect("copy");
+    let output = std::process::Command::new("setpriv")
+        .args(["--reuid=1000", "--regid=1000", "--clear-groups"])
+        .arg(&binary)
+        .args(["do", "/bin/sh", "-c", "id -u; ls / >/dev/null && echo visible; exit 4"])
+        .current_dir("/")
+        .output();
+    fs::remove_file(&binary).expect("remove");
+    let outcome = Outcome::of(output.expect("setpriv runs"));
+    assert_eq!(outcome.stdout, "0\nvisible\n", "{outcome:?}");
+    assert_eq!(outcome.status, Some(4), "{outcome:?}");
+    drop(scratch);
+}
+
+/// Starts a script with `do` and waits for its first line.
+fn started(scratch: &Scratch, script: &str) -> (Child, BufReader<std::process::ChildStdout>) {
+    let mut child = scratch
+        .runsc(&["do", "/bin/sh", "-c", script])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("spawn");
+    let mut lines = BufReader::new(child.stdout.take().expect("stdout"));
+    let mut line = String::new();
+    lines.read_line(&mut line).expect("read");
+    assert_eq!(line, "ready\n");
+    (child, lines)
+}
+
+#[test]
+fn signals_reach_the_program() {
+    let scratch = Scratch::new();
+    for (name, signal) in [
+        ("TERM", Signal::TERM),
+        ("INT", Signal::INT),
+        ("HUP", Signal::HUP),
+        ("USR1", Signal::USR1),
+        ("USR2", Signal::USR2),
+        ("QUIT", Signal::QUIT),
+    ] {
+        let script = format!("trap 'echo got {name}; exit 9' {name}; echo ready; while :; do sleep 0.05; done");
+        let (mut child, mut lines) = started(&scratch, &script);
+        kill_process(Pid::from_child(&child), signal).expect("kill");
+        let mut rest = String::new();
+        lines.read_to_string(&mut rest).expect("read");
+        assert_eq!(child.wait().expect("wait").code(), Some(9), "{name}");
+        assert_eq!(rest, format!("got {name}\n"));
+    }
+}
+
+#[test]
+fn killing_the_command_line_ends_the_program() {
+    let scratch = Scratch::new();
+    let (mut child, mut lines) = started(&scratch, "echo ready; exec sleep 1000");
+    child.kill().expect("kill");
+    assert_eq!(child.wait().expect("wait").signal(), Some(9));
+    // The pipe closes when the last process of the sandbox is gone.
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).expect("read");
+}
+
+#[test]
+fn terminal_is_usable() {
+    let scratch = Scratch::new();
+    let mut terminal = Terminal::open(100, 30);
+    let script = "tty; stty size; test -t 0 && test -t 1 && test -t 2 && echo all; read x; echo \"<$x>\"";
+    let mut command = scratch.runsc(&["do", "/bin/sh", "-c", script]);
+    let mut child = terminal.spawn(&mut command);
+    terminal.wait_for("all");
+    assert!(terminal.seen().contains("30 100"), "{}", terminal.seen());
+    assert!(terminal.seen().contains("/dev/"), "{}", terminal.seen());
+    terminal.type_in("typed\r");
+    terminal.wait_for("<typed>");
+    assert_eq!(child.wait().expect("wait").code(), Some(0));
+}
+
+#[test]
+fn interrupt_key_reaches_the_foreground_job() {
+    let scratch = Scratch::new();
+    let mut terminal = Terminal::open(80, 24);
+    let script = "trap 'echo int; exit 5' INT; echo ready; while :; do sleep 0.05; done";
+    let mut command = scratch.runsc(&["do", "/bin/sh", "-c", script]);
+    let mut child = terminal.spawn(&mut command);
+    terminal.wait_for("ready");
+    terminal.type_in("\x03");
+    terminal.wait_for("int");
+    assert_eq!(child.wait().expect("wait").code(), Some(5));
+}
+
+#[test]
+fn window_size_follows() {
+    let scratch = Scratch::new();
+    let mut terminal = Terminal::open(80, 24);
+    let script = "trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.05; done";
+    let mut command = scratch.runsc(&["do", "/bin/sh", "-c", script]);
+    let mut child = terminal.spawn(&mut command);
+    terminal.wait_for("ready");
+    terminal.resize(132, 43);
+    terminal.wait_for("43 132");
+    assert_eq!(child.wait().expect("wait").code(), Some(0));
+}
+
+#[test]
+fn job_control_of_bash() {
+    let scratch = Scratch::new();
+    let mut terminal = Terminal::open(80, 24);
+    let mut command = scratch.runsc(&["do", "--env", "PS1=% ", "/bin/bash", "--norc", "-i"]);
+    let mut child = terminal.spawn(&mut command);
+    terminal.wait_for("% ");
+    terminal.type_in("sleep 1000\r");
+    std::thread::sleep(Duration::from_millis(300));
+    terminal.type_in("\x1a");
+    terminal.wait_for("Stopped");
+    terminal.type_in("fg\r");
+    std::thread::sleep(Duration::from_millis(300));
+    terminal.type_in("\x03echo status $?\r");
+    terminal.wait_for("status 130");
+    terminal.type_in("exit 3\r");
+    assert_eq!(child.wait().expect("wait").code(), Some(3));
+}
+
+#[test]
+fn bundle_runs_and_leaves_nothing() {
+    let scratch = Scratch::new();
+    let bundle = scratch.bundle("b", |config| {
+        config["process"]["args"] = json!(["/bin/sh", "-c", "echo $GREETING from $(pwd); exit 6"]);
+        config["process"]["env"] = json!(["PATH=/usr/bin:/bin", "GREETING=hello"]);
+        config["process"]["cwd"] = json!("/usr");
+        config["mounts"] = json!([{ "destination": "/proc", "type": "proc" }]);
+    });
+    let outcome = scratch.run(&["run", "--bundle", &bundle, "c"]);
+    assert_eq!(outcome.stdout, "hello from /usr\n", "{outcome:?}");
+    assert_eq!(outcome.status, Some(6));
+    assert!(scratch.state_entries().is_empty());
+}
+
+#[test]
+fn hooks_run_in_order() {
+    let scratch = Scratch::new();
+    let log = scratch.path().join("log");
+    let hook = |name: &str| {
+        let script = format!("echo {name} $(grep -o '\"id\":\"[^\"]*' | cut -d'\"' -f4) >> {}", log.display());
+        json!([{ "path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/usr/bin:/bin"] }])
+    };
+    let bundle = scratch.bundle("b", |config| {
+        config["process"]["args"] = json!(["/bin/true"]);
+        config["hooks"] = json!({
+            "prestart": hook("prestart"), "createRuntime": hook("createRuntime"),
+            "createContainer": hook("createContainer"), "poststart": hook("poststart"),
+            "poststop": hook("poststop"),
+        });
+    });
+    scratch.run(&["run", "--bundle", &bundle, "c"]).succeeds();
+    let expected = "prestart c\ncreateRuntime c\ncreateContainer c\npoststart c\npoststop c\n";
+    assert_eq!(fs::read_to_string(&log).expect("log"), expected);
+    let failing = scratch.bundle("failing", |config| {
+        config["hooks"] = json!({ "createRuntime": [{
+            "path": "/bin/sh", "args": ["sh", "-c", "echo because >&2; exit 1"],
+        }] });
+    });
+    scratch.run(&["run", "--bundle", &failing, "c"]).fails_with(&["/bin/sh", "because"]);
+    assert!(scratch.state_entries().is_empty());
+}
