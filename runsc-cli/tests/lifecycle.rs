@@ -125,7 +125,17 @@ fn exec_in_a_running_container() {
     let scratch = Scratch::new();
     let bundle = waiting_bundle(&scratch);
     quiet(&scratch, &["run", "--detach", "--bundle", &bundle, "c"]).succeeds();
-    let outcome = scratch.run(&["exec", "--env", "A=b", "--cwd", "/usr", "c", "sh", "-c", "echo $A $PWD; exit 5"]);
+    let outcome = scratch.run(&[
+        "exec",
+        "--env",
+        "A=b",
+        "--cwd",
+        "/usr",
+        "c",
+        "sh",
+        "-c",
+        "echo $A $PWD; exit 5",
+    ]);
     assert_eq!((outcome.status, outcome.stdout.as_str()), (Some(5), "b /usr\n"), "{outcome:?}");
     let outcome = scratch.run(&["exec", "--user", "12:34", "c", "sh", "-c", "id -u; id -g"]);
     assert_eq!(outcome.succeeds().stdout, "12\n34\n");
@@ -170,7 +180,8 @@ fn console_socket() {
     let socket = scratch.path().join("console.sock");
     let listener = UnixListener::bind(&socket).expect("bind");
     let socket = socket.to_str().expect("UTF-8");
-    let script = "stty size; trap 'echo int' INT; echo ready; read x || read x; echo \"<$x>\"; exit 4";
+    let script =
+        "stty size; trap 'echo int' INT; echo ready; read x || read x; echo \"<$x>\"; exit 4";
     let bundle = scratch.bundle("b", |config| {
         config["process"]["terminal"] = json!(true);
         config["process"]["consoleSize"] = json!({ "width": 90, "height": 20 });
@@ -196,8 +207,7 @@ fn exec_on_a_terminal() {
     quiet(&scratch, &["run", "--detach", "--bundle", &bundle, "c"]).succeeds();
     let mut terminal = Terminal::open(70, 20);
     let script = "stty size; trap 'echo int; exit 6' INT; echo ready; while :; do sleep 0.05; done";
-    let mut child =
-        terminal.spawn(&mut scratch.runsc(&["exec", "--tty", "c", "sh", "-c", script]));
+    let mut child = terminal.spawn(&mut scratch.runsc(&["exec", "--tty", "c", "sh", "-c", script]));
     terminal.wait_for("ready");
     assert!(terminal.seen().contains("20 70"), "{}", terminal.seen());
     terminal.type_in("\x03");
@@ -207,8 +217,17 @@ fn exec_on_a_terminal() {
     let listener = UnixListener::bind(&socket).expect("bind");
     let pid_file = scratch.path().join("pid");
     let args = [
-        "exec", "--tty", "--detach", "--console-socket", socket.to_str().expect("UTF-8"),
-        "--pid-file", pid_file.to_str().expect("UTF-8"), "c", "sh", "-c", script,
+        "exec",
+        "--tty",
+        "--detach",
+        "--console-socket",
+        socket.to_str().expect("UTF-8"),
+        "--pid-file",
+        pid_file.to_str().expect("UTF-8"),
+        "c",
+        "sh",
+        "-c",
+        script,
     ];
     quiet(&scratch, &args).succeeds();
     let mut terminal = Terminal::from_master(receive_master(&listener));
@@ -222,10 +241,13 @@ fn exec_on_a_terminal() {
 
 /// Finds a file of a cgroup in the unified or in a split hierarchy.
 fn cgroup_file(path: &str, unified: &str, controller: &str, split: &str) -> Option<String> {
-    [format!("/sys/fs/cgroup/{path}/{unified}"), format!("/sys/fs/cgroup/{controller}/{path}/{split}")]
-        .iter()
-        .find_map(|file| fs::read_to_string(file).ok())
-        .map(|text| text.trim().to_owned())
+    [
+        format!("/sys/fs/cgroup/{path}/{unified}"),
+        format!("/sys/fs/cgroup/{controller}/{path}/{split}"),
+    ]
+    .iter()
+    .find_map(|file| fs::read_to_string(file).ok())
+    .map(|text| text.trim().to_owned())
 }
 
 #[test]

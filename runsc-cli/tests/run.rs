@@ -172,7 +172,9 @@ fn signals_reach_the_program() {
         ("USR2", Signal::USR2),
         ("QUIT", Signal::QUIT),
     ] {
-        let script = format!("trap 'echo got {name}; exit 9' {name}; echo ready; while :; do sleep 0.05; done");
+        let script = format!(
+            "trap 'echo got {name}; exit 9' {name}; echo ready; while :; do sleep 0.05; done"
+        );
         let (mut child, mut lines) = started(&scratch, &script);
         kill_process(Pid::from_child(&child), signal).expect("kill");
         let mut rest = String::new();
@@ -197,7 +199,8 @@ fn killing_the_command_line_ends_the_program() {
 fn terminal_is_usable() {
     let scratch = Scratch::new();
     let mut terminal = Terminal::open(100, 30);
-    let script = "tty; stty size; test -t 0 && test -t 1 && test -t 2 && echo all; read x; echo \"<$x>\"";
+    let script =
+        "tty; stty size; test -t 0 && test -t 1 && test -t 2 && echo all; read x; echo \"<$x>\"";
     let mut command = scratch.runsc(&["do", "/bin/sh", "-c", script]);
     let mut child = terminal.spawn(&mut command);
     terminal.wait_for("all");
@@ -273,7 +276,10 @@ fn hooks_run_in_order() {
     let scratch = Scratch::new();
     let log = scratch.path().join("log");
     let hook = |name: &str| {
-        let script = format!("echo {name} $(grep -o '\"id\":\"[^\"]*' | cut -d'\"' -f4) >> {}", log.display());
+        let script = format!(
+            "echo {name} $(grep -o '\"id\":\"[^\"]*' | cut -d'\"' -f4) >> {}",
+            log.display()
+        );
         json!([{ "path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/usr/bin:/bin"] }])
     };
     let bundle = scratch.bundle("b", |config| {
