@@ -28,6 +28,8 @@ pub struct Kernel {
     /// Queued signals of each user (`RLIMIT_SIGPENDING`).
     pub signal_accounting: SignalAccounting,
     pub futexes: FutexTable,
+    /// Whether the first process is immune to signals that it has no handler for.
+    pub immune_init: bool,
     pub devices: Devices,
     pub epoll_topology: crate::fs::epoll::Topology,
     pub vfs: Vfs,
@@ -104,6 +106,7 @@ impl Kernel {
             network: Default::default(),
             signal_accounting: Default::default(),
             futexes: Default::default(),
+            immune_init: config.immune_init,
             epoll_topology: Default::default(),
             uts: Mutex::new(Rank::Leaf, uts),
             boot_time_ns: now(Clock::Monotonic).as_nanos() as u64,

@@ -96,6 +96,7 @@ impl Context<'_> {
             proc_dir: slots::PROC,
             start_now: true,
             owns_terminal: false,
+            immune_init: false,
             memory_limit: None,
             cpus: None,
             container,

@@ -79,14 +79,10 @@ impl NewTask {
 impl NewGroup {
     pub(super) fn build(self) -> Arc<ThreadGroup> {
         let links = GroupLinks { parent: self.parent, children: Vec::new(), threads: Vec::new() };
-        let signals = match self.pid {
-            INIT_PID => GroupSignals::for_init(),
-            _ => GroupSignals::default(),
-        };
         Arc::new(ThreadGroup {
             pid: self.pid,
             actions: RwLock::new(Rank::SignalActions, self.actions),
-            signals: Mutex::new(Rank::Signal, signals),
+            signals: Mutex::new(Rank::Signal, GroupSignals::default()),
             limits: Mutex::new(Rank::Leaf, self.limits),
             links: Mutex::new(Rank::ThreadGroup, links),
             child_events: WaitQueue::new(),
@@ -163,6 +159,9 @@ impl FirstProcess {
             personality: 0,
         }
         .build();
+        if pid == INIT_PID && kernel.immune_init {
+            *group.signals.lock() = GroupSignals::for_init();
+        }
         let task = NewTask {
             kernel: kernel.clone(),
             group: group.clone(),
