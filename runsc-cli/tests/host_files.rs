@@ -5,3 +5,5 @@
 mod common;
 #[path = "host_files/gofer.rs"]
 mod gofer;
+#[path = "host_files/overlay.rs"]
+mod overlay;

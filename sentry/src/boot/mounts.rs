@@ -7,6 +7,7 @@ use linux_abi::Errno;
 
 use super::{BootError, adopt};
 use crate::fs::gofer::GoferFs;
+use crate::fs::overlay::Overlay;
 use crate::fs::tmpfs::{Tmpfs, TmpfsOptions};
 use crate::kernel::Kernel;
 use crate::vfs::{FileSystem, MountNamespace, MountOptions};
@@ -24,7 +25,12 @@ pub(super) fn build(
     let exclusive = container.root.exclusive || container.root.overlay;
     let devices = kernel.vfs.device_numbers();
     let lower = GoferFs::connect(gofer, devices, exclusive).map_err(root_error)?;
-    let root: Arc<dyn FileSystem> = lower;
+    let root: Arc<dyn FileSystem> = if container.root.overlay {
+        let upper = Tmpfs::new(kernel, &TmpfsOptions { mode: 0o755, ..TmpfsOptions::default() });
+        Overlay::new(upper, lower, kernel.vfs.new_device()).map_err(root_error)?
+    } else {
+        lower
+    };
     let mut options = MountOptions::empty();
     // Mount points that are missing are made before the root becomes read-only.
     let namespace = MountNamespace::new(root, options);
@@ -75,6 +81,7 @@ fn file_system(
     let _ = namespace;
     Ok(match &mount.source {
         MountSource::Proc => crate::fs::proc::ProcFs::new(kernel),
+        MountSource::Sysfs => crate::fs::sysfs::SysFs::new(kernel),
         MountSource::Dev => crate::fs::dev::new_dev(kernel).map_err(error)?,
         MountSource::Tmpfs { size, nr_inodes, mode, uid, gid } => {
             let options = TmpfsOptions {

@@ -7,6 +7,7 @@ pub mod eventfd;
 pub mod gofer;
 pub mod host_stdio;
 pub mod ioctl;
+pub mod overlay;
 pub mod pidfd;
 pub mod pipe;
 pub mod proc;

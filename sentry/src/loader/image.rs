@@ -240,7 +240,7 @@ impl Builder<'_> {
         })
         .await
         .map_err(no_room)?;
-        self.files.insert(range, offset, file.location().clone());
+        let _ = self.files.insert(range, offset, file.location().clone());
         Ok(())
     }
 
@@ -288,7 +288,7 @@ impl Builder<'_> {
             args: stack.args,
             env: stack.env,
             auxv: stack.auxv,
-            exe: Some(program.file.location().clone()),
+            exe: Some(program.file.clone()),
             vdso: self.space.layout().vdso,
             files: self.files,
         };

@@ -21,14 +21,22 @@ pub struct FileMappings {
 }
 
 impl FileMappings {
-    /// Records that `range` now is `location` from `offset` on.
-    pub fn insert(&mut self, range: Range<u64>, offset: u64, location: Location) {
-        self.remove(range.clone());
+    /// Records that `range` now is `location` from `offset` on. Answers with what was there, to be
+    /// dropped with no lock held.
+    pub fn insert(
+        &mut self,
+        range: Range<u64>,
+        offset: u64,
+        location: Location,
+    ) -> Vec<FileMapping> {
+        let removed = self.remove(range.clone());
         self.map.insert(range.start, FileMapping { end: range.end, offset, location });
+        removed
     }
 
-    /// Forgets what lies in `range`, cutting mappings that stick out.
-    pub fn remove(&mut self, range: Range<u64>) {
+    /// Forgets what lies in `range`, cutting mappings that stick out. Answers with what was there,
+    /// to be dropped with no lock held.
+    pub fn remove(&mut self, range: Range<u64>) -> Vec<FileMapping> {
         let touched: Vec<u64> = self
             .map
             .range(..range.end)
@@ -36,6 +44,7 @@ impl FileMappings {
             .take_while(|(_, mapping)| mapping.end > range.start)
             .map(|(&start, _)| start)
             .collect();
+        let mut removed = Vec::new();
         for start in touched {
             let Some(mapping) = self.map.remove(&start) else { continue };
             if mapping.end > range.end {
@@ -43,20 +52,24 @@ impl FileMappings {
                 self.map.insert(range.end, FileMapping { offset, ..mapping.clone() });
             }
             if start < range.start {
-                self.map.insert(start, FileMapping { end: range.start, ..mapping });
+                self.map.insert(start, FileMapping { end: range.start, ..mapping.clone() });
             }
+            removed.push(mapping);
         }
+        removed
     }
 
     /// Moves the record of `old` to `new_start`, as `mremap` does; the target is `new_len` long.
-    pub fn relocate(&mut self, old: Range<u64>, new_start: u64, new_len: u64) {
-        let Some(first) = self.find(old.start) else {
-            self.remove(old);
-            self.remove(new_start..new_start + new_len);
-            return;
-        };
-        self.remove(old);
-        self.insert(new_start..new_start + new_len, first.offset, first.location);
+    /// Answers with what was there, to be dropped with no lock held.
+    pub fn relocate(&mut self, old: Range<u64>, new_start: u64, new_len: u64) -> Vec<FileMapping> {
+        let first = self.find(old.start);
+        let mut removed = self.remove(old);
+        let target = new_start..new_start + new_len;
+        removed.extend(match first {
+            Some(first) => self.insert(target, first.offset, first.location),
+            None => self.remove(target),
+        });
+        removed
     }
 
     /// The mapping that covers `addr`, cut so that it starts there.

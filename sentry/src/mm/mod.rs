@@ -19,7 +19,7 @@ pub use maps::MapEntry;
 
 use crate::memory::UserMemory;
 use crate::sync::{Mutex, Rank};
-use crate::vfs::Location;
+use crate::vfs::FileDescription;
 
 pub const PAGE_SIZE: u64 = 4096;
 
@@ -61,8 +61,8 @@ pub struct MmRecord {
     pub env: Range<u64>,
     /// The auxiliary vector as given to the program.
     pub auxv: Vec<u8>,
-    /// The running program.
-    pub exe: Option<Location>,
+    /// The running program. Held open, so that nobody may write to it (ETXTBSY).
+    pub exe: Option<Arc<FileDescription>>,
     pub vdso: Option<u64>,
     pub files: FileMappings,
 }

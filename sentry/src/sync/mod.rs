@@ -5,7 +5,7 @@
 //! [`Mutex::lock_nested`], whose caller names the rule that makes it safe.
 //!
 //! Order, outermost first (see [`Rank`]): file offset → task tree → thread group → task → mount tree → rename →
-//! descriptor table → directory → dentry → inode → file object → pipe or socket → memory map → signal →
+//! descriptor table → directory → dentry → copy-up → inode → file object → pipe or socket → memory map → signal →
 //! wait queue → timers → executor.
 //!
 //! No guard lives across an `.await`, a gofer round trip or a copy from or to guest memory unless

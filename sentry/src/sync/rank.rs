@@ -18,6 +18,8 @@ pub enum Rank {
     FdTable,
     Directory,
     Dentry,
+    /// Held while a file of an overlay gets a copy of its own.
+    CopyUp,
     Inode,
     FileObject,
     Socket,

@@ -3,9 +3,9 @@
 use linux_abi::Errno;
 use linux_abi::fs::{
     F_DUPFD, F_DUPFD_CLOEXEC, F_DUPFD_QUERY, F_GETFD, F_GETFL, F_GETLK, F_GETOWN, F_GETOWN_EX,
-    F_GETSIG, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_OWNER_PGRP, F_OWNER_PID, F_OWNER_TID,
-    F_SETFD, F_SETFL, F_SETLK, F_SETLKW, F_SETOWN, F_SETOWN_EX, F_SETSIG, FOwnerEx, FileKind,
-    OpenFlags,
+    F_GETPIPE_SZ, F_GETSIG, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_OWNER_PGRP, F_OWNER_PID,
+    F_OWNER_TID, F_SETFD, F_SETFL, F_SETLK, F_SETLKW, F_SETOWN, F_SETOWN_EX, F_SETPIPE_SZ,
+    F_SETSIG, FOwnerEx, FileKind, OpenFlags,
 };
 use linux_abi::task::RLIMIT_NOFILE;
 use linux_abi::tty::{FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD};
@@ -87,6 +87,9 @@ pub async fn fcntl(ctx: &mut Ctx, fd: Fd, command: i32, argument: u64) -> SysRes
         F_SETOWN | F_GETOWN | F_SETOWN_EX | F_GETOWN_EX | F_SETSIG | F_GETSIG => {
             owner(ctx, &file, command, argument)
         }
+        F_GETPIPE_SZ | F_SETPIPE_SZ if file.location().kind() != FileKind::Fifo => {
+            Err(Errno::EBADF)
+        }
         _ => file.file().control(command, argument, &file.io(&ctx.task)),
     }
 }
@@ -108,6 +111,16 @@ fn set_flags(ctx: &Ctx, file: &FileDescription, raw: u32) -> SysResult {
 fn owner(ctx: &Ctx, file: &FileDescription, command: i32, argument: u64) -> SysResult {
     let current = file.owner();
     let set = |target: AsyncTarget| {
+        let tasks = &ctx.task.kernel.tasks;
+        let exists = match target {
+            AsyncTarget::Nobody => true,
+            AsyncTarget::Thread(id) => tasks.task(id).is_some(),
+            AsyncTarget::Process(id) => tasks.group(id).is_some() || tasks.task(id).is_some(),
+            AsyncTarget::Group(id) => tasks.process_group(id).is_some(),
+        };
+        if !exists {
+            return Err(Errno::ESRCH);
+        }
         let credentials = ctx.task.credentials();
         file.set_owner(AsyncOwner {
             target,

@@ -79,10 +79,11 @@ fn change_limit(
     if resource == RLIMIT_NOFILE && new.max > NR_OPEN {
         return Err(Errno::EPERM);
     }
+    let may_raise = ctx.task.credentials().has(CAP_SYS_RESOURCE);
     {
         let mut limits = group.limits.lock();
         let slot = &mut limits[resource as usize];
-        if new.max > slot.max && !ctx.task.credentials().has(CAP_SYS_RESOURCE) {
+        if new.max > slot.max && !may_raise {
             return Err(Errno::EPERM);
         }
         *slot = new;

@@ -309,9 +309,6 @@ pub fn getppid(ctx: &mut Ctx) -> SysResult {
 
 /// `setpgid(2)`.
 pub fn setpgid(ctx: &mut Ctx, pid: Pid, group: Pid) -> SysResult {
-    if pid < 0 {
-        return Err(Errno::ESRCH);
-    }
     task::set_process_group(&ctx.task, pid, group).map(|()| 0)
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use linux_abi::poll::PollEvents;
+use linux_abi::signal::SI_USER;
 
 use super::{Ctx, Task, ThreadGroup, Tree};
 
@@ -163,25 +164,36 @@ fn end_session(group: &Arc<ThreadGroup>) {
 /// Gives the children to the nearest subreaper, else to the first process.
 fn reparent_children(tree: &mut Tree, group: &Arc<ThreadGroup>) {
     let children = std::mem::take(&mut group.links.lock().children);
-    crate::signal::hang_up_orphans(group, &children);
-    if children.is_empty() {
-        return;
-    }
-    let heir = find_reaper(tree, group);
-    for child in children {
+    let heir = if children.is_empty() { None } else { find_reaper(tree, group) };
+    for child in &children {
+        send_death_signals(child);
         let Some(heir) = &heir else {
             child.links.lock().parent = std::sync::Weak::new();
             continue;
         };
         child.links.lock().parent = Arc::downgrade(heir);
         heir.links.lock().children.push(child.clone());
+        child.exit_signal.store(linux_abi::signal::SIGCHLD, Ordering::Relaxed);
         if child.exit_status().is_some() {
             // A zombie now belongs to somebody who may ignore SIGCHLD.
-            child.exit_signal.store(linux_abi::signal::SIGCHLD, Ordering::Relaxed);
-            if !super::wait::announce_zombie(heir, &child) {
-                super::wait::reap(tree, &child);
+            if !super::wait::announce_zombie(heir, child) {
+                super::wait::reap(tree, child);
             }
             heir.child_events.notify(PollEvents::IN);
+        }
+    }
+    // Only now nobody outside of a child's group is left who could continue it.
+    crate::signal::hang_up_orphans(group, &children);
+}
+
+/// `PR_SET_PDEATHSIG`: the threads that asked for it learn that their parent has ended.
+fn send_death_signals(child: &Arc<ThreadGroup>) {
+    for thread in child.threads() {
+        let signo = thread.death_signal.load(Ordering::Relaxed);
+        if signo != 0 {
+            let info = linux_abi::signal::SigInfo::kill(signo, SI_USER, 0, 0);
+            // Only a full real-time queue refuses.
+            let _ = crate::signal::send_to_group(child, info);
         }
     }
 }

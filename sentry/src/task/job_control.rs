@@ -13,11 +13,11 @@ use super::{Pid, ProcessGroup, Session, Task, ThreadGroup};
 /// EINVAL, ESRCH (neither the caller nor its child), EPERM (other session, session leader, no such
 /// group), EACCES (the child has called `execve`), setpgid(2).
 pub fn set_process_group(caller: &Task, pid: Pid, group_id: Pid) -> Result<(), Errno> {
+    let pid = if pid == 0 { caller.pid() } else { pid };
+    let group_id = if group_id == 0 { pid } else { group_id };
     if group_id < 0 {
         return Err(Errno::EINVAL);
     }
-    let pid = if pid == 0 { caller.pid() } else { pid };
-    let group_id = if group_id == 0 { pid } else { group_id };
     let mut tree = caller.kernel.tasks.lock();
     let target = tree.group(pid).ok_or(Errno::ESRCH)?;
     let session = caller.group.session();

@@ -170,6 +170,22 @@ case!(clock_nanosleep_errors, [clock_nanosleep], {
     check_eq!(sys!(clock_nanosleep, CLOCK_MONOTONIC, 0, &bad, NULL), Err(EINVAL));
 });
 
+case!(adjustment_can_be_read_by_anyone, [adjtimex, clock_adjtime], {
+    // struct timex, 208 bytes; mode 0 changes nothing.
+    as_nobody(|| {
+        let mut timex = [0u64; 26];
+        let state = sys!(adjtimex, &mut timex).must();
+        check!((0..=5).contains(&state), "{state}");
+        check!(timex[9] > 1_500_000_000, "the time: {}", timex[9]);
+        check_eq!(sys!(clock_adjtime, CLOCK_REALTIME, &mut timex), Ok(state));
+        check_eq!(sys!(adjtimex, BAD), Err(EFAULT));
+        check_eq!(sys!(clock_adjtime, 99, &mut timex), Err(EINVAL));
+        check_eq!(sys!(clock_adjtime, CLOCK_MONOTONIC, &mut timex), Err(EOPNOTSUPP));
+        timex[0] = 1; // ADJ_OFFSET
+        check_eq!(sys!(adjtimex, &mut timex), Err(EPERM));
+    });
+});
+
 case!(times_counts_ticks, [times], {
     let mut tms: tms = zeroed();
     let first = sys!(times, &mut tms).must();

@@ -16,6 +16,12 @@ case!(child_sees_zero_and_a_new_pid, [fork, getpid, getppid], {
     check_eq!(words[0].load(SeqCst), pid as u32);
 });
 
+case!(threads_have_ids_of_their_own, [gettid, getpid], {
+    check_eq!(gettid(), getpid());
+    let (pid, first) = (getpid(), gettid());
+    spawn(move || check!(getpid() == pid && gettid() != first)).join().ok().must();
+});
+
 case!(descriptors_are_copied, [fork], {
     let (r, w) = pipe();
     fork(|| {

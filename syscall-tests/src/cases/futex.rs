@@ -242,7 +242,7 @@ case!(mutex_under_contention, [futex], {
                 for _ in 0..2000 {
                     lock();
                     let value = COUNT.load(SeqCst);
-                    if value % 64 == 0 {
+                    if value.is_multiple_of(64) {
                         std::thread::yield_now();
                     }
                     COUNT.store(value + 1, SeqCst);

@@ -26,6 +26,7 @@ mod links;
 mod locks;
 mod memfd;
 mod memory;
+mod misc;
 mod mknod;
 mod mmap;
 mod mqueue;

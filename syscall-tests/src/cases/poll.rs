@@ -73,7 +73,7 @@ case!(wakes_when_something_happens, [poll], {
     check_eq!(poll_one(r, POLLIN, -1), POLLIN);
     child.ok();
     let (r, w) = pipe();
-    let child = fork(|| settle());
+    let child = fork(settle);
     sys!(close, w).must();
     check_eq!(poll_one(r, POLLIN, -1), POLLHUP, "the child held the last writer");
     child.ok();

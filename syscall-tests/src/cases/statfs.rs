@@ -46,6 +46,11 @@ case!(fsync_works_on_files_and_directories, [fsync, fdatasync], {
     check_eq!(sys!(fdatasync, r), Err(EINVAL));
 });
 
+case!(sync_never_fails, [sync], {
+    create(c"f", b"abc");
+    check_eq!(sys!(sync), Ok(0));
+});
+
 case!(syncfs_takes_any_descriptor, [syncfs], {
     check_eq!(sys!(syncfs, open(c"/proc/self/stat", O_RDONLY)), Ok(0));
     check_eq!(sys!(syncfs, 99), Err(EBADF));

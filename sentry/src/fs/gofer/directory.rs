@@ -11,6 +11,7 @@ use linux_abi::Errno;
 use linux_abi::fs::FileKind;
 
 use super::inode::GoferInode;
+use crate::fs::synthetic::seek_dir;
 use crate::memory::IoDest;
 use crate::sync::{Mutex, Rank};
 use crate::vfs::{DirEntry, File, IoContext, SeekFrom};
@@ -137,14 +138,8 @@ impl File for GoferDir {
         true
     }
 
-    /// Positions are opaque: nothing is relative to the end.
     fn seek(&self, current: u64, from: SeekFrom, _: u64) -> Result<u64, Errno> {
-        let target = match from {
-            SeekFrom::Start(offset) => Some(offset),
-            SeekFrom::Current(offset) => (current as i64).checked_add(offset),
-            SeekFrom::End(_) | SeekFrom::Data(_) | SeekFrom::Hole(_) => None,
-        };
-        target.and_then(|offset| u64::try_from(offset).ok()).ok_or(Errno::EINVAL)
+        seek_dir(current, from)
     }
 
     fn read_dir(

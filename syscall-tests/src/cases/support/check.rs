@@ -87,17 +87,19 @@ pub fn compare<A: Debug + PartialEq<B> + ?Sized, B: Debug + ?Sized>(
 
 /// Fails the case unless the condition holds.
 macro_rules! check {
-    ($condition:expr $(,)?) => {
-        if !$condition {
+    ($condition:expr $(,)?) => {{
+        let holds: bool = $condition;
+        if !holds {
             $crate::support::check::fail_at(
                 file!(), line!(), format_args!("not so: {}", stringify!($condition)));
         }
-    };
-    ($condition:expr, $($message:tt)+) => {
-        if !$condition {
+    }};
+    ($condition:expr, $($message:tt)+) => {{
+        let holds: bool = $condition;
+        if !holds {
             $crate::support::check::fail_at(file!(), line!(), format_args!($($message)+));
         }
-    };
+    }};
 }
 
 /// Fails the case unless the first value equals the second, the expected one.

@@ -67,7 +67,11 @@ macro_rules! case {
             static CASE: $crate::support::registry::Case = $crate::support::registry::Case {
                 module: module_path!(),
                 name: stringify!($name),
-                syscalls: &[$(stringify!($syscall)),*],
+                syscalls: {
+                    // Only names of real syscalls.
+                    let _: &[i64] = &[$($crate::support::numbers::$syscall),*];
+                    &[$(stringify!($syscall)),*]
+                },
                 limit_s: $limit_s,
                 run: $name,
             };

@@ -14,7 +14,8 @@ pub(super) fn shown(place: &Location, io: &IoContext<'_>) -> Result<Vec<u8>, Err
 /// The program. Errors: ENOENT for a zombie.
 pub(super) fn exe(subject: &Subject) -> Result<Location, Errno> {
     let task = subject.living_task()?.ok_or(Errno::ENOENT)?;
-    task.mm().with_record(|record| record.exe.clone()).ok_or(Errno::ENOENT)
+    let exe = task.mm().with_record(|record| record.exe.clone()).ok_or(Errno::ENOENT)?;
+    Ok(exe.location().clone())
 }
 
 pub(super) fn exe_text(subject: &Subject, io: &IoContext<'_>) -> Result<Vec<u8>, Errno> {

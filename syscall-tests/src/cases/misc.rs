@@ -1,0 +1,131 @@
+//! Calls that belong to no family: mounts and namespaces, seccomp, rseq, handles, keys.
+
+use crate::support::prelude::*;
+
+case!(mount_and_unmount_a_tmpfs, [mount, umount2], {
+    need_cap("CAP_SYS_ADMIN", 21);
+    if let Err(errno) = sys!(unshare, CLONE_NEWNS) {
+        skip!("no mount namespace: {errno:?}");
+    }
+    sys!(mount, c"none", c"/", NULL, MS_REC | MS_PRIVATE, NULL).must();
+    sys!(mkdir, c"m", 0o755).must();
+    create(c"m/below", b"");
+    check_eq!(sys!(mount, c"none", c"m", c"tmpfs", 0, c"size=64k,mode=0711"), Ok(0));
+    check_eq!(stat(c"m").st_mode & 0o777, 0o711);
+    check_eq!(sys!(stat, c"m/below", &mut zeroed::<stat>()), Err(ENOENT), "covered");
+    create(c"m/f", b"x");
+    check_eq!(sys!(rmdir, c"m"), Err(EBUSY));
+    check_eq!(sys!(rename, c"m/f", c"f"), Err(EXDEV));
+    let fd = open(c"m/f", O_RDONLY);
+    check_eq!(sys!(umount2, c"m", 0), Err(EBUSY), "a file is open");
+    sys!(close, fd).must();
+    check_eq!(sys!(umount2, c"m", 0), Ok(0));
+    check_eq!(content(c"m/below"), b"");
+    check_eq!(sys!(umount2, c"m", 0), Err(EINVAL), "not a mount point");
+});
+
+case!(bind_and_read_only_mounts, [mount, umount2], {
+    need_cap("CAP_SYS_ADMIN", 21);
+    if let Err(errno) = sys!(unshare, CLONE_NEWNS) {
+        skip!("no mount namespace: {errno:?}");
+    }
+    sys!(mount, c"none", c"/", NULL, MS_REC | MS_PRIVATE, NULL).must();
+    sys!(mkdir, c"a", 0o755).must();
+    sys!(mkdir, c"b", 0o755).must();
+    create(c"a/f", b"abc");
+    sys!(mount, c"a", c"b", NULL, MS_BIND, NULL).must();
+    check_eq!(content(c"b/f"), b"abc");
+    sys!(mount, NULL, c"b", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL).must();
+    check_eq!(sys!(open, c"b/f", O_RDWR, 0), Err(EROFS));
+    check_eq!(sys!(mkdir, c"b/d", 0o755), Err(EROFS));
+    check_eq!(sys!(unlink, c"b/f"), Err(EROFS));
+    check_eq!(sys!(chmod, c"b/f", 0o600), Err(EROFS));
+    check!(sys!(open, c"a/f", O_RDWR, 0).is_ok());
+    check_eq!(sys!(umount2, c"b", MNT_DETACH), Ok(0));
+});
+
+case!(mount_errors, [mount, umount2], {
+    need_cap("CAP_SYS_ADMIN", 21);
+    if let Err(errno) = sys!(unshare, CLONE_NEWNS) {
+        skip!("no mount namespace: {errno:?}");
+    }
+    sys!(mkdir, c"m", 0o755).must();
+    check_eq!(sys!(mount, c"none", c"m", c"no-such-type", 0, NULL), Err(ENODEV));
+    check_eq!(sys!(mount, c"none", c"missing", c"tmpfs", 0, NULL), Err(ENOENT));
+    check_eq!(sys!(mount, c"none", BAD, c"tmpfs", 0, NULL), Err(EFAULT));
+    check_eq!(sys!(umount2, c"missing", 0), Err(ENOENT));
+    check_eq!(sys!(umount2, c"m", 0x100), Err(EINVAL));
+    check_eq!(sys!(umount2, BAD, 0), Err(EFAULT));
+});
+
+case!(unshare_files_and_fs, [unshare], {
+    let fd = open(c"f", O_RDWR | O_CREAT);
+    sys!(mkdir, c"d", 0o755).must();
+    spawn(move || {
+        check_eq!(sys!(unshare, CLONE_FILES | CLONE_FS), Ok(0));
+        sys!(close, fd).must();
+        sys!(chdir, c"d").must();
+    })
+    .join()
+    .ok()
+    .must();
+    check_eq!(sys!(fcntl, fd, F_GETFD), Ok(0));
+    check!(sys!(stat, c"d", &mut zeroed::<stat>()).is_ok());
+    check_eq!(sys!(unshare, 0), Ok(0));
+    check_eq!(sys!(unshare, 1), Err(EINVAL));
+});
+
+case!(seccomp_filter_decides, [seccomp, prctl], {
+    // A BPF program: getppid gives errno 77, everything else is allowed.
+    let filter: [u64; 4] = [
+        0x20,                               // load the syscall number
+        0x15 | 1 << 24 | 110u64 << 32,      // if it is not getppid, skip one
+        0x06 | (0x0005_0000u64 | 77) << 32, // SECCOMP_RET_ERRNO
+        0x06 | 0x7fff_0000u64 << 32,        // SECCOMP_RET_ALLOW
+    ];
+    let program = [4u64, &raw const filter as u64];
+    let child = fork(|| {
+        sys!(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0).must();
+        match sys!(seccomp, 1, 0, &program) {
+            Err(ENOSYS | EINVAL) => skip!("no seccomp filters"),
+            other => check_eq!(other, Ok(0)),
+        }
+        check_eq!(sys!(getppid), Err(Errno(77)));
+        check_eq!(sys!(prctl, PR_GET_SECCOMP), Ok(2));
+    });
+    child.ok();
+});
+
+case!(rseq_registration, [rseq], {
+    // The C library has registered the thread; a second area is refused.
+    #[repr(C, align(32))]
+    #[derive(Clone, Copy)]
+    struct Rseq([u32; 8]);
+    let mut area = Rseq([0; 8]);
+    let result = sys!(rseq, &mut area, 32, 0, 0x5305_3053);
+    check!(matches!(result, Err(EINVAL | EPERM | EBUSY | ENOSYS) | Ok(0)), "{result:?}");
+    check!(matches!(sys!(rseq, &mut area, 31, 0, 1), Err(EINVAL | EPERM | ENOSYS)));
+});
+
+case!(file_handles, [name_to_handle_at], {
+    create(c"f", b"");
+    let mut mount = 0i32;
+    let mut handle = [0u32; 34];
+    let result = sys!(name_to_handle_at, AT_FDCWD, c"f", &mut handle, &mut mount, 0);
+    check!(matches!(result, Err(EOVERFLOW | EOPNOTSUPP | ENOSYS)), "no room: {result:?}");
+    check_eq!(
+        sys!(name_to_handle_at, AT_FDCWD, c"missing", &mut handle, &mut mount, 0)
+            .err()
+            .filter(|e| *e != ENOSYS)
+            .unwrap_or(ENOENT),
+        ENOENT
+    );
+});
+
+case!(kernel_log_is_not_for_everyone, [syslog], {
+    as_nobody(|| {
+        let result = sys!(syslog, 5, NULL, 0);
+        check!(matches!(result, Err(EPERM)), "clearing the log: {result:?}");
+    });
+    check_eq!(sys!(syslog, 99, NULL, 0).err().is_some(), true);
+});
