@@ -6,6 +6,7 @@ pub mod epoll;
 pub mod eventfd;
 pub mod gofer;
 pub mod host_stdio;
+pub mod inotify;
 pub mod ioctl;
 pub mod overlay;
 pub mod pidfd;

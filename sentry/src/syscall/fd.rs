@@ -10,7 +10,7 @@ use linux_abi::fs::{
 use linux_abi::task::RLIMIT_NOFILE;
 use linux_abi::tty::{FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD};
 
-use super::{Fd, SysResult, locks};
+use super::{Fd, SysResult, async_io, locks};
 use crate::memory::UserPtr;
 use crate::task::Ctx;
 use crate::vfs::permission::is_owner;
@@ -80,7 +80,11 @@ pub async fn fcntl(ctx: &mut Ctx, fd: Fd, command: i32, argument: u64) -> SysRes
             Ok(0)
         }
         F_GETFL => Ok(file.flags().bits() as usize),
-        F_SETFL => set_flags(ctx, &file, argument as u32),
+        F_SETFL => {
+            set_flags(ctx, &file, argument as u32)?;
+            async_io::apply(&ctx.task.kernel, &file, fd.0, file.flags());
+            Ok(0)
+        }
         F_GETLK | F_SETLK | F_SETLKW | F_OFD_GETLK | F_OFD_SETLK | F_OFD_SETLKW => {
             locks::fcntl_lock(ctx, &file, command, UserPtr::new(argument)).await
         }
@@ -111,23 +115,9 @@ fn set_flags(ctx: &Ctx, file: &FileDescription, raw: u32) -> SysResult {
 fn owner(ctx: &Ctx, file: &FileDescription, command: i32, argument: u64) -> SysResult {
     let current = file.owner();
     let set = |target: AsyncTarget| {
-        let tasks = &ctx.task.kernel.tasks;
-        let exists = match target {
-            AsyncTarget::Nobody => true,
-            AsyncTarget::Thread(id) => tasks.task(id).is_some(),
-            AsyncTarget::Process(id) => tasks.group(id).is_some() || tasks.task(id).is_some(),
-            AsyncTarget::Group(id) => tasks.process_group(id).is_some(),
-        };
-        if !exists {
-            return Err(Errno::ESRCH);
-        }
         let credentials = ctx.task.credentials();
-        file.set_owner(AsyncOwner {
-            target,
-            uid: credentials.uid,
-            euid: credentials.euid,
-            ..current
-        });
+        let kernel = &ctx.task.kernel;
+        file.set_owner(async_io::owner_of(kernel, target, &credentials, current.signal)?);
         Ok(0)
     };
     match command {
@@ -145,6 +135,7 @@ fn owner(ctx: &Ctx, file: &FileDescription, command: i32, argument: u64) -> SysR
         F_SETOWN_EX => {
             let wanted = ctx.memory().read_value(UserPtr::<FOwnerEx>::new(argument))?;
             match wanted.kind {
+                _ if wanted.pid == 0 => set(AsyncTarget::Nobody),
                 F_OWNER_TID => set(AsyncTarget::Thread(wanted.pid)),
                 F_OWNER_PID => set(AsyncTarget::Process(wanted.pid)),
                 F_OWNER_PGRP => set(AsyncTarget::Group(wanted.pid)),
@@ -185,7 +176,9 @@ pub fn ioctl(ctx: &mut Ctx, fd: Fd, command: u32, argument: u64) -> SysResult {
         }
         FIOASYNC => {
             let is_on = read_flag()? != 0;
-            change_flag(&file, OpenFlags::FASYNC, is_on)
+            change_flag(&file, OpenFlags::FASYNC, is_on)?;
+            async_io::apply(&ctx.task.kernel, &file, fd.0, file.flags());
+            Ok(0)
         }
         FIONREAD if file.location().kind() == FileKind::Regular => {
             let size = file.attributes()?.size;

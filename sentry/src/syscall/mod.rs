@@ -6,6 +6,7 @@
 
 mod anonymous;
 mod args;
+mod async_io;
 mod attr;
 mod blocking;
 mod dir;
@@ -15,6 +16,7 @@ mod fd;
 mod flow;
 mod futex;
 mod identity;
+mod inotify;
 mod kill;
 mod limits;
 mod locks;

@@ -185,6 +185,13 @@ syscall_table! {
         452 fchmodat2(dirfd: DirFd, path: Path, mode: Mode, flags: AtFlags)
             => [sync] attr::fchmodat2, full;
 
+        // Files: events.
+        253 inotify_init() => [sync] inotify::inotify_init, full;
+        254 inotify_add_watch(fd: Fd, path: Path, mask: InotifyMask)
+            => [sync] inotify::inotify_add_watch, full;
+        255 inotify_rm_watch(fd: Fd, wd: Int) => [sync] inotify::inotify_rm_watch, full;
+        294 inotify_init1(flags: InotifyInitFlags) => [sync] inotify::inotify_init1, full;
+
         // Files: extended attributes, transfers, mounts.
         40 sendfile(out: Fd, input: Fd, offset: LongPtr, count: Size)
             => [async] transfer::sendfile, full;

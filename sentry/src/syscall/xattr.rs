@@ -231,6 +231,7 @@ fn check_permission(ctx: &Ctx, place: &Location, name: &[u8], want: Want) -> Res
         let needed = if name == XATTR_NAME_CAPS.as_bytes() { CAP_SETFCAP } else { CAP_SYS_ADMIN };
         return if writes && !credentials.has(needed) { Err(refused) } else { Ok(()) };
     }
+    // Linux: there are access control lists where a file system keeps them, and nothing else.
     if name.starts_with(b"system.") {
         return Ok(());
     }
@@ -249,6 +250,9 @@ fn check_permission(ctx: &Ctx, place: &Location, name: &[u8], want: Want) -> Res
             }
             _ => return Err(refused),
         }
+    }
+    if !name.starts_with(b"user.") {
+        return Err(Errno::EOPNOTSUPP);
     }
     check_inode(&*inode, &credentials, want)
 }

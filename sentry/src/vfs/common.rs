@@ -1,7 +1,7 @@
 //! State the VFS keeps for every inode.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use linux_abi::Errno;
@@ -16,6 +16,8 @@ use crate::sync::{Mutex, Rank};
 pub struct InodeCommon {
     /// Open descriptions that may write; negative: so many users that deny writing.
     writers: AtomicI32,
+    /// Open descriptions of it.
+    opens: AtomicU32,
     /// Whether a file without a name may get one by `linkat` (`O_TMPFILE` without `O_EXCL`).
     can_revive: AtomicBool,
     /// Whether opening a FIFO or socket is the inode's own business, see [`InodeCommon::open_itself`].
@@ -48,6 +50,20 @@ impl InodeCommon {
 
     pub fn end_write(&self) {
         self.writers.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn add_open(&self) {
+        self.opens.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether that was the last description.
+    pub(super) fn remove_open(&self) -> bool {
+        self.opens.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// Whether a description of it is open.
+    pub fn is_open(&self) -> bool {
+        self.opens.load(Ordering::Acquire) > 0
     }
 
     /// Keeps the file from being opened for writing; pair with [`InodeCommon::allow_write`].

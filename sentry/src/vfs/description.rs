@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use linux_abi::Errno;
 use linux_abi::fs::{InotifyMask, OpenFlags};
+use linux_abi::poll::PollEvents;
 
-use super::watch::notify;
+use super::watch::{notify, notify_if_gone};
 use super::{Attributes, File, Inode, IoContext, Location, LockOwner};
-use crate::sync::{Mutex, MutexGuard, Rank};
+use crate::sync::{Mutex, MutexGuard, Notify, Rank};
 use crate::task::Task;
 
 /// An open file: what `dup` and `fork` share.
@@ -22,6 +23,8 @@ pub struct FileDescription {
     /// of all locks, so the file may do whatever it needs, user copies and round trips included.
     offset_lock: Mutex<()>,
     owner: Mutex<AsyncOwner>,
+    /// The subscription of `O_ASYNC` at the file's wait queue.
+    async_key: Mutex<Option<usize>>,
     access: Access,
 }
 
@@ -34,6 +37,8 @@ pub struct AsyncOwner {
     /// Real and effective user who set it, for the permission to signal.
     pub uid: u32,
     pub euid: u32,
+    /// Whether whoever set it may signal everybody.
+    pub is_privileged: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,13 +93,15 @@ impl FileDescription {
         flags: OpenFlags,
         access: Access,
     ) -> Arc<FileDescription> {
+        location.dentry().inode().common().add_open();
         Arc::new(FileDescription {
             file,
             location,
             flags: AtomicU32::new(flags.difference(CREATION_FLAGS).bits()),
             offset: AtomicU64::new(0),
             offset_lock: Mutex::new(Rank::FileOffset, ()),
-            owner: Mutex::new(Rank::FileObject, AsyncOwner::default()),
+            owner: Mutex::new(Rank::Leaf, AsyncOwner::default()),
+            async_key: Mutex::new(Rank::FileObject, None),
             access,
         })
     }
@@ -159,6 +166,24 @@ impl FileDescription {
 
     pub fn set_owner(&self, owner: AsyncOwner) {
         *self.owner.lock() = owner;
+    }
+
+    /// Has `target` told of readiness (`O_ASYNC`), unless somebody is already.
+    pub fn subscribe_async(&self, target: Arc<dyn Notify>) {
+        let Some(queue) = self.file.wait_queue() else { return };
+        let mut key = self.async_key.lock();
+        if key.is_none() {
+            let events = PollEvents::IN | PollEvents::OUT | PollEvents::PRI;
+            *key = Some(queue.subscribe(events, false, target));
+        }
+    }
+
+    /// Ends what [`FileDescription::subscribe_async`] began.
+    pub fn unsubscribe_async(&self) {
+        let key = self.async_key.lock().take();
+        if let (Some(key), Some(queue)) = (key, self.file.wait_queue()) {
+            queue.unsubscribe(key);
+        }
     }
 
     /// The owner of `flock` and OFD locks taken through this description.
@@ -226,10 +251,15 @@ impl Drop for FileDescription {
             Access::Writes => inode.common().end_write(),
             Access::DeniesWrites => inode.common().allow_write(),
         }
+        self.unsubscribe_async();
+        let is_last = inode.common().remove_open();
         if !self.is_path() {
             let written = InotifyMask::CLOSE_WRITE;
             let event = if self.is_writable() { written } else { InotifyMask::CLOSE_NOWRITE };
             notify(&self.location, event);
+        }
+        if is_last {
+            notify_if_gone(&**inode);
         }
     }
 }

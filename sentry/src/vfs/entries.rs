@@ -11,7 +11,7 @@ use linux_abi::fs::{FileKind, InotifyMask, RenameFlags};
 
 use super::dentry::{Change, change_two};
 use super::permission::{Want, check_attributes, check_inode, check_removal, new_group_and_mode};
-use super::watch::{notify_entry, notify_inode};
+use super::watch::{notify_entry, notify_if_gone, notify_inode};
 use super::{Dentry, Location, NewNode, NewNodeKind};
 use crate::task::Credentials;
 
@@ -97,6 +97,7 @@ pub fn remove_file(
     }
     notify_inode(&**victim.inode(), InotifyMask::ATTRIB);
     notify_entry(&**parent, &name, &**victim.inode(), InotifyMask::DELETE, 0);
+    notify_if_gone(&**victim.inode());
     Ok(())
 }
 
@@ -126,8 +127,8 @@ pub fn remove_directory(
         change.inode().rmdir(&name, victim.inode())?;
         change.removed(victim);
     }
-    notify_inode(&**victim.inode(), InotifyMask::DELETE_SELF);
     notify_entry(&**parent, &name, &**victim.inode(), InotifyMask::DELETE, 0);
+    notify_if_gone(&**victim.inode());
     Ok(())
 }
 
@@ -325,6 +326,7 @@ impl Rename<'_> {
             && !self.flags.contains(RenameFlags::EXCHANGE)
         {
             notify_inode(&**target.inode(), InotifyMask::ATTRIB);
+            notify_if_gone(&**target.inode());
         }
     }
 }

@@ -15,6 +15,9 @@ pub trait Watcher: Send + Sync {
     /// Something happened: to the watched inode itself (`name` is none) or to its entry `name`.
     /// `cookie` ties the two halves of a rename together. Must not block.
     fn event(&self, mask: InotifyMask, cookie: u32, name: Option<&[u8]>);
+
+    /// The inode is gone, and with it the watch. Must not block.
+    fn ended(&self);
 }
 
 /// The watchers of one inode.
@@ -78,10 +81,29 @@ pub fn notify_entry(
     }
 }
 
-/// Reports what happened to an inode whatever its names (`DELETE_SELF`, `MOVE_SELF`).
+/// Reports what happened to an inode whatever its names (`ATTRIB`, `MOVE_SELF`).
 pub fn notify_inode(inode: &dyn Inode, mask: InotifyMask) {
     if let Some(watches) = inode.common().existing_watches() {
-        watches.tell(mask, 0, None);
+        watches.tell(with_kind(inode, mask), 0, None);
+    }
+}
+
+/// Ends the watches of an inode that has lost its last name and is not open, or has just been
+/// closed for the last time.
+pub(super) fn notify_if_gone(inode: &dyn Inode) {
+    let Some(watches) = inode.common().existing_watches() else { return };
+    let has_names = match inode.attributes() {
+        Ok(attributes) if inode.kind() == FileKind::Directory => attributes.links > 1,
+        Ok(attributes) => attributes.links > 0,
+        Err(_) => false,
+    };
+    if has_names || inode.common().is_open() {
+        return;
+    }
+    watches.tell(with_kind(inode, InotifyMask::DELETE_SELF), 0, None);
+    let ended = std::mem::take(&mut *watches.list.lock());
+    for (_, watcher) in ended {
+        watcher.ended();
     }
 }
 

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use linux_abi::Errno;
-use linux_abi::fs::{FallocateFlags, OpenFlags, SealFlags};
+use linux_abi::fs::{FallocateFlags, OpenFlags};
 
 use super::content::{Content, MAX_BYTES};
 use super::inode::TmpfsInode;
@@ -84,14 +84,8 @@ impl File for TmpfsFile {
         if request.offset > MAX_BYTES {
             return Err(Errno::EOVERFLOW);
         }
-        let mut content = self.content()?.write();
-        if request.shared
-            && request.writable
-            && content.seals.intersects(SealFlags::WRITE | SealFlags::FUTURE_WRITE)
-        {
-            return Err(Errno::EPERM);
-        }
-        let fd = content.host_file(&self.inode.shared.limits)?;
+        // Against writing by a mapping the host enforces the seals.
+        let fd = self.content()?.write().host_file(&self.inode.shared.limits)?;
         Ok(MapSource::Host { fd, offset: request.offset })
     }
 
