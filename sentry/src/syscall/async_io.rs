@@ -43,7 +43,7 @@ pub(super) fn apply(
 }
 
 impl Notify for Teller {
-    /// The signal is sent by a job of its own: whoever notifies may hold any lock.
+    /// Whoever notifies may hold any lock, so the signal is sent a little later.
     fn notify(&self, events: PollEvents) {
         let (Some(description), Some(kernel)) =
             (self.description.upgrade(), self.kernel.upgrade())
@@ -55,8 +55,14 @@ impl Notify for Teller {
             return;
         }
         let info = info(&owner, events, self.fd);
-        let job_kernel = kernel.clone();
-        kernel.executor.spawn(async move { send(&job_kernel, &owner, info) });
+        let target = self.kernel.clone();
+        kernel.vfs.deferred().push(move || {
+            if let Some(kernel) = target.upgrade() {
+                send(&kernel, &owner, info);
+            }
+        });
+        let runner = kernel.clone();
+        kernel.executor.spawn(async move { runner.vfs.deferred().run() });
     }
 }
 

@@ -86,6 +86,7 @@ async fn enter(ctx: &mut Ctx) -> Entered {
         [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9];
     let trace = trace::begin(ctx, number, raw);
     let flow = syscall::dispatch(ctx, number, raw).await;
+    ctx.task.kernel.vfs.deferred().run();
     if let Some(trace) = trace {
         trace::end(ctx, &trace, &flow);
     }

@@ -13,6 +13,7 @@
 mod anonymous;
 mod attributes;
 mod common;
+mod deferred;
 mod dentry;
 mod description;
 mod entries;
@@ -36,6 +37,7 @@ mod watch;
 pub use anonymous::{Opener, anonymous_location, anonymous_location_of, anonymous_location_with};
 pub use attributes::{AttributeChange, Attributes, DeviceId, TimeChange};
 pub use common::{InodeCommon, Slot};
+pub use deferred::Deferred;
 pub use dentry::{Change, Dentry, getcwd_path, is_same_inode, path_of};
 pub use description::{Access, AsyncOwner, AsyncTarget, FileDescription, OffsetGuard};
 pub use entries::{

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::anonymous::AnonymousMounts;
 use super::locks::LockWaits;
-use super::{DeviceId, FileSystem, Mount};
+use super::{Deferred, DeviceId, FileSystem, Mount};
 
 /// Gives out device numbers for file system instances (major 0, as for Linux' own anonymous
 /// devices).
@@ -29,6 +29,7 @@ pub struct Vfs {
     devices: Arc<DeviceNumbers>,
     last_rename: AtomicU32,
     memory_files: OnceLock<Arc<Mount>>,
+    deferred: Deferred,
 }
 
 impl Default for Vfs {
@@ -41,6 +42,7 @@ impl Default for Vfs {
             devices,
             last_rename: AtomicU32::new(0),
             memory_files: OnceLock::new(),
+            deferred: Deferred::default(),
         }
     }
 }
@@ -54,6 +56,11 @@ impl Vfs {
     /// The source of device numbers, for a file system that shows several.
     pub fn device_numbers(&self) -> Arc<DeviceNumbers> {
         self.devices.clone()
+    }
+
+    /// Work that notifications leave behind.
+    pub fn deferred(&self) -> &Deferred {
+        &self.deferred
     }
 
     /// Who waits for whose record lock.
