@@ -34,19 +34,15 @@ pub(super) fn apply(
         description.unsubscribe_async();
         return;
     }
-    let teller = Teller {
-        description: Arc::downgrade(description),
-        kernel: Arc::downgrade(kernel),
-        fd,
-    };
+    let teller =
+        Teller { description: Arc::downgrade(description), kernel: Arc::downgrade(kernel), fd };
     description.subscribe_async(Arc::new(teller));
 }
 
 impl Notify for Teller {
     /// Whoever notifies may hold any lock, so the signal is sent a little later.
     fn notify(&self, events: PollEvents) {
-        let (Some(description), Some(kernel)) =
-            (self.description.upgrade(), self.kernel.upgrade())
+        let (Some(description), Some(kernel)) = (self.description.upgrade(), self.kernel.upgrade())
         else {
             return;
         };

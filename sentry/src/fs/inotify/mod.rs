@@ -72,7 +72,8 @@ impl Inotify {
     /// # Errors
     /// EEXIST (`MASK_CREATE`), ENOSPC (too many watches).
     pub fn watch(&self, inode: Arc<dyn Inode>, mask: InotifyMask) -> Result<i32, Errno> {
-        let kept = mask & (InotifyMask::ALL_EVENTS | InotifyMask::ONESHOT | InotifyMask::EXCL_UNLINK);
+        let kept =
+            mask & (InotifyMask::ALL_EVENTS | InotifyMask::ONESHOT | InotifyMask::EXCL_UNLINK);
         let made = {
             let mut state = self.state.lock();
             let existing = state.by_inode.get(&address(&inode)).copied();
