@@ -235,6 +235,9 @@ case!(orphans_go_to_the_subreaper, [prctl, wait4], {
     fork(|| {
         let orphan = sys!(fork).must();
         if orphan == 0 {
+            while words[1].load(SeqCst) == 0 {
+                sleep_ms(1);
+            }
             let mut tries = 0;
             while sys!(getppid) == Ok(i64::from(words[1].load(SeqCst))) && tries < 1000 {
                 sleep_ms(1);
