@@ -63,6 +63,7 @@ fn start(config: &SandboxConfig, launcher: &UnixStream) -> Result<Arc<Kernel>, B
     let control = config.control.map(|slot| adopt(slot, "control")).transpose()?;
     let kernel = Kernel::new(platform, config, log).map_err(BootError::Kernel)?;
     crate::fs::dev::register(&kernel.devices);
+    crate::fs::tty::register(&kernel.devices);
     let namespace = mounts::build(&kernel, &config.container)?;
     let mut stdio = [None, None, None];
     for (slot, fd) in config.container.process.stdio.iter().zip(&mut stdio) {

@@ -9,6 +9,7 @@ use super::{BootError, adopt};
 use crate::fs::gofer::GoferFs;
 use crate::fs::overlay::Overlay;
 use crate::fs::tmpfs::{Tmpfs, TmpfsOptions};
+use crate::fs::tty::{DevptsOptions, new_devpts};
 use crate::kernel::Kernel;
 use crate::vfs::{FileSystem, MountNamespace, MountOptions};
 
@@ -83,6 +84,10 @@ fn file_system(
         MountSource::Proc => crate::fs::proc::ProcFs::new(kernel),
         MountSource::Sysfs => crate::fs::sysfs::SysFs::new(kernel),
         MountSource::Dev => crate::fs::dev::new_dev(kernel).map_err(error)?,
+        MountSource::Devpts { mode, gid, ptmxmode } => {
+            let options = DevptsOptions { mode: *mode, gid: *gid, ptmxmode: *ptmxmode };
+            new_devpts(kernel, &options)
+        }
         MountSource::Tmpfs { size, nr_inodes, mode, uid, gid } => {
             let options = TmpfsOptions {
                 size: Some(size.unwrap_or(kernel.memory_total / 2)),

@@ -7,11 +7,15 @@ use linux_abi::signal::{SI_USER, SIGPIPE, SIGXFSZ, SigInfo};
 use linux_abi::task::{RLIM_INFINITY, RLIMIT_FSIZE};
 
 use super::SysResult;
+use super::poll::Deadline;
 use crate::memory::{IoDest, IoSource};
 use crate::net::socket_of;
 use crate::sync::wait_for;
 use crate::task::Ctx;
-use crate::vfs::{FileDescription, IoContext};
+use crate::vfs::{File, FileDescription, IoContext, Pacing};
+
+/// Nanoseconds of a tenth of a second, the unit of `VTIME`.
+const TENTH_NS: i64 = 100_000_000;
 
 /// Reads from a file without an offset, waiting for data if the descriptor is blocking.
 ///
@@ -24,11 +28,14 @@ pub(super) async fn read_stream(
     io: &IoContext<'_>,
 ) -> SysResult {
     if socket_of(description).is_ok() {
-        return super::socket::read(ctx, description, dest).await;
+        return super::socket::read(ctx, description, dest, io).await;
     }
     let file = description.file();
-    let first = file.read(dest, 0, io);
     let is_nonblocking = io.flags.contains(OpenFlags::NONBLOCK);
+    if let (Some(pacing), false) = (file.pacing(), is_nonblocking) {
+        return read_paced(ctx, file, dest, io, pacing).await;
+    }
+    let first = file.read(dest, 0, io);
     let (Err(Errno::EAGAIN), Some(queue), false) = (first, file.wait_queue(), is_nonblocking)
     else {
         return first;
@@ -38,6 +45,42 @@ pub(super) async fn read_stream(
         result => Some(result),
     };
     ctx.block(wait_for(queue, PollEvents::IN | PollEvents::RDNORM, attempt)).await?
+}
+
+/// Reads from a terminal in raw mode: until `VMIN` bytes have come, or `VTIME` has passed
+/// (termios(3)). What was read before a signal counts.
+async fn read_paced(
+    ctx: &Ctx,
+    file: &dyn File,
+    dest: &mut IoDest<'_>,
+    io: &IoContext<'_>,
+    pacing: Pacing,
+) -> SysResult {
+    let queue = file.wait_queue().ok_or(Errno::EAGAIN)?;
+    let wanted = pacing.min.clamp(1, dest.remaining().max(1));
+    let mut total = 0;
+    while total < wanted {
+        let deadline = match pacing.tenths {
+            0 if pacing.min == 0 => Deadline::Now,
+            0 => Deadline::Never,
+            _ if pacing.min > 0 && total == 0 => Deadline::Never,
+            tenths => Deadline::in_nanoseconds(i64::from(tenths) * TENTH_NS),
+        };
+        let attempt = || match file.read(dest, 0, io) {
+            Err(Errno::EAGAIN) => None,
+            result => Some(result),
+        };
+        let events = PollEvents::IN | PollEvents::RDNORM;
+        let waited = deadline.limit(&ctx.task.kernel.timers, wait_for(queue, events, attempt));
+        match ctx.block(waited).await {
+            Ok(Some(Ok(count))) if count > 0 => total += count,
+            // The end, or the time is over.
+            Ok(Some(Ok(_)) | None) => break,
+            Ok(Some(Err(_))) | Err(_) if total > 0 => break,
+            Ok(Some(Err(errno))) | Err(errno) => return Err(errno),
+        }
+    }
+    Ok(total)
 }
 
 /// Writes to a file without an offset, waiting for room if the descriptor is blocking. What was
@@ -52,7 +95,7 @@ pub(super) async fn write_stream(
     io: &IoContext<'_>,
 ) -> SysResult {
     if socket_of(description).is_ok() {
-        return super::socket::write(ctx, description, source).await;
+        return super::socket::write(ctx, description, source, io).await;
     }
     let mut total = 0;
     let result = write_all(ctx, description, source, io, &mut total).await;

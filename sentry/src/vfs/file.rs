@@ -52,6 +52,15 @@ pub enum SeekFrom {
     Hole(i64),
 }
 
+/// `VMIN` and `VTIME` of a terminal in raw mode, termios(3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pacing {
+    /// Bytes to wait for.
+    pub min: usize,
+    /// Tenths of a second: between bytes, or for the first one if `min` is 0.
+    pub tenths: u32,
+}
+
 /// One directory entry.
 #[derive(Clone, Debug)]
 pub struct DirEntry {
@@ -94,6 +103,11 @@ pub trait File: Send + Sync + 'static {
     /// and `pread` answer ESPIPE.
     fn is_seekable(&self) -> bool {
         false
+    }
+
+    /// How a read waits for more than there is: a terminal in raw mode. None for all else.
+    fn pacing(&self) -> Option<Pacing> {
+        None
     }
 
     /// Whether a blocking write goes on until everything is written (pipes, stream sockets, ttys).

@@ -44,7 +44,7 @@ pub use entries::{
     RenameEnd, create_entry, link_entry, remove_directory, remove_file, rename_entry,
 };
 pub use fd_table::{FdTable, NR_OPEN, Reservation};
-pub use file::{DirEntry, File, IoContext, MapRequest, MapSource, SeekFrom};
+pub use file::{DirEntry, File, IoContext, MapRequest, MapSource, Pacing, SeekFrom};
 pub use fs_context::FsContext;
 pub use inode::{FileSystem, Inode, NewNode, NewNodeKind, XattrFlags};
 pub use location::Location;

@@ -4,13 +4,15 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use linux_abi::Errno;
-use linux_abi::fs::{FileKind, OpenFlags, Stat};
+use linux_abi::fs::{AT_FDCWD, FileKind, OpenFlags, Stat};
 use platform::host;
 
 use super::{HostRegular, HostStream, HostStreamFile, HostTerminal};
 use crate::fs::tty;
 use crate::task::Task;
-use crate::vfs::{File, FileDescription, NR_OPEN, Opener, anonymous_location_with};
+use crate::vfs::{
+    File, FileDescription, Location, LookupFlags, NR_OPEN, Opener, anonymous_location_with, lookup_at,
+};
 
 /// Installs what the process was given as its standard streams. With `is_controlling`, a terminal
 /// among them becomes the controlling terminal of the process' session.
@@ -33,9 +35,7 @@ pub fn install(
                 None => HostTerminal::new(fd, &task.kernel.timers)?,
             };
             terminals.push((stat.rdev, terminal.clone()));
-            let file = terminal.file();
-            let again: Opener = Box::new(move |_, _| Ok(Box::new(terminal.file())));
-            describe(task, Box::new(file), FileKind::CharDevice, again, flags)
+            describe_terminal(task, terminal, flags)
         } else {
             open(task, fd, &stat, flags)?
         };
@@ -81,6 +81,39 @@ fn open(
         }
         FileKind::Directory | FileKind::BlockDevice | FileKind::Symlink => Err(Errno::EINVAL),
     }
+}
+
+/// A description of a terminal, at its name in the container's devpts if there is one mounted.
+fn describe_terminal(
+    task: &Arc<Task>,
+    terminal: Arc<HostTerminal>,
+    flags: OpenFlags,
+) -> Arc<FileDescription> {
+    let file = Box::new(terminal.file());
+    if let Some(location) = name_terminal(task, &terminal) {
+        return FileDescription::new(file, location, flags);
+    }
+    let again: Opener = Box::new(move |_, _| Ok(Box::new(terminal.file())));
+    describe(task, file, FileKind::CharDevice, again, flags)
+}
+
+/// Gives the terminal a name in `/dev/pts`, once.
+fn name_terminal(task: &Arc<Task>, terminal: &Arc<HostTerminal>) -> Option<Location> {
+    let flags = LookupFlags::FOLLOW | LookupFlags::DIRECTORY;
+    let root = lookup_at(task, AT_FDCWD, b"/dev/pts", flags).ok()?;
+    let instance = tty::instance_at(&root)?;
+    let index = match terminal.index() {
+        Some(index) => index,
+        None => {
+            let credentials = task.credentials();
+            let owner = (credentials.fsuid, credentials.fsgid);
+            let index = instance.add_terminal(terminal.clone(), owner).ok()?;
+            terminal.set_index(index);
+            index
+        }
+    };
+    let dentry = root.dentry().lookup(index.to_string().as_bytes()).ok()?;
+    Some(root.with_dentry(dentry))
 }
 
 /// A description at a place that `again` opens once more (`/dev/stdout`).

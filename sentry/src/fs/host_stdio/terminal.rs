@@ -6,8 +6,7 @@
 
 use std::any::Any;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use linux_abi::Errno;
 use linux_abi::fs::{OpenFlags, major, minor};
@@ -19,21 +18,24 @@ use platform::host::{self, tty};
 
 use super::HostStream;
 use crate::fs::ioctl;
+use crate::fs::tty::pty::SLAVE_MAJOR;
 use crate::fs::tty::{Control, Terminal, check_background, job_control_ioctl};
 use crate::memory::{IoDest, IoSource};
-use crate::sync::WaitQueue;
+use crate::sync::{Mutex, Rank, WaitQueue};
 use crate::task::{ControllingTerminal, Pid, Task};
 use crate::time::Timers;
-use crate::vfs::{Attributes, DeviceId, File, IoContext};
+use crate::vfs::{Attributes, DeviceId, File, IoContext, Pacing};
 
 /// A host terminal.
 pub struct HostTerminal {
     this: Weak<HostTerminal>,
     stream: HostStream,
     device: DeviceId,
+    /// Its number in the container's devpts, if it has a name there.
+    index: OnceLock<u32>,
     control: Control,
-    /// `TOSTOP`: whether background processes may not write.
-    stops_output: AtomicBool,
+    /// Settings as they were set last from here.
+    settings: Mutex<Termios>,
 }
 
 /// An open descriptor of it.
@@ -49,14 +51,28 @@ impl HostTerminal {
             this: this.clone(),
             stream: HostStream::new(fd, timers),
             device,
+            index: OnceLock::new(),
             control: Control::default(),
-            stops_output: AtomicBool::new(stops_output(termios.lflag)),
+            settings: Mutex::new(Rank::Leaf, termios),
         }))
+    }
+
+    /// The terminal has a name in devpts: from now on it shows as that.
+    pub(super) fn set_index(&self, index: u32) {
+        let _ = self.index.set(index);
+    }
+
+    pub(super) fn index(&self) -> Option<u32> {
+        self.index.get().copied()
     }
 
     /// Another open file of the terminal.
     pub fn file(self: &Arc<Self>) -> HostTerminalFile {
         HostTerminalFile(self.clone())
+    }
+
+    fn has_local(&self, flag: LocalFlags) -> bool {
+        LocalFlags::from_bits_retain(self.settings.lock().lflag).contains(flag)
     }
 
     fn check(&self, io: &IoContext<'_>, signal: i32) -> Result<(), Errno> {
@@ -70,19 +86,17 @@ impl HostTerminal {
             TCSETSW | TCSETSW2 => When::Drained,
             _ => When::Flushed,
         };
-        let local = match command {
+        match command {
             TCSETS | TCSETSW | TCSETSF => {
                 let termios: Termios = ioctl::get(io, argument)?;
                 tty::set_attributes(&self.stream, &termios, when)?;
-                termios.lflag
             }
             _ => {
                 let termios: Termios2 = ioctl::get(io, argument)?;
                 tty::set_attributes2(&self.stream, &termios, when)?;
-                termios.lflag
             }
-        };
-        self.stops_output.store(stops_output(local), Ordering::Relaxed);
+        }
+        *self.settings.lock() = tty::attributes(&self.stream)?;
         Ok(0)
     }
 
@@ -121,11 +135,6 @@ impl HostTerminal {
     }
 }
 
-/// Whether `TOSTOP` is set in `c_lflag`.
-fn stops_output(local: u32) -> bool {
-    LocalFlags::from_bits_retain(local).contains(LocalFlags::TOSTOP)
-}
-
 impl Terminal for HostTerminal {
     fn control(&self) -> &Control {
         &self.control
@@ -138,11 +147,14 @@ impl Terminal for HostTerminal {
 
 impl ControllingTerminal for HostTerminal {
     fn device(&self) -> DeviceId {
-        self.device
+        match self.index.get() {
+            Some(index) => DeviceId { major: SLAVE_MAJOR, minor: *index },
+            None => self.device,
+        }
     }
 
     fn name(&self) -> String {
-        match self.device {
+        match self.device() {
             DeviceId { major: 136..=143, minor } => format!("pts/{minor}"),
             DeviceId { major: 4, minor } => format!("tty{minor}"),
             _ => "console".to_owned(),
@@ -181,7 +193,7 @@ impl File for HostTerminalFile {
         _: u64,
         io: &IoContext<'_>,
     ) -> Result<(usize, u64), Errno> {
-        if self.0.stops_output.load(Ordering::Relaxed) {
+        if self.0.has_local(LocalFlags::TOSTOP) {
             self.0.check(io, SIGTTOU)?;
         }
         self.0.stream.write(source)
@@ -189,6 +201,14 @@ impl File for HostTerminalFile {
 
     fn writes_all(&self) -> bool {
         true
+    }
+
+    fn pacing(&self) -> Option<Pacing> {
+        if self.0.has_local(LocalFlags::ICANON) {
+            return None;
+        }
+        let cc = self.0.settings.lock().cc;
+        Some(Pacing { min: usize::from(cc[VMIN]), tenths: u32::from(cc[VTIME]) })
     }
 
     fn ioctl(&self, command: u32, argument: u64, io: &IoContext<'_>) -> Result<usize, Errno> {
@@ -204,6 +224,9 @@ impl File for HostTerminalFile {
     }
 
     fn attributes(&self) -> Option<Result<Attributes, Errno>> {
-        Some(self.0.stream.attributes())
+        match self.0.index.get() {
+            Some(_) => None,
+            None => Some(self.0.stream.attributes()),
+        }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Weak};
 
-use linux_abi::signal::SigInfo;
+use linux_abi::signal::{SIGCONT, SIGHUP, SigInfo};
 
-use crate::signal::send_to_process_group;
+use crate::signal::{send_to_group, send_to_process_group};
 use crate::sync::{Mutex, Rank};
-use crate::task::{Pid, ProcessGroup, Session, Task};
+use crate::task::{Pid, ProcessGroup, Session, Task, ThreadGroup};
 
 /// The session that a terminal controls, and the process group that may use it.
 pub struct Control {
@@ -16,6 +16,7 @@ pub struct Control {
 #[derive(Default)]
 struct State {
     session: Weak<Session>,
+    leader: Weak<ThreadGroup>,
     foreground: Weak<ProcessGroup>,
     /// Kept when the group is gone: that is what `tcgetpgrp` still answers.
     foreground_id: Pid,
@@ -47,9 +48,15 @@ impl Control {
         self.state.lock().foreground.as_ptr() == Arc::as_ptr(group)
     }
 
-    pub(super) fn set(&self, session: &Arc<Session>, foreground: &Arc<ProcessGroup>) {
+    pub(super) fn set(
+        &self,
+        session: &Arc<Session>,
+        leader: &Arc<ThreadGroup>,
+        foreground: &Arc<ProcessGroup>,
+    ) {
         *self.state.lock() = State {
             session: Arc::downgrade(session),
+            leader: Arc::downgrade(leader),
             foreground: Arc::downgrade(foreground),
             foreground_id: foreground.id,
         };
@@ -64,6 +71,17 @@ impl Control {
     /// Belongs to nobody any more; answers with what was the foreground group.
     pub fn clear(&self) -> Option<Arc<ProcessGroup>> {
         std::mem::take(&mut *self.state.lock()).foreground.upgrade()
+    }
+
+    /// Tells the session's leader that the terminal is gone.
+    pub(super) fn hang_up_leader(&self) {
+        let leader = self.state.lock().leader.upgrade();
+        if let Some(leader) = leader {
+            for signal in [SIGHUP, SIGCONT] {
+                // Standard signals always find room.
+                let _ = send_to_group(&leader, SigInfo::kernel(signal));
+            }
+        }
     }
 
     /// Sends a signal to the foreground process group.

@@ -43,11 +43,11 @@ fn ignores(task: &Arc<Task>, signal: i32) -> bool {
 
 /// Makes `terminal` the controlling terminal of `task`'s session, with its process group in the
 /// foreground. The caller has checked that it may.
-pub fn adopt<T: Terminal + 'static>(terminal: &Arc<T>, task: &Arc<Task>) {
+pub fn adopt<T: Terminal + ?Sized>(terminal: &Arc<T>, task: &Arc<Task>) {
     let group = task.group.process_group();
     let mut slot = group.session.terminal.lock();
     *slot = Some(terminal.clone().controlling());
-    terminal.control().set(&group.session, &group);
+    terminal.control().set(&group.session, &task.group, &group);
 }
 
 /// Serves the requests of job control; `None` for others. `is_master` says whether the descriptor

@@ -1,7 +1,7 @@
 //! `sendto`, `recvfrom`, and the sending and receiving behind all calls that do.
 
 use linux_abi::Errno;
-use linux_abi::fs::MAX_RW_COUNT;
+use linux_abi::fs::{MAX_RW_COUNT, OpenFlags};
 use linux_abi::net::MsgFlags;
 use linux_abi::poll::PollEvents;
 use linux_abi::signal::SIGPIPE;
@@ -13,7 +13,7 @@ use super::wait::{Patience, try_until};
 use crate::memory::{IoDest, IoSource, UserAddr, UserIoVec, UserPtr};
 use crate::net::{Received, SendMessage, Socket, socket_of};
 use crate::task::Ctx;
-use crate::vfs::FileDescription;
+use crate::vfs::{FileDescription, IoContext};
 
 /// `sendto(2)`.
 pub async fn sendto(
@@ -70,11 +70,12 @@ pub(in crate::syscall) async fn read(
     ctx: &Ctx,
     description: &FileDescription,
     dest: &mut IoDest<'_>,
+    io: &IoContext<'_>,
 ) -> SysResult {
     if dest.remaining() == 0 {
         return Ok(0);
     }
-    Ok(receive(ctx, description, dest, MsgFlags::empty()).await?.count)
+    Ok(receive(ctx, description, dest, patience_flags(io)).await?.count)
 }
 
 /// `write` of a socket.
@@ -82,8 +83,17 @@ pub(in crate::syscall) async fn write(
     ctx: &Ctx,
     description: &FileDescription,
     source: &mut IoSource<'_>,
+    io: &IoContext<'_>,
 ) -> SysResult {
-    send(ctx, description, source, SendMessage::default()).await
+    let message = SendMessage { flags: patience_flags(io), ..SendMessage::default() };
+    send(ctx, description, source, message).await
+}
+
+/// `RWF_NOWAIT` asks not to wait whatever the description's flags say.
+fn patience_flags(io: &IoContext<'_>) -> MsgFlags {
+    let mut flags = MsgFlags::empty();
+    flags.set(MsgFlags::DONTWAIT, io.flags.contains(OpenFlags::NONBLOCK));
+    flags
 }
 
 /// What a receiving call answers with: with `MSG_TRUNC`, the whole length of a message.
