@@ -11,7 +11,8 @@ use super::{HostRegular, HostStream, HostStreamFile, HostTerminal};
 use crate::fs::tty;
 use crate::task::Task;
 use crate::vfs::{
-    File, FileDescription, Location, LookupFlags, NR_OPEN, Opener, anonymous_location_with, lookup_at,
+    File, FileDescription, Location, LookupFlags, NR_OPEN, Opener, anonymous_location_with,
+    lookup_at,
 };
 
 /// Installs what the process was given as its standard streams. With `is_controlling`, a terminal

@@ -11,7 +11,9 @@ use linux_abi::fs::{DEVPTS_SUPER_MAGIC, FileKind, OpenFlags};
 
 use super::pty::{MasterFile, Pty, PtyOwner, SLAVE_MAJOR};
 use super::{Terminal, open_controlling, open_terminal};
-use crate::fs::synthetic::{Child, Children, NodeAttributes, NodeSource, SyntheticDir, SyntheticFs};
+use crate::fs::synthetic::{
+    Child, Children, NodeAttributes, NodeSource, SyntheticDir, SyntheticFs,
+};
 use crate::fs::{DeviceOpen, Devices};
 use crate::kernel::Kernel;
 use crate::sync::{Mutex, Rank};

@@ -47,8 +47,7 @@ impl Discipline {
     /// `ISTRIP` and `IUCLC`.
     fn stripped(&self, byte: u8) -> u8 {
         let byte = if self.has_input(InputFlags::ISTRIP) { byte & 0x7f } else { byte };
-        let lowers =
-            self.has_input(InputFlags::IUCLC) && self.has_local(LocalFlags::IEXTEN);
+        let lowers = self.has_input(InputFlags::IUCLC) && self.has_local(LocalFlags::IEXTEN);
         if lowers { byte.to_ascii_lowercase() } else { byte }
     }
 

@@ -13,9 +13,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-use linux_abi::tty::{
-    InputFlags, LocalFlags, OutputFlags, POSIX_VDISABLE, Termios2, VMIN, VTIME,
-};
+use linux_abi::tty::{InputFlags, LocalFlags, OutputFlags, POSIX_VDISABLE, Termios2, VMIN, VTIME};
 
 pub use queue::InputQueue;
 pub use settings::{STANDARD, from_termios, to_termios};

@@ -100,8 +100,19 @@ impl SlaveFile {
         }
         let changes = matches!(
             command,
-            TCSETS | TCSETSW | TCSETSF | TCSETS2 | TCSETSW2 | TCSETSF2 | TCFLSH | TCXONC | TCSBRK
-                | TCSBRKP | TIOCSBRK | TIOCCBRK | TIOCSETD
+            TCSETS
+                | TCSETSW
+                | TCSETSF
+                | TCSETS2
+                | TCSETSW2
+                | TCSETSF2
+                | TCFLSH
+                | TCXONC
+                | TCSBRK
+                | TCSBRKP
+                | TIOCSBRK
+                | TIOCCBRK
+                | TIOCSETD
         );
         if changes {
             self.check(io, SIGTTOU)?;
@@ -125,8 +136,7 @@ impl SlaveFile {
             }
             TCXONC => self.pty.flow(argument as i32),
             TIOCVHANGUP => {
-                let is_admin =
-                    io.task.is_some_and(|task| task.credentials().has(CAP_SYS_ADMIN));
+                let is_admin = io.task.is_some_and(|task| task.credentials().has(CAP_SYS_ADMIN));
                 if !is_admin {
                     return Err(Errno::EPERM);
                 }

@@ -16,9 +16,7 @@ use linux_abi::Errno;
 use linux_abi::fs::OpenFlags;
 use linux_abi::poll::PollEvents;
 use linux_abi::signal::SIGHUP;
-use linux_abi::tty::{
-    TIOCPKT_FLUSHREAD, TIOCPKT_FLUSHWRITE, TIOCPKT_START, TIOCPKT_STOP, Winsize,
-};
+use linux_abi::tty::{TIOCPKT_FLUSHREAD, TIOCPKT_FLUSHWRITE, TIOCPKT_START, TIOCPKT_STOP, Winsize};
 
 use super::discipline::{Discipline, Effects, Flow};
 use super::{Control, Terminal};
@@ -40,8 +38,7 @@ const TYPED_LIMIT: usize = 64 << 10;
 const READABLE: PollEvents = PollEvents::IN.union(PollEvents::RDNORM);
 const WRITABLE: PollEvents = PollEvents::OUT.union(PollEvents::WRNORM);
 /// What a file shows after a hang-up.
-const HUNG_UP: PollEvents =
-    READABLE.union(WRITABLE).union(PollEvents::ERR).union(PollEvents::HUP);
+const HUNG_UP: PollEvents = READABLE.union(WRITABLE).union(PollEvents::ERR).union(PollEvents::HUP);
 
 /// Told when a pair has lost its master (the name goes) and when it is gone (the number is free).
 pub trait PtyOwner: Send + Sync {
