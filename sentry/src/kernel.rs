@@ -11,7 +11,9 @@ use platform::host::time::{Clock, now};
 
 use crate::executor::Executor;
 use crate::fs::Devices;
+use crate::fs::mqueue::Queues;
 use crate::futex::FutexTable;
+use crate::ipc::Ipc;
 use crate::signal::SignalAccounting;
 use crate::sync::{Mutex, Rank};
 use crate::syscall::strace::StraceLog;
@@ -34,6 +36,9 @@ pub struct Kernel {
     pub epoll_topology: crate::fs::epoll::Topology,
     pub vfs: Vfs,
     pub network: crate::net::Network,
+    /// System V objects and POSIX message queues.
+    pub ipc: Ipc,
+    pub queues: Queues,
     pub uts: Mutex<UtsNames>,
     /// Monotonic clock reading when the sandbox started, in nanoseconds.
     pub boot_time_ns: u64,
@@ -108,6 +113,8 @@ impl Kernel {
             futexes: Default::default(),
             immune_init: config.immune_init,
             epoll_topology: Default::default(),
+            ipc: Default::default(),
+            queues: Default::default(),
             uts: Mutex::new(Rank::Leaf, uts),
             boot_time_ns: now(Clock::Monotonic).as_nanos() as u64,
             strace,

@@ -15,6 +15,7 @@ mod control;
 pub mod executor;
 pub mod fs;
 pub mod futex;
+pub mod ipc;
 pub mod kernel;
 pub mod loader;
 pub mod memory;

@@ -103,6 +103,8 @@ fn file_system(
             let devices = kernel.vfs.device_numbers();
             GoferFs::connect(gofer, devices, *exclusive).map_err(error)?
         }
+        MountSource::Sysfs => crate::fs::sysfs::SysFs::new(kernel),
+        MountSource::Mqueue => crate::fs::mqueue::new_mqueue(kernel),
         _ => Tmpfs::new(kernel, &TmpfsOptions::default()),
     })
 }

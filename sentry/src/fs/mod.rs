@@ -8,6 +8,7 @@ pub mod gofer;
 pub mod host_stdio;
 pub mod inotify;
 pub mod ioctl;
+pub mod mqueue;
 pub mod overlay;
 pub mod pidfd;
 pub mod pipe;

@@ -72,6 +72,16 @@ impl FileMappings {
         removed
     }
 
+    /// All mappings in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = &FileMapping> {
+        self.map.values()
+    }
+
+    /// The mappings that start in `range`, with their starts.
+    pub fn starting_in(&self, range: Range<u64>) -> impl Iterator<Item = (u64, &FileMapping)> {
+        self.map.range(range).map(|(&start, mapping)| (start, mapping))
+    }
+
     /// The mapping that covers `addr`, cut so that it starts there.
     pub fn find(&self, addr: u64) -> Option<FileMapping> {
         let (&start, mapping) = self.map.range(..=addr).next_back()?;

@@ -466,6 +466,34 @@ syscall_table! {
             => [async] socket::recvmmsg, full;
         307 sendmmsg(fd: Fd, messages: MMsgHdr, count: UInt, flags: MsgFlags)
             => [async] socket::sendmmsg, full;
+
+        // System V objects and POSIX message queues.
+        29 shmget(key: IpcKey, size: Size, flags: IpcFlags) => [sync] shm::shmget, full;
+        30 shmat(id: Int, addr: Pointer, flags: Octal)
+            => [async] shm::shmat, partial "a read-only attachment can be made writable by mprotect";
+        31 shmctl(id: Int, command: IpcCmd, buf: Pointer) => [sync] shm::shmctl, full;
+        64 semget(key: IpcKey, count: Int, flags: IpcFlags) => [sync] sem::semget, full;
+        65 semop(id: Int, ops: Pointer, count: Size) => [async] sem::semop, full;
+        66 semctl(id: Int, number: Int, command: Int, argument: Hex) => [sync] sem::semctl, full;
+        67 shmdt(addr: Pointer) => [async] shm::shmdt, full;
+        68 msgget(key: IpcKey, flags: IpcFlags) => [sync] msg::msgget, full;
+        69 msgsnd(id: Int, message: Pointer, len: Size, flags: IpcFlags)
+            => [async] msg::msgsnd, full;
+        70 msgrcv(id: Int, message: Pointer, room: Size, kind: Long, flags: IpcFlags)
+            => [async] msg::msgrcv, full;
+        71 msgctl(id: Int, command: IpcCmd, buf: Pointer) => [sync] msg::msgctl, full;
+        220 semtimedop(id: Int, ops: Pointer, count: Size, time: Timespec)
+            => [async] sem::semtimedop, full;
+        240 mq_open(name: Path, flags: OpenFlags, mode: Mode, attr: Pointer)
+            => [sync] mqueue::mq_open, full;
+        241 mq_unlink(name: Path) => [sync] mqueue::mq_unlink, full;
+        242 mq_timedsend(fd: Fd, text: Buf, len: Size, priority: UInt, time: Timespec)
+            => [async] mqueue::mq_timedsend, full;
+        243 mq_timedreceive(fd: Fd, text: OutBuf, room: Size, priority: OutInt, time: Timespec)
+            => [async] mqueue::mq_timedreceive, full;
+        244 mq_notify(fd: Fd, event: SigEvent)
+            => [sync] mqueue::mq_notify, partial "no SIGEV_THREAD: there are no netlink sockets";
+        245 mq_getsetattr(fd: Fd, new: Pointer, old: Pointer) => [sync] mqueue::mq_getsetattr, full;
     }
     stubs {
         303 name_to_handle_at => EOPNOTSUPP "as file systems that cannot be exported by NFS answer";

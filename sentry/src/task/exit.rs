@@ -125,6 +125,7 @@ fn group_exit(last: &Arc<Task>, status: u32) {
     let group = &last.group;
     let kernel = &last.kernel;
     crate::time::process_exiting(&kernel.timers, group);
+    kernel.ipc.process_exited(group);
     end_session(group);
     let mut tree = kernel.tasks.lock();
     reparent_children(&mut tree, group);

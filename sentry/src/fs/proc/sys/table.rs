@@ -1,7 +1,11 @@
 //! The settings.
 
+use linux_abi::ipc::{MSGMAX, MSGMNB, MSGMNI, SEMMNI, SEMMNS, SEMMSL, SEMOPM};
+
 use super::Knob::{self, BootId, Dir, Fixed, Fresh, Name, Shown};
 use super::random;
+use crate::fs::mqueue::{MSG_MAX, MSGSIZE_MAX, QUEUES_MAX};
+use crate::ipc::{SHMALL, SHMMAX, SHMMNI};
 use crate::kernel::{KERNEL_RELEASE, KERNEL_VERSION};
 use crate::task::PID_MAX;
 use crate::vfs::NR_OPEN;
@@ -21,6 +25,9 @@ const KERNEL: Table = &[
     ("domainname", Name(|uts| &mut uts.domainname)),
     ("hostname", Name(|uts| &mut uts.hostname)),
     ("kptr_restrict", Fixed("1")),
+    ("msgmax", Shown(|_| MSGMAX.to_string())),
+    ("msgmnb", Shown(|_| MSGMNB.to_string())),
+    ("msgmni", Shown(|_| MSGMNI.to_string())),
     ("ngroups_max", Fixed("65536")),
     ("osrelease", Shown(|_| KERNEL_RELEASE.to_owned())),
     ("ostype", Fixed("Linux")),
@@ -32,6 +39,11 @@ const KERNEL: Table = &[
     ("printk", Fixed("4\t4\t1\t7")),
     ("random", Dir(RANDOM)),
     ("randomize_va_space", Fixed("2")),
+    ("sem", Shown(|_| format!("{SEMMSL}\t{SEMMNS}\t{SEMOPM}\t{SEMMNI}"))),
+    ("shm_rmid_forced", Fixed("0")),
+    ("shmall", Shown(|_| SHMALL.to_string())),
+    ("shmmax", Shown(|_| SHMMAX.to_string())),
+    ("shmmni", Shown(|_| SHMMNI.to_string())),
     ("sysrq", Fixed("0")),
     ("tainted", Fixed("0")),
     ("threads-max", Shown(|_| (PID_MAX - 1).to_string())),
@@ -97,11 +109,11 @@ const INOTIFY: Table = &[
 ];
 
 const MQUEUE: Table = &[
-    ("msg_default", Fixed("10")),
-    ("msg_max", Fixed("10")),
-    ("msgsize_default", Fixed("8192")),
-    ("msgsize_max", Fixed("8192")),
-    ("queues_max", Fixed("256")),
+    ("msg_default", Shown(|_| MSG_MAX.to_string())),
+    ("msg_max", Shown(|_| MSG_MAX.to_string())),
+    ("msgsize_default", Shown(|_| MSGSIZE_MAX.to_string())),
+    ("msgsize_max", Shown(|_| MSGSIZE_MAX.to_string())),
+    ("queues_max", Shown(|_| QUEUES_MAX.to_string())),
 ];
 
 const NET: Table = &[

@@ -5,13 +5,14 @@ mod cpu_features;
 mod cpuinfo;
 mod fixed;
 mod memory;
+mod sysvipc;
 
 use std::sync::Arc;
 
 use linux_abi::Errno;
 
 use super::Proc;
-use crate::fs::synthetic::{FixedChildren, SyntheticFile};
+use crate::fs::synthetic::{FixedChildren, SyntheticDir, SyntheticFile};
 use crate::kernel::Kernel;
 use crate::vfs::IoContext;
 
@@ -44,9 +45,25 @@ const FILES: &[(&str, u32, Source)] = &[
     ("vmstat", 0o444, Source::Generated(memory::vmstat)),
 ];
 
+/// Files of the directory `sysvipc`.
+const SYSVIPC: &[(&str, u32, Source)] = &[
+    ("msg", 0o444, Source::Generated(sysvipc::msg)),
+    ("sem", 0o444, Source::Generated(sysvipc::sem)),
+    ("shm", 0o444, Source::Generated(sysvipc::shm)),
+];
+
 /// Adds them to the root directory.
 pub(super) fn add_files(proc: &Arc<Proc>, children: FixedChildren) -> FixedChildren {
-    FILES.iter().fold(children, |children, (name, permissions, source)| {
+    let objects = add(proc, FixedChildren::new(), SYSVIPC);
+    add(proc, children, FILES).with("sysvipc", SyntheticDir::fixed(&proc.source, objects))
+}
+
+fn add(
+    proc: &Arc<Proc>,
+    children: FixedChildren,
+    files: &'static [(&'static str, u32, Source)],
+) -> FixedChildren {
+    files.iter().fold(children, |children, (name, permissions, source)| {
         let proc = proc.clone();
         let nodes = proc.source.clone();
         let generate = move |_: &IoContext<'_>| {
