@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use linux_abi::Errno;
 use linux_abi::task::{
-    CAP_SYS_RESOURCE, RLIM_NLIMITS, RLIMIT_NOFILE, RUSAGE_CHILDREN, RUSAGE_SELF, RUSAGE_THREAD,
-    Rlimit64, Rusage,
+    CAP_SYS_RESOURCE, RLIM_NLIMITS, RLIMIT_CPU, RLIMIT_NOFILE, RUSAGE_CHILDREN, RUSAGE_SELF,
+    RUSAGE_THREAD, Rlimit64, Rusage,
 };
 
 use super::SysResult;
 use crate::memory::UserPtr;
 use crate::task::{Ctx, Pid, ThreadGroup, is_host_limit, rusage};
-use crate::time::{children_cpu, process_cpu, thread_cpu};
+use crate::time::{children_cpu, process_cpu, thread_cpu, watch_cpu_limit};
 
 /// Largest `RLIMIT_NOFILE` (`fs.nr_open`).
 const NR_OPEN: u64 = 1 << 20;
@@ -87,6 +87,9 @@ fn change_limit(
             return Err(Errno::EPERM);
         }
         *slot = new;
+    }
+    if resource == RLIMIT_CPU {
+        watch_cpu_limit(&ctx.task.kernel.timers, group);
     }
     if is_host_limit(resource)
         && let Some(leader) = group.leader()

@@ -72,6 +72,8 @@ impl NewTask {
             vfork_done: Mutex::new(Rank::Leaf, None),
             start_time_ns: now,
             is_in_guest: AtomicBool::new(false),
+            served_ns: AtomicU64::new(0),
+            earlier_ns: AtomicU64::new(0),
         })
     }
 }
@@ -121,7 +123,12 @@ pub(super) fn start(task: &Arc<Task>, thread: Box<dyn Thread>) {
     task.set_interrupter(Some(thread.interrupter()));
     let ctx = Ctx::new(task.clone(), thread);
     let waker = task.kernel.executor.spawn(as_current(task.clone(), run(ctx)));
-    task.set_waker(waker);
+    task.set_waker(waker.clone());
+    if task.has_attention() {
+        // Whoever asked for it may have found no waker yet.
+        waker.wake();
+    }
+    crate::time::watch_cpu_limit(&task.kernel.timers, &task.group);
 }
 
 /// A process that the container's configuration asks for: the first one, or one of `exec`.

@@ -7,6 +7,9 @@ use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use platform::host::time::{Clock, now};
 
 use super::Task;
 
@@ -28,12 +31,16 @@ pub fn current() -> Option<Arc<Task>> {
     CURRENT.with_borrow(Clone::clone)
 }
 
-/// Runs `future` as the life of `task`.
+/// Runs `future` as the life of `task`, and counts the time that takes as the task's system time.
 pub(super) async fn as_current<F: Future>(task: Arc<Task>, future: F) -> F::Output {
     let mut future = pin!(future);
     poll_fn(move |cx| {
         let _restore = Restore(CURRENT.replace(Some(task.clone())));
-        future.as_mut().poll(cx)
+        let start = now(Clock::Monotonic);
+        let result = future.as_mut().poll(cx);
+        let served = now(Clock::Monotonic).saturating_sub(start);
+        task.served_ns.fetch_add(served.as_nanos() as u64, Ordering::Relaxed);
+        result
     })
     .await
 }

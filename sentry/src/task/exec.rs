@@ -104,8 +104,7 @@ pub(crate) fn commit(ctx: &mut Ctx, loaded: Loaded, credentials: Credentials, co
     task.set_mm(loaded.mm);
     task.set_interrupter(Some(loaded.thread.interrupter()));
     let (user, system) = ctx.thread.cpu_time_ns();
-    group.cpu_dead_user_ns.fetch_add(user, Ordering::Relaxed);
-    group.cpu_dead_system_ns.fetch_add(system, Ordering::Relaxed);
+    task.earlier_ns.fetch_add(user + system, Ordering::Relaxed);
     ctx.thread = loaded.thread;
     ctx.reload_memory();
     super::exit::release_vfork_parent(&task);

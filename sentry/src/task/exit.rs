@@ -53,7 +53,7 @@ pub(super) fn exit(ctx: Ctx, reason: ExitReason) {
     };
     crate::signal::thread_exiting(&task);
     release_memory(&task);
-    record_cpu_time(&task, thread.cpu_time_ns());
+    record_cpu_time(&task, task.cpu_time_ns());
     task.set_interrupter(None);
     drop(thread);
     task.release_resources();

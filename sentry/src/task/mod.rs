@@ -89,6 +89,10 @@ pub struct Task {
     pub(crate) vfork_done: Mutex<Option<Arc<VforkDone>>>,
     /// Whether the host thread is running guest code, not waiting in a system call.
     pub(crate) is_in_guest: AtomicBool,
+    /// Time that the kernel has worked for the task: its system time, in nanoseconds.
+    served_ns: AtomicU64,
+    /// CPU time of host threads that ran earlier programs of the task, in nanoseconds.
+    earlier_ns: AtomicU64,
 }
 
 /// Where a `vfork` parent waits for its child to `execve` or exit.
@@ -185,10 +189,13 @@ impl Task {
         self.attention.store(true, Ordering::Release);
     }
 
-    /// CPU time (user, system) of the host thread, in nanoseconds; zero once it has ended.
+    /// CPU time (user, system) in nanoseconds; zero once the task has ended.
     pub(crate) fn cpu_time_ns(&self) -> (u64, u64) {
         let interrupter = self.wakeup.lock().interrupter.clone();
-        interrupter.map_or((0, 0), |thread| thread.cpu_time_ns())
+        let Some(thread) = interrupter else { return (0, 0) };
+        let (user, system) = thread.cpu_time_ns();
+        let earlier = self.earlier_ns.load(Ordering::Relaxed);
+        (user + earlier, system + self.served_ns.load(Ordering::Relaxed))
     }
 
     /// Connects the task with its future and its host thread.

@@ -10,6 +10,7 @@ use linux_abi::signal::{SIGPROF, SIGVTALRM, SigInfo};
 
 use super::clock::{CpuClock, CpuKind};
 use super::cpu::{ended_cpu, process_cpu, thread_cpu};
+use super::cpu_limit;
 use super::heap::{Expire, Target};
 use super::interval::{forward, remaining};
 use super::posix::{self, TimerSignal};
@@ -185,18 +186,19 @@ pub fn set_cpu_timer(
     old
 }
 
-/// Looks at the CPU timers of a process: signals those that expired, arranges for the next look.
-/// Called also when one of them was set.
+/// Looks at the CPU timers and the limit of a process: signals what expired, arranges for the next
+/// look. Called also when one of them was set.
 pub(super) fn look(timers: &Arc<Timers>, group: &Arc<ThreadGroup>) {
     let times = Times::read(group);
+    let (over_limit, limit_left_ns) = cpu_limit::check(group, CpuKind::All.count(times.process));
     let (standard, posix) = {
         let mut state = group.itimers.lock();
         let standard = expire_standard(&mut state.cpu, times.process);
         let posix = expire_posix(&mut state, &times);
-        arrange_next_look(timers, group, &mut state, &times);
+        arrange_next_look(timers, group, &mut state, &times, limit_left_ns);
         (standard, posix)
     };
-    for signo in standard.into_iter().flatten() {
+    for signo in standard.into_iter().flatten().chain(over_limit) {
         // Standard signals never fail for lack of room.
         let _ = signal::send_to_group(group, SigInfo::kernel(signo));
     }
@@ -228,7 +230,9 @@ fn arrange_next_look(
     group: &Arc<ThreadGroup>,
     state: &mut ItimerState,
     times: &Times,
+    limit_left_ns: Option<i64>,
 ) {
+    let limit = limit_left_ns.map(|left_ns| times.earliest_ns(left_ns, false));
     let standard = [(state.cpu.virt, CpuKind::User), (state.cpu.prof, CpuKind::All)];
     let standard = standard.into_iter().filter_map(|(timer, kind)| {
         let left_ns = timer.deadline_ns?.saturating_sub(kind.count(times.process));
@@ -238,7 +242,7 @@ fn arrange_next_look(
         let left_ns = timer.deadline_ns.saturating_sub(times.of(&clock)?);
         Some(times.earliest_ns(left_ns, clock.is_thread))
     });
-    let next = posix.chain(standard).min();
+    let next = posix.chain(standard).chain(limit).min();
     if let Some(key) = state.cpu.next_look.take() {
         timers.cancel(key);
     }

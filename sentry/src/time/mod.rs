@@ -10,6 +10,7 @@
 
 mod clock;
 mod cpu;
+mod cpu_limit;
 mod cpu_timers;
 mod events;
 mod heap;
@@ -22,6 +23,7 @@ mod timers;
 
 pub use clock::{Clock, CpuClock, CpuKind};
 pub use cpu::{CpuTime, children_cpu, process_cpu, process_cpu_ticks, thread_cpu};
+pub use cpu_limit::watch_cpu_limit;
 pub use cpu_timers::{CpuTimerKind, cpu_timer, set_cpu_timer};
 pub(crate) use events::signal_taken;
 pub use events::{process_exiting, reset_for_exec};
