@@ -96,6 +96,8 @@ fn unchanged_files_are_mapped_from_the_host() {
         MapSource::Host { fd, .. } => fd,
         _ => panic!("a host file is mapped by its descriptor"),
     };
+    // As the cache of names does.
+    let _held = find(&root, "file").unwrap();
     let (one, two) = (mapped(), mapped());
     assert_eq!(one.as_raw_fd(), two.as_raw_fd(), "the descriptor is kept");
     let flags = rustix::fs::fcntl_getfl(&one).unwrap();

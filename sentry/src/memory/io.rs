@@ -181,6 +181,11 @@ impl<'a> IoDest<'a> {
     ) -> Result<usize, Errno> {
         let max = max.min(self.remaining());
         let mut total = 0;
+        if let DestKind::Kernel { buffer } = &mut self.kind {
+            total = fill_all(&mut buffer[self.done..][..max], fill)?;
+            self.done += total;
+            return Ok(total);
+        }
         let mut small = [0_u8; 4096];
         let mut large = if max > small.len() { vec![0; max.min(CHUNK_BYTES)] } else { Vec::new() };
         while total < max {
@@ -299,6 +304,11 @@ impl<'a> IoSource<'a> {
     ) -> Result<usize, Errno> {
         let max = max.min(self.remaining());
         let mut total = 0;
+        if let SourceKind::Kernel { buffer } = self.kind {
+            total = drain_all(&buffer[self.done..][..max], drain)?;
+            self.done += total;
+            return Ok(total);
+        }
         let mut small = [0_u8; 4096];
         let mut large = if max > small.len() { vec![0; max.min(CHUNK_BYTES)] } else { Vec::new() };
         while total < max {
@@ -321,6 +331,47 @@ impl<'a> IoSource<'a> {
         }
         Ok(total)
     }
+}
+
+/// [`IoDest::fill`] for memory of our own, without a buffer in between.
+fn fill_all(
+    buffer: &mut [u8],
+    mut fill: impl FnMut(usize, &mut [u8]) -> Result<usize, Errno>,
+) -> Result<usize, Errno> {
+    let mut total = 0;
+    while total < buffer.len() {
+        let want = (buffer.len() - total).min(CHUNK_BYTES);
+        let got = match fill(total, &mut buffer[total..total + want]) {
+            Ok(got) => got,
+            Err(errno) if total == 0 => return Err(errno),
+            Err(_) => break,
+        };
+        total += got;
+        if got < want {
+            break;
+        }
+    }
+    Ok(total)
+}
+
+/// [`IoSource::drain`] for memory of our own, without a buffer in between.
+fn drain_all(
+    buffer: &[u8],
+    mut drain: impl FnMut(usize, &[u8]) -> Result<usize, Errno>,
+) -> Result<usize, Errno> {
+    let mut total = 0;
+    for piece in buffer.chunks(CHUNK_BYTES) {
+        let drained = match drain(total, piece) {
+            Ok(drained) => drained,
+            Err(errno) if total == 0 => return Err(errno),
+            Err(_) => break,
+        };
+        total += drained;
+        if drained < piece.len() {
+            break;
+        }
+    }
+    Ok(total)
 }
 
 #[cfg(test)]
@@ -361,6 +412,12 @@ mod tests {
         });
         assert_eq!(got, Ok(5_000));
         assert_eq!(bytes.len(), 5_000);
+        let mut buffer = vec![0; CHUNK_BYTES + 5];
+        let mut dest = IoDest::kernel(&mut buffer);
+        let got = dest.fill(usize::MAX, |done, buf| Ok(buf.len().min(CHUNK_BYTES - done)));
+        assert_eq!((got, dest.remaining()), (Ok(CHUNK_BYTES), 5));
+        let failed = IoDest::kernel(&mut [0]).fill(1, |_, _| Err(Errno::EIO));
+        assert_eq!(failed, Err(Errno::EIO));
     }
 
     #[test]

@@ -90,6 +90,13 @@ impl Overlay {
     }
 }
 
+impl Drop for Overlay {
+    /// The table's inodes hold what holds the table.
+    fn drop(&mut self) {
+        self.core.table.clear();
+    }
+}
+
 impl FileSystem for Overlay {
     fn name(&self) -> &'static str {
         "overlay"

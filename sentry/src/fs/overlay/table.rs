@@ -86,6 +86,11 @@ impl Table {
         let _old = self.known.lock().remove(&key);
     }
 
+    /// Stops keeping any inode: the overlay is gone.
+    pub(super) fn clear(&self) {
+        let _known = std::mem::take(&mut *self.known.lock());
+    }
+
     /// Forgets an inode that is being dropped.
     pub(super) fn forget_dead(&self, key: LowerKey) {
         let mut known = self.known.lock();

@@ -484,3 +484,15 @@ fn deep_trees_are_dropped() {
     }
     drop((dir, root, fs));
 }
+
+#[test]
+fn everything_goes_with_the_overlay() {
+    let Fixture { root, fs, lower, upper } = fixture();
+    write(&get(&root, "dir/sub/file"), 0, b"D");
+    make(&get(&root, "dir"), "new", NewNodeKind::Directory);
+    assert!(get(&root, "file").xattr_remove(b"user.a").is_ok());
+    drop((root, fs));
+    assert_eq!(Arc::strong_count(&upper), 1);
+    // Held by its two names and here.
+    assert_eq!(Arc::strong_count(&get(&lower, "file")), 3);
+}
