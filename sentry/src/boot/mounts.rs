@@ -57,7 +57,7 @@ fn add_mount(
     let error = |errno| mount_error(&mount.destination, errno);
     let path = mount.destination.as_bytes();
     let is_file = matches!(mount.source, MountSource::Bind { is_directory: false, .. });
-    let fs = file_system(kernel, namespace, mount)?;
+    let fs = file_system(kernel, mount)?;
     if is_file {
         namespace.create_file_all(path).map_err(error)?;
     } else {
@@ -75,11 +75,9 @@ fn add_mount(
 
 fn file_system(
     kernel: &Arc<Kernel>,
-    namespace: &Arc<MountNamespace>,
     mount: &MountConfig,
 ) -> Result<Arc<dyn FileSystem>, BootError> {
     let error = |errno| mount_error(&mount.destination, errno);
-    let _ = namespace;
     Ok(match &mount.source {
         MountSource::Proc => crate::fs::proc::ProcFs::new(kernel),
         MountSource::Sysfs => crate::fs::sysfs::SysFs::new(kernel),
@@ -103,8 +101,6 @@ fn file_system(
             let devices = kernel.vfs.device_numbers();
             GoferFs::connect(gofer, devices, *exclusive).map_err(error)?
         }
-        MountSource::Sysfs => crate::fs::sysfs::SysFs::new(kernel),
         MountSource::Mqueue => crate::fs::mqueue::new_mqueue(kernel),
-        _ => Tmpfs::new(kernel, &TmpfsOptions::default()),
     })
 }
