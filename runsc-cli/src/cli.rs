@@ -279,8 +279,17 @@ pub struct UpdateArgs {
     pub rest: Vec<OsString>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum HelpFormat {
+    Text,
+    Markdown,
+}
+
 #[derive(Debug, Args)]
 pub struct HelpArgs {
+    /// Of the table of system calls
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: HelpFormat,
     #[arg(value_name = "COMMAND|syscalls")]
     pub topic: Option<String>,
 }

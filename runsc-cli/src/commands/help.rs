@@ -2,12 +2,18 @@
 
 use std::process::ExitCode;
 
+use sentry::syscall::compatibility::{markdown, text};
+
 use super::print_json;
-use crate::cli::{self, HelpArgs, OCI_VERSION};
+use crate::cli::{self, HelpArgs, HelpFormat, OCI_VERSION};
 use crate::error::Error;
 
 pub fn help(args: &HelpArgs) -> Result<ExitCode, Error> {
-    cli::print_help(args.topic.as_deref()).map_err(Error::Usage)?;
+    match args.topic.as_deref() {
+        Some("syscalls") if args.format == HelpFormat::Markdown => print!("{}", markdown()),
+        Some("syscalls") => print!("{}", text()),
+        topic => cli::print_help(topic).map_err(Error::Usage)?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -9,6 +9,7 @@ mod args;
 mod async_io;
 mod attr;
 mod blocking;
+pub mod compatibility;
 mod dir;
 mod epoll;
 mod event;
