@@ -126,24 +126,26 @@ fn host_files_do_not_change() {
 
 #[test]
 fn ordinary_user_can_run() {
+    let run = ["do", "/bin/sh", "-c", "id -u; ls / >/dev/null && echo visible; exit 4"];
+    let check = |output: std::process::Output| {
+        let outcome = Outcome::of(output);
+        assert_eq!(outcome.stdout, "0\nvisible\n", "{outcome:?}");
+        assert_eq!(outcome.status, Some(4), "{outcome:?}");
+    };
     if !rustix::process::geteuid().is_root() {
-        return;
+        return check(Scratch::new().runsc(&run).output().expect("runs"));
     }
-    let scratch = Scratch::new();
-    // The binary and the scratch directory may lie below directories that only root may enter.
+    // The binary may lie below a directory that only root may enter.
     let binary = std::path::Path::new("/tmp").join(format!("runsc-rs-{}", std::process::id()));
     fs::copy(env!("CARGO_BIN_EXE_runsc-rs"), &binary).expect("copy");
     let output = std::process::Command::new("setpriv")
         .args(["--reuid=1000", "--regid=1000", "--clear-groups"])
         .arg(&binary)
-        .args(["do", "/bin/sh", "-c", "id -u; ls / >/dev/null && echo visible; exit 4"])
+        .args(run)
         .current_dir("/")
         .output();
     fs::remove_file(&binary).expect("remove");
-    let outcome = Outcome::of(output.expect("setpriv runs"));
-    assert_eq!(outcome.stdout, "0\nvisible\n", "{outcome:?}");
-    assert_eq!(outcome.status, Some(4), "{outcome:?}");
-    drop(scratch);
+    check(output.expect("setpriv runs"));
 }
 
 /// Starts a script with `do` and waits for its first line.
