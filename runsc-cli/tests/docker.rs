@@ -43,8 +43,7 @@ fn is_there(program: &str) -> bool {
 
 fn docker_runs_containers() -> Result<(), Failed> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/docker.sh");
-    let output =
-        Command::new(script).arg(env!("CARGO_BIN_EXE_runsc-rs")).args(image()).output()?;
+    let output = Command::new(script).arg(env!("CARGO_BIN_EXE_runsc-rs")).args(image()).output()?;
     match output.status.success() {
         true => Ok(()),
         false => {
