@@ -15,7 +15,11 @@ use crate::sync::wait_for;
 /// Errors: ENXIO (`O_NONBLOCK|O_WRONLY` without a reader), EINVAL (neither reading nor writing).
 pub async fn open_fifo(pipe: &Arc<Pipe>, flags: OpenFlags) -> Result<PipeFile, Errno> {
     let is_nonblocking = flags.contains(OpenFlags::NONBLOCK);
-    match (flags.is_readable(), flags.is_writable()) {
+    let (reads, writes) = (flags.is_readable(), flags.is_writable());
+    if pipe.is_anonymous && (reads || writes) {
+        return Ok(PipeFile::attach(pipe, reads, writes));
+    }
+    match (reads, writes) {
         (true, true) => Ok(PipeFile::attach(pipe, true, true)),
         (true, false) => {
             let before = pipe.state.lock().writer_opens;

@@ -32,7 +32,7 @@ pub fn pipe_of(description: &FileDescription) -> Option<&Arc<Pipe>> {
 impl PipeFile {
     /// Makes a pipe: its reading and its writing end.
     pub fn pair() -> (PipeFile, PipeFile) {
-        let pipe = Pipe::new();
+        let pipe = Pipe::with(true);
         (PipeFile::attach(&pipe, true, false), PipeFile::attach(&pipe, false, true))
     }
 

@@ -32,6 +32,8 @@ const WRITABLE: PollEvents = PollEvents::OUT.union(PollEvents::WRNORM);
 pub struct Pipe {
     state: Mutex<State>,
     queue: WaitQueue,
+    /// Made by `pipe(2)`: opening an end again, by `/proc/[pid]/fd`, never waits.
+    is_anonymous: bool,
 }
 
 #[derive(Default)]
@@ -47,7 +49,12 @@ struct State {
 impl Pipe {
     /// A pipe without ends, for a FIFO.
     pub fn new() -> Arc<Pipe> {
-        Arc::new(Pipe { state: Mutex::new(Rank::Pipe, State::default()), queue: WaitQueue::new() })
+        Pipe::with(false)
+    }
+
+    fn with(is_anonymous: bool) -> Arc<Pipe> {
+        let state = Mutex::new(Rank::Pipe, State::default());
+        Arc::new(Pipe { state, queue: WaitQueue::new(), is_anonymous })
     }
 
     pub fn wait_queue(&self) -> &WaitQueue {

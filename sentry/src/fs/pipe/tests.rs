@@ -100,3 +100,12 @@ fn tee_and_move_check_both_sides() {
     drop(to_reader);
     assert_eq!(move_between(from, to, 100), Err(Errno::EPIPE));
 }
+
+#[test]
+fn an_anonymous_pipe_is_opened_again_without_waiting() {
+    let (reader, writer) = PipeFile::pair();
+    write(writer.pipe(), b"x").unwrap();
+    drop(writer);
+    let again = poll_once(std::pin::pin!(open_fifo(reader.pipe(), OpenFlags::empty())));
+    assert_eq!(read(again.unwrap().unwrap().pipe(), 10), Ok(b"x".to_vec()));
+}
