@@ -6,6 +6,8 @@
 //! the steps; `open` drives it itself, because a symlink at the end may lead to a file to be created.
 
 mod ahead;
+#[cfg(test)]
+mod stress;
 mod task;
 #[cfg(test)]
 mod tests;
