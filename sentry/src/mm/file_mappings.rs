@@ -12,6 +12,9 @@ pub struct FileMapping {
     /// Offset in the file of the first byte.
     pub offset: u64,
     pub location: Location,
+    /// A shared mapping of a file that was not opened for writing: it stays read-only, although the
+    /// host's descriptor may allow more.
+    pub is_read_only: bool,
 }
 
 /// File mappings by start address; they never overlap.
@@ -30,8 +33,24 @@ impl FileMappings {
         location: Location,
     ) -> Vec<FileMapping> {
         let removed = self.remove(range.clone());
-        self.map.insert(range.start, FileMapping { end: range.end, offset, location });
+        let mapping = FileMapping { end: range.end, offset, location, is_read_only: false };
+        self.map.insert(range.start, mapping);
         removed
+    }
+
+    /// Marks the mapping that starts at `start` as one that may never be written.
+    pub fn deny_write(&mut self, start: u64) {
+        if let Some(mapping) = self.map.get_mut(&start) {
+            mapping.is_read_only = true;
+        }
+    }
+
+    /// Whether a mapping in `range` may never be written.
+    pub fn denies_write(&self, range: Range<u64>) -> bool {
+        let below = self.map.range(..range.end).rev();
+        below
+            .take_while(|(_, mapping)| mapping.end > range.start)
+            .any(|(_, mapping)| mapping.is_read_only)
     }
 
     /// Forgets what lies in `range`, cutting mappings that stick out. Answers with what was there,
@@ -65,10 +84,14 @@ impl FileMappings {
         let first = self.find(old.start);
         let mut removed = self.remove(old);
         let target = new_start..new_start + new_len;
-        removed.extend(match first {
-            Some(first) => self.insert(target, first.offset, first.location),
-            None => self.remove(target),
-        });
+        let Some(first) = first else {
+            removed.extend(self.remove(target));
+            return removed;
+        };
+        removed.extend(self.insert(target, first.offset, first.location));
+        if first.is_read_only {
+            self.deny_write(new_start);
+        }
         removed
     }
 

@@ -68,7 +68,14 @@ pub async fn mmap(
             let start = ctx.host_op(op).await?;
             let end = start + page_up(len).ok_or(Errno::ENOMEM)?;
             let location = file.location().clone();
-            mm.with_record(|record| record.files.insert(start..end, offset, location));
+            let is_read_only = request.shared && !request.writable;
+            mm.with_record(|record| {
+                let removed = record.files.insert(start..end, offset, location);
+                if is_read_only {
+                    record.files.deny_write(start);
+                }
+                removed
+            });
             Ok(start as usize)
         }
     }
@@ -162,7 +169,14 @@ pub async fn munmap(ctx: &mut Ctx, addr: u64, len: u64) -> SysResult {
 
 /// `mprotect(2)`. The host refuses write access to a mapping of a read-only descriptor (EACCES).
 pub async fn mprotect(ctx: &mut Ctx, addr: u64, len: u64, prot: u32) -> SysResult {
-    if ProtFlags::from_bits_retain(prot).contains(ProtFlags::EXEC) {
+    let wanted = ProtFlags::from_bits_retain(prot);
+    if wanted.contains(ProtFlags::WRITE) {
+        let range = addr..addr.saturating_add(len);
+        if ctx.task.mm().with_record(|record| record.files.denies_write(range)) {
+            return Err(Errno::EACCES);
+        }
+    }
+    if wanted.contains(ProtFlags::EXEC) {
         let mapped = ctx.task.mm().with_record(|record| record.files.find(addr));
         if mapped.is_some_and(|mapping| mapping.location.is_noexec()) {
             return Err(Errno::EACCES);
