@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use linux_abi::Errno;
 
+use super::mqueue::new_mqueue;
+use super::proc::ProcFs;
+use super::sysfs::SysFs;
 use super::tmpfs::{Tmpfs, TmpfsOptions};
+use super::tty::{DevptsOptions, new_devpts};
 use crate::kernel::Kernel;
 use crate::vfs::FileSystem;
 
@@ -24,7 +28,38 @@ pub fn new_file_system(
             options.parse(data, kernel.memory_total)?;
             Ok(Tmpfs::new(kernel, &options))
         }
+        // What these could be told is about other kernels' features: options are not read.
+        b"proc" => Ok(ProcFs::new(kernel)),
+        b"sysfs" => Ok(SysFs::new(kernel)),
+        b"mqueue" => Ok(new_mqueue(kernel)),
+        b"devpts" => {
+            let mut options = DevptsOptions { mode: None, gid: None, ptmxmode: None };
+            options.parse(data)?;
+            Ok(new_devpts(kernel, &options))
+        }
         _ => Err(Errno::ENODEV),
+    }
+}
+
+impl DevptsOptions {
+    /// Takes the options of a mount over. Each mount is an instance of its own, as on Linux.
+    ///
+    /// # Errors
+    /// EINVAL.
+    fn parse(&mut self, data: &[u8]) -> Result<(), Errno> {
+        let text = std::str::from_utf8(data).map_err(|_| Errno::EINVAL)?;
+        for option in text.split(',').filter(|option| !option.is_empty()) {
+            let (key, value) = option.split_once('=').unwrap_or((option, ""));
+            let octal = || u32::from_str_radix(value, 8).map_err(|_| Errno::EINVAL);
+            match key {
+                "mode" => self.mode = Some(octal()? & 0o7777),
+                "ptmxmode" => self.ptmxmode = Some(octal()? & 0o7777),
+                "gid" => self.gid = Some(value.parse().map_err(|_| Errno::EINVAL)?),
+                "newinstance" => {}
+                _ => return Err(Errno::EINVAL),
+            }
+        }
+        Ok(())
     }
 }
 

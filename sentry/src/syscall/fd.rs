@@ -180,7 +180,7 @@ pub fn ioctl(ctx: &mut Ctx, fd: Fd, command: u32, argument: u64) -> SysResult {
             async_io::apply(&ctx.task.kernel, &file, fd.0, file.flags());
             Ok(0)
         }
-        FIONREAD if file.location().kind() == FileKind::Regular => {
+        FIONREAD if file.location().kind() == FileKind::Regular && file.file().is_seekable() => {
             let size = file.attributes()?.size;
             let left = size.saturating_sub(file.offset()).min(i32::MAX as u64) as i32;
             ctx.memory().write_value(UserPtr::new(argument), &left)?;

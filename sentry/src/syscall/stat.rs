@@ -29,8 +29,8 @@ pub fn lstat(ctx: &mut Ctx, path: UserAddr, buf: UserPtr<Stat>) -> SysResult {
 
 /// `fstat(2)`.
 pub fn fstat(ctx: &mut Ctx, fd: Fd, buf: UserPtr<Stat>) -> SysResult {
-    let attributes = ctx.task.fds().get(fd)?.attributes()?;
-    put_stat(ctx, buf, &attributes)
+    let file = ctx.task.fds().get(fd)?;
+    put_stat(ctx, buf, &file.attributes()?, file.location())
 }
 
 /// `fstatat(2)`.
@@ -53,7 +53,7 @@ pub fn newfstatat(
         return fstat(ctx, dir, buf);
     }
     let place = lookup_at(&ctx.task, dir.0, &text, lookup_flags(flags))?;
-    put_stat(ctx, buf, &place.inode().attributes()?)
+    put_stat(ctx, buf, &place.inode().attributes()?, &place)
 }
 
 fn lookup_flags(flags: AtFlags) -> LookupFlags {
@@ -72,21 +72,35 @@ fn stat_path(
 ) -> SysResult {
     let path = ctx.memory().read_path(path)?;
     let place = lookup_at(&ctx.task, dir, &path, flags)?;
-    put_stat(ctx, buf, &place.inode().attributes()?)
+    put_stat(ctx, buf, &place.inode().attributes()?, &place)
 }
 
-fn put_stat(ctx: &Ctx, buf: UserPtr<Stat>, attributes: &Attributes) -> SysResult {
-    ctx.memory().write_value(buf, &to_stat(attributes))?;
+fn put_stat(
+    ctx: &Ctx,
+    buf: UserPtr<Stat>,
+    attributes: &Attributes,
+    place: &Location,
+) -> SysResult {
+    ctx.memory().write_value(buf, &to_stat(attributes, place))?;
     Ok(0)
 }
 
-fn to_stat(attributes: &Attributes) -> Stat {
+/// `st_mode`. Linux: anonymous inodes (eventfd, epoll, …) are of no kind. The sandbox' own standard
+/// streams, which live beside them, are what they are outside.
+fn mode_of(attributes: &Attributes, place: &Location) -> u32 {
+    let is_anonymous = place.mount().fs().name() == "anon_inodefs";
+    let is_kindless = is_anonymous && !place.dentry().inode().common().opens_itself();
+    let kind = if is_kindless { 0 } else { attributes.kind.mode_bits() };
+    kind | attributes.permissions
+}
+
+fn to_stat(attributes: &Attributes, place: &Location) -> Stat {
     let device = |id: crate::vfs::DeviceId| makedev(id.major, id.minor);
     Stat {
         dev: device(attributes.device),
         ino: attributes.inode,
         nlink: attributes.links,
-        mode: attributes.kind.mode_bits() | attributes.permissions,
+        mode: mode_of(attributes, place),
         uid: attributes.uid,
         gid: attributes.gid,
         rdev: device(attributes.rdev),
@@ -140,7 +154,7 @@ fn to_statx(attributes: &Attributes, place: &Location) -> Statx {
         nlink: attributes.links as u32,
         uid: attributes.uid,
         gid: attributes.gid,
-        mode: (attributes.kind.mode_bits() | attributes.permissions) as u16,
+        mode: mode_of(attributes, place) as u16,
         ino: attributes.inode,
         size: attributes.size,
         blocks: attributes.blocks,
