@@ -75,12 +75,7 @@ fn stat_path(
     put_stat(ctx, buf, &place.inode().attributes()?, &place)
 }
 
-fn put_stat(
-    ctx: &Ctx,
-    buf: UserPtr<Stat>,
-    attributes: &Attributes,
-    place: &Location,
-) -> SysResult {
+fn put_stat(ctx: &Ctx, buf: UserPtr<Stat>, attributes: &Attributes, place: &Location) -> SysResult {
     ctx.memory().write_value(buf, &to_stat(attributes, place))?;
     Ok(0)
 }
