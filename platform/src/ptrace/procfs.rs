@@ -70,6 +70,17 @@ impl Procfs {
         Ok(done)
     }
 
+    /// Makes the page at `addr` present if there is a mapping for it, or a stack that can grow to it.
+    ///
+    /// Errors: EFAULT, ESRCH.
+    pub(super) fn touch(&self, tid: Tid, addr: u64) -> Result<(), Errno> {
+        let memory = self.open(tid, "mem", OFlags::RDONLY)?;
+        match fs::pread(&memory, &mut [0], addr) {
+            Ok(1) => Ok(()),
+            _ => Err(Errno::EFAULT),
+        }
+    }
+
     fn open(&self, tid: Tid, name: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
         let path = format!("{tid}/{name}");
         match rustix::fs::openat(self.0.as_fd(), path, flags | OFlags::CLOEXEC, Mode::empty()) {

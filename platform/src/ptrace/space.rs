@@ -7,6 +7,7 @@ use linux_abi::Errno;
 use super::copy;
 use super::procfs::Procfs;
 use super::stub::{PAGE_BYTES, Region};
+use super::sys::Tid;
 use super::tracer::{Process, Tracer};
 use crate::contract::{AddressSpace, HostMapping, Layout, MemoryUsage};
 use crate::host::last_errno;
@@ -34,6 +35,22 @@ impl PtraceSpace {
         if before == 0 { Err(Errno::EFAULT) } else { Ok(len.min(before as usize)) }
     }
 
+    /// Makes a stack whose lowest page lies above `addr` grow down to it, as it would if the guest
+    /// itself touched that address; answers whether the page is there now.
+    ///
+    /// `process_vm_readv` and its kin do not grow stacks (since Linux 6.5), `/proc/[pid]/mem` does. It
+    /// looks at the limit of the caller, so that of the guest is checked here.
+    fn grow_stack(&self, tid: Tid, addr: u64) -> bool {
+        let fits = || -> Option<bool> {
+            let mappings = self.with_procfs(|procfs| procfs.mappings(tid)).ok()?;
+            let above = mappings.iter().find(|mapping| mapping.range.end > addr)?;
+            let size = above.range.end - addr / PAGE_BYTES * PAGE_BYTES;
+            let limit = limit(self.process.tgid, libc::RLIMIT_STACK).ok()?.rlim_cur;
+            Some(above.range.start > addr && size <= limit)
+        };
+        fits() == Some(true) && self.with_procfs(|procfs| procfs.touch(tid, addr)).is_ok()
+    }
+
     fn with_procfs<T>(&self, ask: impl FnOnce(&Procfs) -> Result<T, Errno>) -> Result<T, Errno> {
         self.tracer.procfs.read().as_ref().ok_or(Errno::ENOSYS).and_then(ask)
     }
@@ -46,12 +63,22 @@ impl AddressSpace for PtraceSpace {
 
     fn read(&self, addr: u64, buf: &mut [u8]) -> Result<usize, Errno> {
         let len = self.accessible(addr, buf.len())?;
-        copy::read(self.process.memory.user()?, addr, &mut buf[..len])
+        let tid = self.process.memory.user()?;
+        match copy::read(tid, addr, &mut buf[..len]) {
+            Err(Errno::EFAULT) if self.grow_stack(tid, addr) => {
+                copy::read(tid, addr, &mut buf[..len])
+            }
+            result => result,
+        }
     }
 
     fn write(&self, addr: u64, buf: &[u8]) -> Result<usize, Errno> {
         let len = self.accessible(addr, buf.len())?;
-        copy::write(self.process.memory.user()?, addr, &buf[..len])
+        let tid = self.process.memory.user()?;
+        match copy::write(tid, addr, &buf[..len]) {
+            Err(Errno::EFAULT) if self.grow_stack(tid, addr) => copy::write(tid, addr, &buf[..len]),
+            result => result,
+        }
     }
 
     fn write_forced(&self, addr: u64, buf: &[u8]) -> Result<usize, Errno> {
@@ -84,13 +111,7 @@ impl AddressSpace for PtraceSpace {
             _ => return Err(Errno::EINVAL),
         };
         let tgid = self.process.tgid;
-        let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
-        // SAFETY: no new limit is given; `limit` is live and gets the old one.
-        let result =
-            unsafe { libc::prlimit64(tgid, resource as u32, std::ptr::null(), &raw mut limit) };
-        if result != 0 {
-            return Err(last_errno());
-        }
+        let mut limit = limit(tgid, resource as u32)?;
         limit.rlim_cur = soft.saturating_add(own_bytes).min(limit.rlim_max);
         // SAFETY: `limit` is live; the old limit is not asked for.
         let result = unsafe {
@@ -102,6 +123,14 @@ impl AddressSpace for PtraceSpace {
     fn id(&self) -> u64 {
         self.process.memory.id
     }
+}
+
+/// A host resource limit of a process.
+fn limit(tgid: Tid, resource: u32) -> Result<libc::rlimit64, Errno> {
+    let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: no new limit is given; `limit` is live and gets the old one.
+    let result = unsafe { libc::prlimit64(tgid, resource, std::ptr::null(), &raw mut limit) };
+    if result == 0 { Ok(limit) } else { Err(last_errno()) }
 }
 
 /// The parts of a mapping outside `hole`. The host may have merged guest memory with ours.

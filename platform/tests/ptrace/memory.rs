@@ -197,3 +197,25 @@ pub fn limits_bind_the_host() {
     }
     assert_eq!(guest.space.set_limit(libc::RLIMIT_CPU as i32, 1), Err(Errno::EINVAL));
 }
+
+pub fn stacks_grow_for_the_kernel_as_for_the_guest() {
+    let mut guest = Guest::new(getpid_loop());
+    let (top, len) = (0x7000_0000, 64 << 10);
+    guest.space.set_limit(libc::RLIMIT_STACK as i32, 1 << 20).expect("limit");
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+    let addr = top - len;
+    let mut map = |addr, flags| {
+        guest.op(HostOp::Mmap { addr, len, prot: RW, flags, fd: None, offset: 0 }).expect("map")
+    };
+    map(addr, flags | libc::MAP_GROWSDOWN);
+    map(addr - (16 << 20), flags);
+    let below = top - (512 << 10);
+    assert_eq!(guest.space.write(below, b"deep"), Ok(4));
+    let mut text = [0; 4];
+    assert_eq!(guest.space.read(below, &mut text), Ok(4));
+    assert_eq!(&text, b"deep");
+    assert_eq!(guest.space.read(below - (8 << 10), &mut text), Ok(4));
+    // Beyond the limit, and below a mapping that is no stack.
+    assert_eq!(guest.space.write(top - (2 << 20), b"x"), Err(Errno::EFAULT));
+    assert_eq!(guest.space.write(addr - (17 << 20), b"x"), Err(Errno::EFAULT));
+}

@@ -289,3 +289,12 @@ case!(process_vm_copies_between_processes, [process_vm_readv, process_vm_writev]
     check_eq!(sys!(process_vm_readv, i32::MAX, &local, 1, &remote, 1, 0), Err(ESRCH));
     child.end();
 });
+
+case!(stack_grows_for_the_kernel_too, [read], {
+    let local = 0u8;
+    let below = (&raw const local as usize & !15) - (512 << 10);
+    let zero = open(c"/dev/zero", O_RDONLY);
+    check_eq!(sys!(read, zero, below, 16), Ok(16));
+    check_eq!(peek::<u64>(below), 0);
+    check_eq!(sys!(read, zero, below - (1 << 30), 16), Err(EFAULT), "beyond its limit");
+});
