@@ -8,6 +8,7 @@ use linux_abi::Errno;
 use linux_abi::fs::{FileKind, OpenFlags, RenameFlags};
 use linux_abi::time::Timespec;
 use sentry::memory::IoSource;
+use sentry::task::begin_operation;
 use sentry::vfs::{
     AttributeChange, FileSystem, MapRequest, MapSource, NewNodeKind, SeekFrom, TimeChange,
     XattrFlags,
@@ -85,6 +86,25 @@ fn shared_tree_shows_changes_of_others() {
     assert!(root.is_still(b"file", &node));
     fs::remove_file(served.path("file")).unwrap();
     assert!(!root.is_still(b"file", &node));
+}
+
+#[test]
+fn attributes_of_a_walk_serve_the_rest_of_the_operation() {
+    let served = Served::new(SHARED, small_tree);
+    let root = served.root();
+    let change = |mode| {
+        fs::set_permissions(served.path("file"), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    change(0o644);
+    begin_operation();
+    let node = find(&root, "file").unwrap();
+    change(0o600);
+    assert_eq!(node.attributes().unwrap().permissions, 0o644, "not asked for again");
+    begin_operation();
+    assert_eq!(node.attributes().unwrap().permissions, 0o600);
+    let owner_only = mode(0o400);
+    node.set_attributes(&owner_only).unwrap();
+    assert_eq!(node.attributes().unwrap().permissions, 0o400, "changes of ours are seen at once");
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub use clone::{CloneRequest, clone};
 pub use context::Ctx;
 pub use create::FirstProcess;
 pub use credentials::{ALL_CAPABILITIES, Credentials};
-pub use current::current;
+pub use current::{begin_operation, current, operation_start};
 pub use exec::{ExecRequest, execve};
 pub use exit::{ExitReason, end_group};
 pub use group::{ControllingTerminal, ProcessGroup, Session, ThreadGroup};

@@ -7,6 +7,7 @@ use linux_abi::signal::SIGKILL;
 use linux_abi::task::{exited_status, signaled_status};
 use platform::{ResumeMode, Trap};
 
+use super::current::begin_operation;
 use super::exit::{ExitReason, exit};
 use super::{Ctx, trace};
 use crate::signal::{self, Delivery, SyscallRestart};
@@ -85,6 +86,7 @@ async fn enter(ctx: &mut Ctx) -> Entered {
     let raw =
         [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9];
     let trace = trace::begin(ctx, number, raw);
+    begin_operation();
     let flow = syscall::dispatch(ctx, number, raw).await;
     ctx.task.kernel.vfs.deferred().run();
     if let Some(trace) = trace {

@@ -2,21 +2,24 @@
 //!
 //! An exclusive export's attributes change only through us, so they are kept; but the size and the
 //! times of a file that we may be writing to are asked of its descriptor. A shared export's are
-//! asked for each time; with an open descriptor, the gofer only has to be asked when the
-//! change time tells that there is news. Owners always come from the gofer: `fstat` in the sentry
+//! asked for once in each system call (the walk to the file may have told them); with an open
+//! descriptor, the gofer only has to be asked when the change time tells that there is news. Owners always come from the gofer: `fstat` in the sentry
 //! would tell them as its own user namespace sees them.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gofer_protocol::{Attr, SetAttr, SetTime, Target, Time};
 use linux_abi::Errno;
 use linux_abi::fs::{FileKind, S_IALLUGO, Stat};
 use linux_abi::time::Timespec;
 use platform::host;
+use platform::host::time::Clock;
 
 use super::inode::GoferInode;
 use super::inodes::Identity;
+use crate::task::operation_start;
 use crate::vfs::{AttributeChange, Attributes, DeviceId, Inode, TimeChange, now};
 
 /// `STATX_BTIME`.
@@ -25,18 +28,42 @@ const STATX_BTIME: u32 = 0x800;
 /// Attributes as last heard of.
 pub(super) struct CachedAttributes {
     known: Attributes,
+    /// Whether no change of ours came after them.
     is_current: bool,
+    /// When they were asked for.
+    asked_at: Option<Duration>,
     /// Counts changes, so that an answer which a change has overtaken is not believed.
     version: u64,
 }
 
+/// The circumstances under which attributes were asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    /// Of the attributes known then.
+    version: u64,
+    at: Option<Duration>,
+}
+
+/// The time to note with a question, if answers may be believed for the rest of an operation.
+pub(super) fn asking_time() -> Option<Duration> {
+    operation_start().map(|_| host::time::now(Clock::Monotonic))
+}
+
 impl CachedAttributes {
-    pub(super) fn new(known: Attributes) -> CachedAttributes {
-        CachedAttributes { known, is_current: true, version: 0 }
+    pub(super) fn new(known: Attributes, asked_at: Option<Duration>) -> CachedAttributes {
+        CachedAttributes { known, is_current: true, asked_at, version: 0 }
     }
 
     pub(super) fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Whether they were asked for in the operation that is going on.
+    fn is_of_this_operation(&self) -> bool {
+        match (self.asked_at, operation_start()) {
+            (Some(asked_at), Some(start)) => self.is_current && asked_at >= start,
+            _ => false,
+        }
     }
 
     /// Names of the file, as far as known.
@@ -51,30 +78,35 @@ impl CachedAttributes {
         self.version
     }
 
-    /// Takes over what was asked for at `version`.
-    fn refresh(&mut self, fresh: Attributes, version: u64) {
-        if self.version == version {
+    fn refresh(&mut self, fresh: Attributes, asked: Asked) {
+        if self.version == asked.version {
             self.known = fresh;
             self.is_current = true;
+            self.asked_at = asked.at;
         }
     }
 }
 
 impl GoferInode {
     pub(super) fn current_attributes(&self) -> Result<Attributes, Errno> {
+        let is_exclusive = self.export.is_exclusive();
         let (known, is_current, written, open) = {
             let state = self.state.lock();
+            let attributes = &state.attributes;
+            let is_current = match is_exclusive {
+                true => attributes.is_current,
+                false => attributes.is_of_this_operation(),
+            };
             let written = state.descriptors.writable();
-            let open = state.descriptors.any();
-            (state.attributes.known, state.attributes.is_current, written, open)
+            (attributes.known, is_current, written, state.descriptors.any())
         };
-        if self.export.is_exclusive() && is_current {
+        if is_current {
             return match written {
                 Some(fd) => Ok(merge(&known, &host::fs::stat(&fd)?)),
                 None => Ok(known),
             };
         }
-        if let (false, Some(fd)) = (self.export.is_exclusive(), &open) {
+        if let (false, Some(fd)) = (is_exclusive, &open) {
             let stat = host::fs::stat(fd)?;
             if stat.ctime == known.changed {
                 return Ok(merge(&known, &stat));
@@ -88,13 +120,19 @@ impl GoferInode {
     }
 
     fn ask_attributes(&self) -> Result<Attributes, Errno> {
-        let version = self.state.lock().attributes.version;
+        let asked = self.asking();
         let named = self.named()?;
         let attr = self.export.call(|client| client.get_attr(named.target()))?;
         if Identity::of(&attr) != *self.identity() {
             return Err(Errno::ESTALE);
         }
-        self.note_attr(&attr, version).ok_or(Errno::EIO)
+        self.note_attr(&attr, asked).ok_or(Errno::EIO)
+    }
+
+    /// To be called before asking for attributes.
+    pub(super) fn asking(&self) -> Asked {
+        let at = asking_time();
+        Asked { version: self.state.lock().attributes.version, at }
     }
 
     /// What is known of a removed file.
@@ -106,21 +144,21 @@ impl GoferInode {
         }
     }
 
-    /// Takes over attributes that the gofer told when asked at `version`.
-    pub(super) fn note_attr(&self, attr: &Attr, version: u64) -> Option<Attributes> {
+    /// Takes over attributes that the gofer told.
+    pub(super) fn note_attr(&self, attr: &Attr, asked: Asked) -> Option<Attributes> {
         let mut state = self.state.lock();
         let fresh = from_attr(attr, state.attributes.known.device)?;
-        state.attributes.refresh(fresh, version);
+        state.attributes.refresh(fresh, asked);
         Some(fresh)
     }
 
-    /// Takes over what a walk tells, which may be overtaken by a change of ours. A shared export's
-    /// attributes are asked for again anyway.
-    pub(super) fn note_found(&self, found: &Attributes) {
+    /// Takes over what a walk that began at `asked_at` tells, which may be overtaken by a change
+    /// of ours. A shared export's attributes are asked for again before long.
+    pub(super) fn note_found(&self, found: &Attributes, asked_at: Option<Duration>) {
         if !self.export.is_exclusive() {
-            let mut state = self.state.lock();
-            let version = state.attributes.version;
-            state.attributes.refresh(*found, version);
+            let attributes = &mut self.state.lock().attributes;
+            let asked = Asked { version: attributes.version, at: asked_at };
+            attributes.refresh(*found, asked);
         }
     }
 
@@ -148,7 +186,7 @@ impl GoferInode {
         {
             // Answers to questions asked meanwhile may be older.
             let version = state.attributes.outdate();
-            state.attributes.refresh(fresh, version);
+            state.attributes.refresh(fresh, Asked { version, at: None });
         }
         Ok(())
     }

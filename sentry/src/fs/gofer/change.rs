@@ -7,6 +7,7 @@ use gofer_protocol::{NewNode as WireNode, OpenFlags, RenameFlags as WireFlags, T
 use linux_abi::Errno;
 use linux_abi::fs::{FileKind, RenameFlags};
 
+use super::attributes::asking_time;
 use super::descriptors::Writable;
 use super::export::Node;
 use super::inode::{GoferInode, Place};
@@ -21,6 +22,7 @@ impl GoferInode {
     /// Errors: EEXIST, EROFS, EPERM for a device, ENOSPC, EACCES.
     pub(super) fn make(&self, name: &[u8], new: &NewNode<'_>) -> Result<Arc<GoferInode>, Errno> {
         let dir = self.node()?;
+        let asked_at = asking_time();
         let wire = WireNode {
             mode: new.permissions | kind_of(new.kind).mode_bits(),
             uid: new.uid,
@@ -52,7 +54,7 @@ impl GoferInode {
         };
         self.outdate_attributes();
         let node = created.node.map(|node| Node::new(&self.export, node));
-        let inode = self.adopt(name, &created.attr, node)?;
+        let inode = self.adopt(name, &created.attr, node, asked_at)?;
         if let Some(fd) = fd {
             inode.keep_writable(Writable { fd: Arc::new(fd), is_readable: true });
         }

@@ -1,6 +1,7 @@
 //! A connection to a gofer and what is bounded by it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gofer_protocol::{Attr, Client, NodeId, Target};
 use linux_abi::Errno;
@@ -85,16 +86,17 @@ impl Export {
         self.client.flush_releases();
     }
 
-    /// The inode of the host file that `attr` describes.
+    /// The inode of the host file that `attr`, asked for at `asked_at`, describes.
     ///
     /// Errors: EIO for a file of no known type.
     pub(super) fn inode(
         self: &Arc<Self>,
         attr: &Attr,
         node: Option<Node>,
+        asked_at: Option<Duration>,
     ) -> Result<Arc<GoferInode>, Errno> {
         let attributes = from_attr(attr, self.device(attr.dev())).ok_or(Errno::EIO)?;
-        let inode = self.inodes.find_or_make(self, attr, &attributes);
+        let inode = self.inodes.find_or_make(self, attr, &attributes, asked_at);
         if let Some(node) = node {
             inode.keep_node(node);
         }

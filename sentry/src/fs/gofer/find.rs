@@ -1,11 +1,13 @@
 //! Finding inodes by name, and nodes by inode.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gofer_protocol::{Attr, Client, MAX_WALK_NAMES, NodeId, Target, WalkFlags, WalkReply};
 use linux_abi::Errno;
 use linux_abi::fs::FileKind;
 
+use super::attributes::asking_time;
 use super::budget::Answer;
 use super::export::Node;
 use super::inode::{GoferInode, Place};
@@ -17,6 +19,7 @@ const ATTEMPTS: usize = 3;
 
 /// A part of a tree that a walk went through.
 struct Walked {
+    asked_at: Option<Duration>,
     entries: Vec<(Attr, Option<Node>)>,
     link_target: Option<Vec<u8>>,
     error: Option<Errno>,
@@ -66,21 +69,27 @@ impl GoferInode {
 
     fn walk(&self, names: &[&[u8]], flags: WalkFlags) -> Result<Walked, Errno> {
         let node = self.node()?;
+        let asked_at = asking_time();
         let walk = |client: &Client| client.walk(node.id(), names, flags);
-        let walked = self.take_over(self.export.call(walk)?);
+        let walked = self.take_over(self.export.call(walk)?, asked_at);
         if walked.error != Some(Errno::ENFILE) {
             return Ok(walked);
         }
         drop(walked);
         self.export.give_nodes_back();
-        self.export.call(walk).map(|reply| self.take_over(reply))
+        self.export.call(walk).map(|reply| self.take_over(reply, asked_at))
     }
 
     /// Makes sure that each node of the reply is given back some time.
-    fn take_over(&self, reply: WalkReply) -> Walked {
+    fn take_over(&self, reply: WalkReply, asked_at: Option<Duration>) -> Walked {
         let own = |node: NodeId| Node::new(&self.export, node);
         let entries = reply.entries.into_iter().map(|entry| (entry.attr, entry.node.map(own)));
-        Walked { entries: entries.collect(), link_target: reply.symlink, error: reply.error }
+        Walked {
+            asked_at,
+            entries: entries.collect(),
+            link_target: reply.symlink,
+            error: reply.error,
+        }
     }
 
     /// The inodes of what a walk from here found, one below the other.
@@ -88,7 +97,7 @@ impl GoferInode {
         let mut parent = self.shared()?;
         let mut found = Vec::with_capacity(walked.entries.len());
         for (name, (attr, node)) in names.iter().zip(walked.entries) {
-            let inode = parent.adopt(name, &attr, node)?;
+            let inode = parent.adopt(name, &attr, node, walked.asked_at)?;
             found.push(inode.clone());
             parent = inode;
         }
@@ -104,8 +113,9 @@ impl GoferInode {
         name: &[u8],
         attr: &Attr,
         node: Option<Node>,
+        asked_at: Option<Duration>,
     ) -> Result<Arc<GoferInode>, Errno> {
-        let inode = self.export.inode(attr, node)?;
+        let inode = self.export.inode(attr, node, asked_at)?;
         self.place_child(Arc::from(name), &inode)?;
         Ok(inode)
     }
@@ -144,13 +154,13 @@ impl GoferInode {
     /// attributes.
     pub(super) fn still_has(&self, name: &[u8], child: &Arc<dyn Inode>) -> bool {
         let Some(child) = child.as_any().downcast_ref::<GoferInode>() else { return false };
-        let version = child.state.lock().attributes.version();
+        let asked = child.asking();
         let attr = self.with_node(|client, node| client.get_attr(Target::child(node, name)));
         let Ok(attr) = attr else { return false };
         if Identity::of(&attr) != *child.identity() {
             return false;
         }
-        child.note_attr(&attr, version);
+        child.note_attr(&attr, asked);
         child.shared().and_then(|child| self.place_child(Arc::from(name), &child)).is_ok()
     }
 

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use gofer_protocol::{NodeId, Target};
 use linux_abi::Errno;
@@ -59,12 +60,13 @@ impl GoferInode {
         export: Arc<Export>,
         identity: Identity,
         attributes: Attributes,
+        asked_at: Option<Duration>,
     ) -> Arc<GoferInode> {
         let state = State {
             place: None,
             node: None,
             is_node_used: false,
-            attributes: CachedAttributes::new(attributes),
+            attributes: CachedAttributes::new(attributes, asked_at),
             descriptors: Descriptors::default(),
             children: HashMap::new(),
             absent: None,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use gofer_protocol::Attr;
 
@@ -68,6 +69,7 @@ impl Inodes {
         export: &Arc<Export>,
         attr: &Attr,
         attributes: &Attributes,
+        asked_at: Option<Duration>,
     ) -> Arc<GoferInode> {
         let identity = Identity::of(attr);
         // Outlives the guard: dropping an inode takes the lock.
@@ -79,10 +81,10 @@ impl Inodes {
         {
             let inode = inode.clone();
             drop(table);
-            inode.note_found(attributes);
+            inode.note_found(attributes, asked_at);
             return inode;
         }
-        let inode = GoferInode::new(export.clone(), identity, *attributes);
+        let inode = GoferInode::new(export.clone(), identity, *attributes, asked_at);
         table.insert(identity.number, Arc::downgrade(&inode));
         inode
     }

@@ -76,7 +76,7 @@ impl GoferFs {
         let export = Export::new(Client::new(socket)?, devices, is_exclusive);
         let attr = export.client().root().attr;
         let node = Node::new(&export, NodeId::ROOT);
-        let root = export.inode(&attr, Some(node))?;
+        let root = export.inode(&attr, Some(node), None)?;
         let magic = export.client().stat_fs(NodeId::ROOT)?.fs_type;
         let known = TYPE_NAMES.iter().find(|(number, _)| *number == magic);
         let type_name = known.map_or("hostfs", |(_, name)| name);
