@@ -55,24 +55,35 @@ impl Check {
 pub(super) fn allow_list<'a>(
     tables: impl IntoIterator<Item = &'a Allowed>,
 ) -> Result<BpfProgram, BackendError> {
+    compile(rules(tables)?, SeccompAction::KillProcess, SeccompAction::Allow)
+}
+
+/// A program that answers the listed calls with an error and has no opinion on others.
+///
+/// # Errors
+/// As [`allow_list`].
+pub(super) fn refuse_list<'a>(
+    table: impl IntoIterator<Item = &'a Allowed>,
+    errno: i32,
+) -> Result<BpfProgram, BackendError> {
+    compile(rules(table)?, SeccompAction::Allow, SeccompAction::Errno(errno as u32))
+}
+
+fn rules<'a>(
+    tables: impl IntoIterator<Item = &'a Allowed>,
+) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
-    for allowed in tables {
-        let alternatives = allowed.when.iter().map(|checks| {
+    for listed in tables {
+        let alternatives = listed.when.iter().map(|checks| {
             let conditions = checks.iter().map(|check| check.condition());
             SeccompRule::new(conditions.collect::<Result<_, _>>()?)
         });
         rules
-            .entry(allowed.number)
+            .entry(listed.number)
             .or_default()
             .extend(alternatives.collect::<Result<Vec<_>, BackendError>>()?);
     }
-    compile(rules, SeccompAction::KillProcess, SeccompAction::Allow)
-}
-
-/// A program that answers some calls with an error and has no opinion on others.
-pub(super) fn refuse_list(numbers: &[i64], errno: i32) -> Result<BpfProgram, BackendError> {
-    let rules = numbers.iter().map(|&number| (number, Vec::new())).collect();
-    compile(rules, SeccompAction::Allow, SeccompAction::Errno(errno as u32))
+    Ok(rules)
 }
 
 fn compile(

@@ -153,7 +153,6 @@ pub const RUNTIME: &[Allowed] = &[
         &[&[Check::IsLong(0, THREAD_FLAGS)]],
         "threads, exactly as the C library makes them; no processes",
     ),
-    allow(libc::SYS_clone3, "answered with ENOSYS: its flags cannot be seen"),
     allow(libc::SYS_set_robust_list, "a new thread"),
     allow(libc::SYS_rseq, "a new thread"),
     allow(libc::SYS_sigaltstack, "a new thread"),
@@ -202,6 +201,18 @@ pub const PTRACE: &[Allowed] = &[
     allow_when(libc::SYS_readlinkat, &[&[IsNot(0, libc::AT_FDCWD as u32)]], "checking a procfs"),
 ];
 
+/// Answered with ENOSYS: what a library tries although it can do without.
+pub const REFUSED: &[Allowed] = &[
+    allow(libc::SYS_clone3, "the C library falls back to clone, whose flags can be seen"),
+    allow_when(
+        libc::SYS_openat,
+        &[&[Is(0, libc::AT_FDCWD as u32)]],
+        "std looks for the symbols of a backtrace",
+    ),
+    allow(libc::SYS_readlink, "the same"),
+    allow(libc::SYS_getcwd, "the same"),
+];
+
 /// The flags of `pthread_create(3)`.
 const THREAD_FLAGS: u64 = (libc::CLONE_VM
     | libc::CLONE_FS
@@ -213,7 +224,7 @@ const THREAD_FLAGS: u64 = (libc::CLONE_VM
     | libc::CLONE_PARENT_SETTID
     | libc::CLONE_CHILD_CLEARTID) as u64;
 
-/// All tables of the sentry on the ptrace platform.
+/// All calls that the sentry may make on the ptrace platform.
 pub fn tables() -> impl Iterator<Item = &'static Allowed> {
     [FILES, EVENTS, RUNTIME, PTRACE].into_iter().flatten()
 }
@@ -232,9 +243,11 @@ pub fn install() -> io::Result<()> {
     Ok(())
 }
 
-/// Of several filters the host takes the strictest answer, so an error wins over "allowed".
+/// Of several filters the host takes the strictest answer: an error wins over "allowed", but not
+/// over "kill".
 fn programs() -> Result<(BpfProgram, BpfProgram), BackendError> {
-    Ok((refuse_list(&[libc::SYS_clone3], libc::ENOSYS)?, allow_list(tables())?))
+    let known = tables().chain(REFUSED);
+    Ok((refuse_list(REFUSED, libc::ENOSYS)?, allow_list(known)?))
 }
 
 #[cfg(test)]

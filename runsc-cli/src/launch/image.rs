@@ -43,7 +43,10 @@ pub fn execute(image: &OwnedFd, args: &[&str]) -> Result<Infallible, io::Error> 
         args.iter().map(|arg| CString::new(*arg)).collect::<Result<_, _>>()?;
     let mut argv: Vec<*const libc::c_char> = strings.iter().map(|arg| arg.as_ptr()).collect();
     argv.push(std::ptr::null());
-    let backtrace = std::env::var_os("RUST_BACKTRACE").map(|_| c"RUST_BACKTRACE=1");
+    let backtrace = std::env::var_os("RUST_BACKTRACE").map(|wanted| match wanted == "full" {
+        true => c"RUST_BACKTRACE=full",
+        false => c"RUST_BACKTRACE=1",
+    });
     let envp = [backtrace.map_or(std::ptr::null(), |text| text.as_ptr()), std::ptr::null()];
     // SAFETY: 1. The path is an empty C string. 2. Both lists end with a null pointer and their
     // strings live until the call returns.

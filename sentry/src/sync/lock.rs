@@ -23,6 +23,7 @@ impl<T> Mutex<T> {
     }
 
     /// Takes the lock. Debug builds panic when the lock order is violated.
+    #[cfg_attr(debug_assertions, track_caller)]
     pub fn lock(&self) -> MutexGuard<'_, T> {
         rank::acquire(self.rank, false);
         MutexGuard { inner: self.inner.lock(), rank: self.rank }
@@ -30,6 +31,7 @@ impl<T> Mutex<T> {
 
     /// Takes the lock while another of the same rank is held; the caller orders the two itself
     /// (by address, or parent before child).
+    #[cfg_attr(debug_assertions, track_caller)]
     pub fn lock_nested(&self) -> MutexGuard<'_, T> {
         rank::acquire(self.rank, true);
         MutexGuard { inner: self.inner.lock(), rank: self.rank }
@@ -92,6 +94,7 @@ impl<T> RwLock<T> {
         RwLock { rank, inner: parking_lot::RwLock::new(value) }
     }
 
+    #[cfg_attr(debug_assertions, track_caller)]
     pub fn read(&self) -> RwLockReadGuard<'_, T> {
         rank::acquire(self.rank, false);
         RwLockReadGuard { inner: self.inner.read(), rank: self.rank }
@@ -101,6 +104,7 @@ impl<T> RwLock<T> {
         self.inner.get_mut()
     }
 
+    #[cfg_attr(debug_assertions, track_caller)]
     pub fn write(&self) -> RwLockWriteGuard<'_, T> {
         rank::acquire(self.rank, false);
         RwLockWriteGuard { inner: self.inner.write(), rank: self.rank }

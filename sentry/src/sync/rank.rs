@@ -40,26 +40,33 @@ pub enum Rank {
 #[cfg(debug_assertions)]
 mod held {
     use std::cell::RefCell;
+    use std::panic::Location;
 
     use super::Rank;
 
     thread_local! {
-        static HELD: RefCell<Vec<Rank>> = const { RefCell::new(Vec::new()) };
+        /// The locks that this host thread holds, and where it took them.
+        static HELD: RefCell<Vec<(Rank, &'static Location<'static>)>> =
+            const { RefCell::new(Vec::new()) };
     }
 
+    #[track_caller]
     pub(in crate::sync) fn acquire(rank: Rank, nested: bool) {
-        HELD.with_borrow_mut(|held| {
-            if let Some(&top) = held.iter().max() {
-                let in_order = top < rank || (nested && top == rank);
-                assert!(in_order, "lock order: {rank:?} taken while {top:?} is held");
-            }
-            held.push(rank);
+        let here = Location::caller();
+        let highest = HELD.with_borrow_mut(|held| {
+            let highest = held.iter().copied().max_by_key(|(rank, _)| *rank);
+            held.push((rank, here));
+            highest
         });
+        if let Some((top, place)) = highest {
+            let in_order = top < rank || (nested && top == rank);
+            assert!(in_order, "lock order: {rank:?} taken while {top:?} is held since {place}");
+        }
     }
 
     pub(in crate::sync) fn release(rank: Rank) {
         HELD.with_borrow_mut(|held| {
-            if let Some(position) = held.iter().rposition(|&other| other == rank) {
+            if let Some(position) = held.iter().rposition(|(other, _)| *other == rank) {
                 held.remove(position);
             }
         });

@@ -214,6 +214,8 @@ impl Rename<'_> {
     fn run(&self, generations: (u64, u64)) -> Result<Outcome, Errno> {
         let (old, new) = (self.from.directory.dentry(), self.to.directory.dentry());
         let superblock = old.superblock();
+        // Before any lock: a file system may take its own to tell attributes.
+        let permitted = self.check();
         let _ancestry = superblock.rename_lock.lock();
         if new.is_within(&self.child) {
             return Err(Errno::EINVAL);
@@ -228,7 +230,7 @@ impl Rename<'_> {
         {
             return Ok(Outcome::Done);
         }
-        self.check()?;
+        permitted?;
         let _seen = RenameCount::begin(&superblock.renames);
         if Arc::ptr_eq(old, new) {
             let change = old.change()?;
