@@ -307,13 +307,18 @@ fn messages(rng: &Rng, arena: &Arena) -> usize {
 /// A `sigaction`: handlers that scribble, defaults, garbage.
 fn action(rng: &Rng, arena: &Arena) -> usize {
     let handler = match rng.below(8) {
+        _ if !arena.is_disposable => code::harmless_handler(rng),
         0 => 0,
         1 => 1,
         2 => wild(rng) as u64,
         _ => code::handler_address(rng),
     };
     let flag = rng.pick(&[0, 1, 2, 4, 0x0800_0000, 0x1000_0000, 0x4000_0000, 0x8000_0000]);
-    let restorer = if rng.one_in(20) { wild(rng) as u64 } else { code::restorer_address() };
+    let restorer = if arena.is_disposable && rng.one_in(20) {
+        wild(rng) as u64
+    } else {
+        code::restorer_address()
+    };
     arena.put_words(rng, &[handler, flag | 0x0400_0004, restorer, rng_set(rng)])
 }
 

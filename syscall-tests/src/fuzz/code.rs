@@ -27,6 +27,12 @@ pub fn handler_address(rng: &Rng) -> u64 {
     rng.pick(&handlers) as usize as u64
 }
 
+/// Returns the address of a handler that changes nothing, or 1 (`SIG_IGN`).
+pub fn harmless_handler(rng: &Rng) -> u64 {
+    let handlers: [extern "C" fn(i32, usize, usize); 2] = [nothing, calling];
+    if rng.one_in(4) { 1 } else { rng.pick(&handlers) as usize as u64 }
+}
+
 extern "C" fn nothing(_: i32, _: usize, _: usize) {}
 
 /// Changes a word of the frame: registers, the mask, the floating-point state.
@@ -52,11 +58,16 @@ extern "C" fn calling(_: i32, _: usize, _: usize) {
     let _ = sys!(gettid);
 }
 
-/// Makes the calling process ignore what the kernel may send it while it fuzzes, as far as it can.
-pub fn install_wake_handler() {
+/// Signals that wake a thread out of a call.
+pub const WAKING: [i32; 6] = [libc::SIGUSR1, libc::SIGUSR2, libc::SIGCHLD, libc::SIGWINCH, 34, 40];
+
+/// Makes the calling process survive what wakes it.
+pub fn install_wake_handlers() {
     let handler: extern "C" fn(i32, usize, usize) = nothing;
     let action = [handler as usize as u64, 0x0400_0004, restorer_address(), 0];
-    let _ = sys!(rt_sigaction, libc::SIGUSR1, &action[..], 0, 8);
+    for signal in WAKING {
+        let _ = sys!(rt_sigaction, signal, &action[..], 0, 8);
+    }
 }
 
 /// Runs random machine code until it ends the process.

@@ -18,6 +18,17 @@ pub struct Arena {
     pub start: usize,
     /// Memory whose mapping may change at any time; shared by all threads of a process.
     pub playground: usize,
+    /// The process is a copy that may be broken right away.
+    pub is_disposable: bool,
+}
+
+/// Maps the memory for [`Arena::playground`], with a gap behind it: long transfers into it must not
+/// reach what comes next.
+pub fn playground() -> usize {
+    const GAP: usize = 4 << 20;
+    let start = map(PLAYGROUND_PAGES * PAGE + GAP);
+    let _ = sys!(mprotect, start + PLAYGROUND_PAGES * PAGE, GAP, libc::PROT_NONE);
+    start
 }
 
 /// Maps private memory; ends the process if that fails.
@@ -33,7 +44,7 @@ impl Arena {
     /// Maps an arena.
     pub fn new(playground: usize) -> Arena {
         let start = map(PAGES * PAGE);
-        let arena = Arena { start, playground };
+        let arena = Arena { start, playground, is_disposable: false };
         arena.renew();
         arena
     }
@@ -115,13 +126,14 @@ impl Arena {
 
     /// Returns an address for calls that change mappings.
     pub fn mapping(&self, rng: &Rng) -> usize {
-        match rng.below(200) {
-            0..160 => self.playground + rng.below(PLAYGROUND_PAGES) * PAGE,
+        let kind = rng.below(if self.is_disposable { 200 } else { 170 });
+        match kind {
+            0..150 => self.playground + rng.below(PLAYGROUND_PAGES) * PAGE,
+            150..160 => 0,
             160..170 => self.playground + rng.below(PLAYGROUND_PAGES * PAGE),
             170..180 => self.start + rng.below(PAGES) * PAGE,
-            180..190 => 0,
-            190 => near_stack(rng),
-            191 => (crate::run::leaf as fn(u64) -> ! as usize) & !(PAGE - 1),
+            180..184 => near_stack(rng),
+            184..188 => (crate::run::leaf as fn(u64) -> ! as usize) & !(PAGE - 1),
             _ => wild(rng),
         }
     }

@@ -3,7 +3,7 @@
 use crate::Options;
 use crate::args::argument;
 use crate::code;
-use crate::pointers::{Arena, PAGE, PLAYGROUND_PAGES, map, number, wild};
+use crate::pointers::{self, Arena, PAGE, number, wild};
 use crate::rng::Rng;
 use crate::support::numbers::{self, ALL};
 use crate::support::sys::{call, exit, sys};
@@ -81,11 +81,11 @@ struct Fuzzer<'a> {
 /// Fuzzes in this process until all its threads have made their calls. Never returns.
 pub fn child(options: &Options, counters: &Counters, seed: u64) -> ! {
     let rng = Rng::new(seed);
-    code::install_wake_handler();
+    code::install_wake_handlers();
     world::make_files(&rng);
     world::open_all(&rng);
     let menu = menu();
-    let playground = map(PLAYGROUND_PAGES * PAGE);
+    let playground = pointers::playground();
     let threads = options.threads.clamp(1, PROGRESS.len());
     let calls = options.calls;
     std::thread::scope(|scope| {
@@ -105,10 +105,10 @@ pub fn child(options: &Options, counters: &Counters, seed: u64) -> ! {
 
 /// Fuzzes a little in an executed image. Never returns.
 pub fn leaf(seed: u64) -> ! {
-    code::install_wake_handler();
+    code::install_wake_handlers();
     let _ = sys!(alarm, 1);
     let menu = menu();
-    let arena = Arena::new(map(PLAYGROUND_PAGES * PAGE));
+    let arena = Arena::new(pointers::playground());
     let counters = Counters::new();
     let mut fuzzer = Fuzzer {
         rng: Rng::new(seed),
@@ -150,7 +150,7 @@ fn watch(rng: &Rng, threads: usize) {
                 continue;
             }
             let tid = THREADS[index].load(Relaxed);
-            let signal = if rng.one_in(4) { rng.pick(&[12, 17, 28, 34, 40]) } else { 10 };
+            let signal = if rng.one_in(4) { rng.pick(&code::WAKING) } else { libc::SIGUSR1 };
             if tid != 0 {
                 let _ = sys!(tgkill, sys!(getpid).unwrap_or(0), tid, signal);
             }
@@ -194,6 +194,14 @@ impl Fuzzer<'_> {
         let mut args = [0; 6];
         for (arg, kind) in args.iter_mut().zip(kinds.bytes()) {
             *arg = argument(kind, &self.rng, &self.arena);
+        }
+        let is_deadly = [numbers::rt_sigreturn, numbers::setrlimit, numbers::arch_prctl];
+        if !self.arena.is_disposable && is_deadly.contains(&number) {
+            return;
+        }
+        // The supervisor keeps its limits: it could not go on.
+        if number == numbers::prlimit64 && args[0] == 1 {
+            args[0] = 0;
         }
         self.counters.count(number as usize);
         let _ = call(number, args);
@@ -246,6 +254,7 @@ impl Fuzzer<'_> {
 
     fn in_child(&mut self, calls: u64) -> ! {
         self.generation += 1;
+        self.arena.is_disposable = true;
         self.rng = Rng::new(self.rng.next() ^ 0x5555);
         let _ = sys!(alarm, 1);
         self.steps(calls);
@@ -306,6 +315,7 @@ impl Fuzzer<'_> {
         match call(numbers::fork, [0; 6]) {
             Ok(0) => {
                 let _ = sys!(alarm, 1);
+                self.arena.is_disposable = true;
                 self.rng = Rng::new(self.rng.next() ^ 0xaaaa);
                 false
             }

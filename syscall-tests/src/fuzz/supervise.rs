@@ -5,6 +5,7 @@ use crate::rng::Rng;
 use crate::run::{self, Counters};
 use crate::support::sys::{exit, fork, sys};
 use crate::{Options, support::errno::Errno};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -12,8 +13,8 @@ use std::time::{Duration, Instant};
 const CHILD_LIFETIME: Duration = Duration::from_secs(4);
 /// How long killed processes may take to end.
 const END_DEADLINE: Duration = Duration::from_secs(20);
-/// Where the children's directories are.
-const SCRATCH: &str = "/tmp/fuzz";
+/// Where the children's directories are: on the root file system, and on a tmpfs.
+const SCRATCH: [&str; 2] = ["/tmp/fuzz", "/dev/shm/fuzz"];
 /// Bytes a file may have, or a few processes fill the machine's memory.
 const FILE_BYTES: u64 = 2 << 20;
 /// Processes of an ordinary user.
@@ -32,6 +33,7 @@ pub fn run(options: &Options) -> ExitCode {
     let counters = Counters::new();
     let end = Instant::now() + Duration::from_secs(options.seconds);
     let mut children: Vec<Child> = Vec::new();
+    let mut ends = BTreeMap::new();
     let mut started = 0;
     while Instant::now() < end {
         while children.len() < options.processes.max(1) {
@@ -49,7 +51,7 @@ pub fn run(options: &Options) -> ExitCode {
                 }
             }
         }
-        bury(&mut children);
+        bury(&mut children, &mut ends);
         for child in &children {
             if child.started.elapsed() > CHILD_LIFETIME {
                 let _ = sys!(kill, child.pid, libc::SIGKILL);
@@ -67,6 +69,7 @@ pub fn run(options: &Options) -> ExitCode {
     }
     if options.stats {
         counters.print();
+        println!("wait statuses of the children: {ends:x?}");
     }
     let (seed, calls) = (options.seed, counters.total());
     println!("syscall-fuzz: seed {seed}: {started} children, {calls} calls, all ended");
@@ -74,10 +77,14 @@ pub fn run(options: &Options) -> ExitCode {
 }
 
 /// Reaps whatever has ended.
-fn bury(children: &mut Vec<Child>) {
+fn bury(children: &mut Vec<Child>, ends: &mut BTreeMap<i32, u64>) {
     let mut status = 0i32;
     while let Ok(pid @ 1..) = sys!(wait4, -1, &mut status, libc::WNOHANG | libc::__WALL, 0) {
+        let before = children.len();
         children.retain(|child| i64::from(child.pid) != pid);
+        if children.len() != before {
+            *ends.entry(status).or_default() += 1;
+        }
     }
 }
 
@@ -100,8 +107,9 @@ fn end_all() -> Result<(), String> {
 /// files and processes are bounded.
 fn prepare(seed: u64) {
     let rng = Rng::new(seed ^ 0x77);
-    let directory = format!("{SCRATCH}/{seed}");
-    let _ = std::fs::remove_dir_all(SCRATCH);
+    let parent = rng.pick(&SCRATCH);
+    let directory = format!("{parent}/{seed}");
+    let _ = std::fs::remove_dir_all(parent);
     let _ = std::fs::create_dir_all(&directory);
     let _ = std::env::set_current_dir(&directory);
     // Output goes nowhere, or into a pipe that nobody reads.

@@ -164,7 +164,7 @@ pub const CALLS: &[(&str, u32, &str)] = &[
     ("getcpu", 1, "bb"),
     ("getrlimit", 2, "Rb"),
     ("setrlimit", 1, "Rr"),
-    ("prlimit64", 2, "qRrb"),
+    ("prlimit64", 2, "PRrb"),
     ("getrusage", 2, "nb"),
     ("times", 1, "b"),
     ("sysinfo", 1, "b"),

@@ -153,13 +153,12 @@ impl File for DirectoryFile {
     ) -> Result<u64, Errno> {
         const DOTS: u64 = 2;
         let mut entries = vec![(0, b".".to_vec(), 1), (1, b"..".to_vec(), parent_inode)];
-        let queues = self.0.names.lock();
-        let listed = queues.iter().map(|(name, queue)| {
+        let queues = self.0.names.lock().clone();
+        let listed = queues.into_iter().map(|(name, queue)| {
             let number = queue.number();
-            (number + DOTS, name.clone(), number)
+            (number + DOTS, name, number)
         });
         entries.extend(listed);
-        drop(queues);
         entries.sort_by_key(|(place, ..)| *place);
         let mut at = position;
         for (place, name, inode) in entries.into_iter().filter(|(place, ..)| *place >= position) {
