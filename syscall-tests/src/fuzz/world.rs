@@ -112,7 +112,8 @@ fn rng_byte(rng: &Rng) -> u8 {
 
 fn program(name: &str, bytes: &[u8]) {
     use std::os::unix::fs::OpenOptionsExt;
-    let file = std::fs::File::options().write(true).create(true).mode(0o755).open(name);
+    let file =
+        std::fs::File::options().write(true).create(true).truncate(true).mode(0o755).open(name);
     if let Ok(mut file) = file {
         let _ = file.write_all(bytes);
     }
