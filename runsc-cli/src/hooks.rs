@@ -30,12 +30,12 @@ pub fn run(hook: &HookProgram, state: &serde_json::Value) -> Result<(), Error> {
         // A hook need not read its input.
         let _ = stdin.write_all(state.to_string().as_bytes());
     }
-    if let Some(timeout_s) = hook.timeout_s {
-        if !ends_within(&child, Duration::from_secs(timeout_s)) {
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(failed(format!("did not end within {timeout_s} s")));
-        }
+    if let Some(timeout_s) = hook.timeout_s
+        && !ends_within(&child, Duration::from_secs(timeout_s))
+    {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(failed(format!("did not end within {timeout_s} s")));
     }
     let output = child.wait_with_output().map_err(|error| failed(error.to_string()))?;
     match output.status.success() {

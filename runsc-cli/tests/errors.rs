@@ -69,7 +69,8 @@ fn bundles_that_cannot_be_used() {
 #[test]
 fn fields_are_named() {
     let scratch = Scratch::new();
-    let cases: [(&str, fn(&mut Value), &[&str]); 8] = [
+    type Change = fn(&mut Value);
+    let cases: [(&str, Change, &[&str]); 8] = [
         ("type", |c| c["process"]["user"]["uid"] = json!("root"), &["process.user.uid"]),
         ("args", |c| c["process"]["args"] = json!([]), &["process.args"]),
         ("cwd", |c| c["process"]["cwd"] = json!("x"), &["process.cwd", "\"x\""]),

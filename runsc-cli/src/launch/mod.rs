@@ -12,7 +12,7 @@
 //!
 //! - [`process`] is the frame of both: clone, hand-shake, error report, exec.
 //! - [`sentry`] and [`gofer`] say what is particular to each.
-//! - [`sandbox`] puts both together and watches over them.
+//! - [`start`] puts both together, [`sandbox`] watches over them.
 //!
 //! **Invariants.** Nothing is mounted in the host's mount namespace. Descriptors reach a child by
 //! fixed numbers ([`slots`]) and all others are closed by exec. A child never runs on without its
@@ -22,13 +22,17 @@ mod descriptors;
 mod gofer;
 mod identity;
 mod image;
+mod limits;
+mod memory_file;
 mod mounts;
 mod process;
 mod sandbox;
 mod sentry;
 pub mod slots;
+mod start;
 
 pub use gofer::main as gofer_main;
 pub use process::{Child, Cloned, clone_process};
-pub use sandbox::{Launch, Sandbox};
+pub use sandbox::Sandbox;
 pub use sentry::main as sentry_main;
+pub use start::Launch;

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -45,16 +45,14 @@ impl Terminal {
     /// Starts a program that leads a session with this terminal.
     pub fn spawn(&mut self, command: &mut Command) -> Child {
         let slave = self.slave.take().expect("one program for each terminal");
-        let raw = slave.as_raw_fd();
         let copy = || slave.try_clone().expect("dup");
         command.stdin(copy()).stdout(copy()).stderr(copy());
         // SAFETY: the closure makes two system calls and allocates nothing.
         unsafe {
-            command.pre_exec(move || {
+            command.pre_exec(|| {
                 rustix::process::setsid()?;
-                let slave = std::os::fd::BorrowedFd::borrow_raw(raw);
-                rustix::process::ioctl_tiocsctty(slave)?;
-                Ok(())
+                // Standard input is the slave end by now.
+                Ok(rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?)
             })
         };
         let child = command.spawn().expect("spawn");
