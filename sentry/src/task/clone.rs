@@ -219,6 +219,7 @@ fn new_group(caller: &Arc<Task>, request: &CloneRequest, pid: super::Pid) -> Arc
         exit_signal,
         start_time_ns: caller.kernel.monotonic_ns(),
         oom_score_adj: group.oom_score_adj.load(std::sync::atomic::Ordering::Relaxed),
+        creator: caller.tid(),
         personality: group.personality.load(std::sync::atomic::Ordering::Relaxed),
     }
     .build()

@@ -46,6 +46,7 @@ pub(super) struct NewGroup {
     pub start_time_ns: u64,
     pub oom_score_adj: i32,
     pub personality: u32,
+    pub creator: Pid,
 }
 
 impl NewTask {
@@ -92,6 +93,7 @@ impl NewGroup {
             exit_signal: AtomicI32::new(self.exit_signal),
             exit_status: AtomicU32::new(0),
             owner: AtomicU32::new(0),
+            creator: AtomicI32::new(self.creator),
             is_dead: AtomicBool::new(false),
             obituary: Default::default(),
             group_exit: Mutex::new(Rank::Leaf, None),
@@ -164,6 +166,7 @@ impl FirstProcess {
             start_time_ns: kernel.monotonic_ns(),
             oom_score_adj: 0,
             personality: 0,
+            creator: 0,
         }
         .build();
         if pid == INIT_PID && kernel.immune_init {

@@ -65,12 +65,26 @@ pub(super) fn exit(ctx: Ctx, reason: ExitReason) {
         links.threads.is_empty()
     };
     tree.remove_task(task.tid());
+    hand_over_children(&task);
     // An execve in another thread waits for this one to go.
     task.group.exit_events.notify(PollEvents::IN);
     if is_last {
         let status = task.group.group_exit.lock().unwrap_or(own_status);
         drop(tree);
         group_exit(&task, status);
+    }
+}
+
+/// The children that an ended thread made belong to another thread of the process now.
+fn hand_over_children(ended: &Task) {
+    let Some(heir) = ended.group.leader() else { return };
+    for child in ended.group.children() {
+        let _ = child.creator.compare_exchange(
+            ended.tid(),
+            heir.tid(),
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
     }
 }
 

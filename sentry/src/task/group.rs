@@ -31,6 +31,8 @@ pub struct ThreadGroup {
     pub(super) exit_status: AtomicU32,
     /// Real user id at the time of death.
     pub(super) owner: AtomicU32,
+    /// The parent's thread that made it, or took it over (`__WNOTHREAD`).
+    pub(super) creator: AtomicI32,
     pub(super) is_dead: AtomicBool,
     pub(super) obituary: Obituary,
     /// Set as soon as the whole process is ending (`exit_group`, fatal signal); holds its status.

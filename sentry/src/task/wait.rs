@@ -67,7 +67,9 @@ fn search(task: &Arc<Task>, filter: ChildFilter, options: WaitOptions) -> Search
         let is_clone = child.exit_signal.load(Ordering::Relaxed) != SIGCHLD;
         let wanted_kind =
             options.contains(WaitOptions::ALL) || options.contains(WaitOptions::CLONE) == is_clone;
-        if !matches || !wanted_kind {
+        let is_others = options.contains(WaitOptions::NOTHREAD)
+            && child.creator.load(Ordering::Relaxed) != task.tid();
+        if !matches || !wanted_kind || is_others {
             continue;
         }
         any = true;
