@@ -45,7 +45,7 @@ impl PidFd {
     /// The thread of a `PIDFD_THREAD` descriptor. Errors: ESRCH when it has ended.
     pub fn thread(&self) -> Option<Result<Arc<Task>, Errno>> {
         let thread = self.thread.as_ref()?;
-        Some(thread.upgrade().filter(|task| is_alive(task)).ok_or(Errno::ESRCH))
+        Some(thread.upgrade().filter(is_alive).ok_or(Errno::ESRCH))
     }
 }
 

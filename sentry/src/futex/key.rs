@@ -21,7 +21,7 @@ impl FutexKey {
     /// guest's part of the address space.
     pub fn private(memory: &UserMemory, addr: UserAddr) -> Result<FutexKey, Errno> {
         let space = memory.space();
-        if addr.0 % 4 != 0 {
+        if !addr.0.is_multiple_of(4) {
             return Err(Errno::EINVAL);
         }
         if !space.layout().user.contains(&addr.0) {

@@ -1,4 +1,5 @@
-//! Delivery: what a thread does about its signals before it runs guest code again (Linux: `get_signal`, `handle_signal`).
+//! Delivery: what a thread does about its signals before it runs guest code again (Linux: `get_signal`,
+//! `handle_signal`).
 
 use std::sync::Arc;
 
