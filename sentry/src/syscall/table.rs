@@ -185,6 +185,13 @@ syscall_table! {
         452 fchmodat2(dirfd: DirFd, path: Path, mode: Mode, flags: AtFlags)
             => [sync] attr::fchmodat2, full;
 
+        272 unshare(flags: UnshareFlags)
+            => [sync] namespaces::unshare, partial "mount namespaces only; others are EINVAL";
+        303 name_to_handle_at(dirfd: DirFd, path: Path, handle: Pointer, mount_id: OutInt, flags: AtFlags)
+            => [sync] handles::name_to_handle_at, partial "EOPNOTSUPP: no file system has handles";
+        304 open_by_handle_at(mount: Fd, handle: Pointer, flags: OpenFlags)
+            => [sync] handles::open_by_handle_at, partial "ESTALE: no file system has handles";
+
         // Files: events.
         253 inotify_init() => [sync] inotify::inotify_init, full;
         254 inotify_add_watch(fd: Fd, path: Path, mask: InotifyMask)
@@ -496,7 +503,5 @@ syscall_table! {
         245 mq_getsetattr(fd: Fd, new: Pointer, old: Pointer) => [sync] mqueue::mq_getsetattr, full;
     }
     stubs {
-        303 name_to_handle_at => EOPNOTSUPP "as file systems that cannot be exported by NFS answer";
-        304 open_by_handle_at => EPERM "there are no handles to open";
     }
 }

@@ -107,7 +107,7 @@ case!(rseq_registration, [rseq], {
     check!(matches!(sys!(rseq, &mut area, 31, 0, 1), Err(EINVAL | EPERM | ENOSYS)));
 });
 
-case!(file_handles, [name_to_handle_at], {
+case!(file_handles, [name_to_handle_at, open_by_handle_at], {
     create(c"f", b"");
     let mut mount = 0i32;
     let mut handle = [0u32; 34];
@@ -120,6 +120,9 @@ case!(file_handles, [name_to_handle_at], {
             .unwrap_or(ENOENT),
         ENOENT
     );
+    as_nobody(|| {
+        check_eq!(sys!(open_by_handle_at, AT_FDCWD, &mut handle, O_RDONLY), Err(EPERM));
+    });
 });
 
 case!(kernel_log_is_not_for_everyone, [syslog], {
