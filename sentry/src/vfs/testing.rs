@@ -72,14 +72,14 @@ impl TestTree {
     }
 
     pub(crate) fn make(&self, path: &str, kind: NewNodeKind<'_>) {
-        let parent = self.context().parent(path.as_bytes()).unwrap();
+        let parent = self.context().parent(path.as_bytes()).expect("a test tree");
         let Last::Name(name) = parent.last else { panic!("{path} has no name") };
-        create_entry(&Credentials::root(), &parent.at, &name, kind, 0o755).unwrap();
+        create_entry(&Credentials::root(), &parent.at, &name, kind, 0o755).expect("a test tree");
     }
 
     pub(crate) fn chmod(&self, path: &str, permissions: u32) {
         let change =
             AttributeChange { permissions: Some(permissions), ..AttributeChange::default() };
-        self.lookup(path, true).unwrap().inode().set_attributes(&change).unwrap();
+        self.lookup(path, true).expect("a test tree").inode().set_attributes(&change).unwrap();
     }
 }

@@ -118,7 +118,7 @@ case!(oneshot_and_onlydir, [inotify_add_watch], {
     check_eq!(sys!(inotify_add_watch, fd, c"f", IN_OPEN | IN_ONLYDIR), Err(ENOTDIR));
 });
 
-case!(errors, [inotify_init1, inotify_add_watch], {
+case!(errors, [inotify_init, inotify_init1, inotify_add_watch], {
     check_eq!(sys!(inotify_init1, 1), Err(EINVAL));
     let fd = new();
     check_eq!(sys!(inotify_add_watch, fd, c"missing", IN_OPEN), Err(ENOENT));

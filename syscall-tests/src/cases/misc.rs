@@ -58,6 +58,29 @@ case!(mount_errors, [mount, umount2], {
     check_eq!(sys!(umount2, BAD, 0), Err(EFAULT));
 });
 
+case!(pivot_root_swaps_the_root, [pivot_root, unshare, umount2], {
+    need_cap("CAP_SYS_ADMIN", 21);
+    if let Err(errno) = sys!(unshare, CLONE_NEWNS) {
+        skip!("no mount namespace: {errno:?}");
+    }
+    sys!(mount, c"none", c"/", NULL, MS_REC | MS_PRIVATE, NULL).must();
+    sys!(mkdir, c"m", 0o755).must();
+    sys!(mkdir, c"d", 0o755).must();
+    check_eq!(sys!(pivot_root, c"d", c"d"), Err(EBUSY), "on the current root's mount");
+    sys!(mount, c"none", c"m", c"tmpfs", 0, NULL).must();
+    sys!(mkdir, c"m/old", 0o755).must();
+    create(c"m/new", b"");
+    check_eq!(sys!(pivot_root, c"m", c"d"), Err(EBUSY));
+    sys!(chdir, c"m").must();
+    check_eq!(sys!(pivot_root, c".", c"old"), Ok(0));
+    check!(sys!(stat, c"/new", &mut zeroed::<stat>()).is_ok());
+    check!(sys!(stat, c"/old/proc", &mut zeroed::<stat>()).is_ok());
+    check_eq!(sys!(stat, c"/proc", &mut zeroed::<stat>()), Err(ENOENT));
+    check_eq!(sys!(umount2, c"/old", MNT_DETACH), Ok(0));
+    check_eq!(sys!(stat, c"/old/proc", &mut zeroed::<stat>()), Err(ENOENT));
+    as_nobody(|| check_eq!(sys!(pivot_root, c"/", c"/old"), Err(EPERM)));
+});
+
 case!(unshare_files_and_fs, [unshare], {
     let fd = open(c"f", O_RDWR | O_CREAT);
     sys!(mkdir, c"d", 0o755).must();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use linux_abi::Errno;
 use linux_abi::fs::FileKind;
 
-use super::table::{Attached, MountTable};
+use super::table::MountTable;
 use super::{Mount, MountOptions};
 use crate::vfs::{Dentry, FileSystem, Location, NewNode, NewNodeKind, Superblock};
 
@@ -41,26 +41,18 @@ impl MountNamespace {
         let table = Arc::new(MountTable::default());
         let mut copies: HashMap<i32, Arc<Mount>> = HashMap::new();
         let mut root = None;
-        {
-            let old = self.table.inner.read();
-            let mut order: Vec<&Attached> = Vec::new();
-            for top in old.mounts.values().filter(|attached| attached.at.is_none()) {
-                let ids = old.subtree(&top.mount);
-                order.extend(ids.iter().filter_map(|mount| old.mounts.get(&mount.id())));
+        for (mount, at) in self.parents_first() {
+            let copy = mount.copy(&table);
+            // A mount without a copied parent is the root.
+            let at = at.and_then(|at| {
+                let parent = copies.get(&at.mount().id())?;
+                Some(Location::new(parent.clone(), at.dentry().clone()))
+            });
+            if at.is_none() {
+                root = Some(copy.clone());
             }
-            for attached in order {
-                let copy = attached.mount.copy(&table);
-                // Parents come first, so a mount without a copied parent is the root.
-                let at = attached.at.as_ref().and_then(|at| {
-                    let parent = copies.get(&at.mount().id())?;
-                    Some(Location::new(parent.clone(), at.dentry().clone()))
-                });
-                if at.is_none() {
-                    root = Some(copy.clone());
-                }
-                copies.insert(attached.mount.id(), copy.clone());
-                table.attach_copy(copy, at);
-            }
+            copies.insert(mount.id(), copy.clone());
+            table.inner.write().attach(copy, at);
         }
         let root = root.unwrap_or_else(|| self.root.clone());
         let translate = move |place: &Location| match copies.get(&place.mount().id()) {
@@ -68,6 +60,19 @@ impl MountNamespace {
             None => place.clone(),
         };
         (Arc::new(MountNamespace { table, root }), translate)
+    }
+
+    /// All mounts with where they hang, each behind the one it hangs on.
+    fn parents_first(&self) -> Vec<(Arc<Mount>, Option<Location>)> {
+        let inner = self.table.inner.read();
+        let tops = inner.mounts.values().filter(|attached| attached.at.is_none());
+        let order = tops.flat_map(|top| inner.subtree(&top.mount));
+        order
+            .filter_map(|mount| {
+                let attached = inner.mounts.get(&mount.id())?;
+                Some((attached.mount.clone(), attached.at.clone()))
+            })
+            .collect()
     }
 
     /// All mounts in the order they were made, with where they hang.
@@ -146,25 +151,14 @@ impl MountTable {
         let inner = self.inner.read();
         inner.mounts.values().find(|entry| entry.at.is_none()).map(|entry| entry.mount.clone())
     }
-
-    /// Hangs up a mount that already has its number.
-    fn attach_copy(&self, mount: Arc<Mount>, at: Option<Location>) {
-        self.inner.write().attach(mount, at);
-    }
 }
 
 impl Mount {
     /// The same mount for another namespace.
     fn copy(&self, table: &Arc<MountTable>) -> Arc<Mount> {
-        let id = table.inner_id();
+        let id = table.inner.write().next_id();
         let weak: Weak<MountTable> = Arc::downgrade(table);
         Mount::new(id, self.root.clone(), self.options(), self.source.clone(), weak)
-    }
-}
-
-impl MountTable {
-    fn inner_id(&self) -> i32 {
-        self.inner.write().next_id()
     }
 }
 

@@ -96,7 +96,7 @@ fn check(tree: &TestTree, path: &str, depth: usize) {
     }
     for name in NAMES {
         let child = if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
-        let parent = tree.context().parent(child.as_bytes()).unwrap();
+        let parent = tree.context().parent(child.as_bytes()).expect("a test tree");
         let cached = parent.at.dentry().lookup(name.as_bytes());
         let real = parent.at.inode().lookup(name.as_bytes());
         match (cached, real) {
