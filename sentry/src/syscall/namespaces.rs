@@ -7,8 +7,7 @@ use super::SysResult;
 use crate::task::Ctx;
 
 /// What a thread alone in its process shares with nobody: giving it up is nothing to do.
-const ALONE: CloneFlags =
-    CloneFlags::THREAD.union(CloneFlags::SIGHAND).union(CloneFlags::VM);
+const ALONE: CloneFlags = CloneFlags::THREAD.union(CloneFlags::SIGHAND).union(CloneFlags::VM);
 
 /// What `unshare` takes here. Other namespaces are EINVAL, as from a kernel built without them.
 const SERVED: CloneFlags = ALONE
