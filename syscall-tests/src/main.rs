@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use syscall_tests::expectations::Expectations;
 use syscall_tests::guest::{Case, Guest};
 use syscall_tests::runtime::Runtime;
-use syscall_tests::{build, report, run};
+use syscall_tests::{build, programs, report, run};
 
 /// Runs the conformance cases in one runtime and prints a table; ends with 1 if a result is not
 /// the expected one.
@@ -21,6 +21,9 @@ struct Options {
     /// Only cases whose name contains this text.
     #[arg(long, default_value = "")]
     filter: String,
+    /// Run a script of syscall-tests/programs in its Debian root file system instead.
+    #[arg(long)]
+    program: Option<String>,
     /// Only list the cases.
     #[arg(long)]
     list: bool,
@@ -37,6 +40,9 @@ fn main() -> ExitCode {
 }
 
 fn start(options: &Options) -> Result<ExitCode> {
+    if let Some(script) = &options.program {
+        return run_program(options, script);
+    }
     let path = build::binary("syscall-tests", "syscall-cases")?;
     let guest = Guest::load(&path)?;
     let matches = |case: &&Case| case.name.contains(&options.filter);
@@ -57,4 +63,16 @@ fn start(options: &Options) -> Result<ExitCode> {
     let report = report::table(&cases, &outcomes, &expected);
     print!("{}", report.text);
     Ok(ExitCode::from(u8::from(report.unexpected > 0)))
+}
+
+/// Runs one program script and prints what it printed.
+fn run_program(options: &Options, script: &str) -> Result<ExitCode> {
+    if !programs::scripts()?.iter().any(|name| name == script) {
+        bail!("there is no script {script}; there are {}", programs::scripts()?.join(", "));
+    }
+    let runtime = Runtime::find(&options.runtime, &options.platform)?;
+    let outcome = programs::run(&runtime, &programs::rootfs()?, script)?;
+    print!("{}", outcome.stdout);
+    eprint!("{}", outcome.stderr);
+    Ok(ExitCode::from(outcome.status.unwrap_or(255) as u8))
 }

@@ -42,10 +42,28 @@ impl Bundle {
         self.dir.path().join("state")
     }
 
+    /// Makes a bundle that uses a root file system elsewhere, read-only, with more mounts.
+    pub fn of_root(rootfs: &Path, args: &[String], cwd: &str, more: &[Value]) -> Result<Bundle> {
+        let dir = tempfile::Builder::new().prefix("syscall-tests-").tempdir()?;
+        set_mode(dir.path(), 0o755)?;
+        let mut config = config(args);
+        config["root"] = json!({"path": rootfs, "readonly": true});
+        config["process"]["cwd"] = json!(cwd);
+        if let Some(mounts) = config["mounts"].as_array_mut() {
+            mounts.extend_from_slice(more);
+        }
+        let bundle = Bundle { dir };
+        bundle.write(&config)?;
+        Ok(bundle)
+    }
+
     /// Writes `config.json` for a command line.
     pub fn configure(&self, args: &[String]) -> Result<()> {
-        let config = serde_json::to_vec_pretty(&config(args))?;
-        Ok(fs::write(self.dir.path().join("config.json"), config)?)
+        self.write(&config(args))
+    }
+
+    fn write(&self, config: &Value) -> Result<()> {
+        Ok(fs::write(self.dir.path().join("config.json"), serde_json::to_vec_pretty(config)?)?)
     }
 }
 
@@ -63,7 +81,7 @@ fn config(args: &[String]) -> Value {
             "terminal": false,
             "user": {"uid": 0, "gid": 0},
             "args": args,
-            "env": ["PATH=/bin:/usr/bin", "HOME=/root"],
+            "env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8", "TZ=UTC"],
             "cwd": "/",
             "capabilities": {
                 "bounding": capabilities, "effective": capabilities, "permitted": capabilities

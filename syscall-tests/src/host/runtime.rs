@@ -3,7 +3,7 @@
 use crate::build;
 use crate::bundle::{Bundle, GUEST_PATH};
 use crate::guest::Guest;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -36,7 +36,7 @@ struct Container {
     state_dir: PathBuf,
     id: String,
     // Last: the directories above are inside.
-    _bundle: Bundle,
+    bundle: Bundle,
 }
 
 impl Runtime {
@@ -85,25 +85,32 @@ impl Runtime {
                 command.args(args);
                 Ok(Running { process: spawn(command)?, container: None })
             }
-            Runtime::Oci { program, options, .. } => {
+            Runtime::Oci { .. } => {
                 let bundle = Bundle::new(&guest.path)?;
                 let args: Vec<String> =
                     std::iter::once(GUEST_PATH).chain(args).map(String::from).collect();
                 bundle.configure(&args)?;
-                let container = Container {
-                    program: program.clone(),
-                    state_dir: bundle.state_dir(),
-                    id: container_id(),
-                    _bundle: bundle,
-                };
-                let mut command = Command::new(program);
-                command.arg("--root").arg(&container.state_dir).args(options);
-                command.arg("run").arg("--bundle").arg(container._bundle.path()).arg(&container.id);
-                let process = spawn(command);
-                let process = process.with_context(|| format!("starting {}", program.display()))?;
-                Ok(Running { process, container: Some(container) })
+                self.start_bundle(bundle)
             }
         }
+    }
+
+    /// Starts a container from a finished bundle.
+    pub fn start_bundle(&self, bundle: Bundle) -> Result<Running> {
+        let Runtime::Oci { program, options, .. } = self else {
+            bail!("a bundle needs an OCI runtime");
+        };
+        let container = Container {
+            program: program.clone(),
+            state_dir: bundle.state_dir(),
+            id: container_id(),
+            bundle,
+        };
+        let mut command = Command::new(program);
+        command.arg("--root").arg(&container.state_dir).args(options);
+        command.arg("run").arg("--bundle").arg(container.bundle.path()).arg(&container.id);
+        let process = spawn(command).with_context(|| format!("starting {}", program.display()))?;
+        Ok(Running { process, container: Some(container) })
     }
 }
 

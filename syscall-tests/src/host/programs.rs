@@ -1,0 +1,161 @@
+//! Program compatibility: real programs from a Debian root file system, run by runc on the host's
+//! kernel and by our runtime, whose output and exit status must be the same.
+
+use crate::bundle::Bundle;
+use crate::runtime::Runtime;
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What the scripts need beyond the smallest Debian.
+const PACKAGES: &str = "busybox,bash,coreutils,findutils,grep,sed,mawk,tar,gzip,perl,python3,git,\
+                        gcc,make,libc6-dev,procps";
+
+/// How long one script may take.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// What a script printed and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Exit status, or none if a signal ended the runtime.
+    pub status: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+/// Returns the scripts: every file of `syscall-tests/programs`, by name.
+pub fn scripts() -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(scripts_dir())? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn scripts_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("programs")
+}
+
+/// Returns the root file system, making it if it is not there: Debian 12 by mmdebstrap, kept in
+/// the target directory.
+pub fn rootfs() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("PROGRAMS_ROOTFS") {
+        return Ok(PathBuf::from(path));
+    }
+    let exe = std::env::current_exe()?;
+    // The outermost: cargo marks the directory of a target triple too.
+    let target = exe.ancestors().filter(|dir| dir.join("CACHEDIR.TAG").exists()).last();
+    let dir = target.context("the executable is not in a target directory")?.join("programs");
+    fs::create_dir_all(&dir)?;
+    let lock = File::create(dir.join("lock"))?;
+    lock.lock().context("locking the directory of the root file system")?;
+    let rootfs = dir.join("rootfs");
+    if rootfs.is_dir() {
+        return Ok(rootfs);
+    }
+    let part = dir.join("rootfs.part");
+    if part.exists() {
+        fs::remove_dir_all(&part).with_context(|| format!("removing {}", part.display()))?;
+    }
+    eprintln!("making a Debian root file system in {} (some minutes)", rootfs.display());
+    let status = Command::new("mmdebstrap")
+        .args(["--quiet", "--variant=minbase", "--include", PACKAGES, "bookworm"])
+        .arg(&part)
+        .stdin(Stdio::null())
+        .status()
+        .context("mmdebstrap is needed to make the root file system (apt install mmdebstrap)")?;
+    if !status.success() {
+        bail!("mmdebstrap could not make the root file system in {}: {status}", part.display());
+    }
+    for name in ["programs", "work"] {
+        fs::create_dir_all(part.join(name))?;
+    }
+    fs::rename(&part, &rootfs)?;
+    Ok(rootfs)
+}
+
+/// Runs one script with a fresh directory of the host as its working directory.
+pub fn run(runtime: &Runtime, rootfs: &Path, script: &str) -> Result<Outcome> {
+    let work = tempfile::Builder::new().prefix("syscall-tests-work-").tempdir()?;
+    let mounts = [
+        json!({"destination": "/programs", "type": "bind", "source": scripts_dir(),
+               "options": ["rbind", "ro"]}),
+        json!({"destination": "/work", "type": "bind", "source": work.path(),
+               "options": ["rbind", "rw"]}),
+        json!({"destination": "/tmp", "type": "tmpfs", "source": "tmpfs",
+               "options": ["nosuid", "nodev", "mode=1777"]}),
+        json!({"destination": "/root", "type": "tmpfs", "source": "tmpfs",
+               "options": ["nosuid", "nodev", "mode=0700"]}),
+    ];
+    let args = [format!("/programs/{script}")];
+    let mut running = runtime.start_bundle(Bundle::of_root(rootfs, &args, "/work", &mounts)?)?;
+    let stdout = collect(running.process.stdout.take());
+    let stderr = collect(running.process.stderr.take());
+    let end = Instant::now() + LIMIT;
+    let status = loop {
+        if let Some(status) = running.process.try_wait()? {
+            break Some(status);
+        }
+        if Instant::now() > end {
+            break None;
+        }
+        thread::sleep(Duration::from_millis(10));
+    };
+    running.stop();
+    let text = |bytes: thread::JoinHandle<Vec<u8>>| {
+        String::from_utf8_lossy(&bytes.join().unwrap_or_default()).into_owned()
+    };
+    let (stdout, stderr) = (text(stdout), text(stderr));
+    match status {
+        Some(status) => Ok(Outcome { status: status.code(), stdout, stderr }),
+        None => bail!(
+            "{script} did not end within {} s in {}; so far:\n{stdout}{stderr}",
+            LIMIT.as_secs(),
+            runtime.label()
+        ),
+    }
+}
+
+/// Reads a pipe to its end on a thread of its own.
+fn collect(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut all = Vec::new();
+        if let Some(mut pipe) = pipe {
+            let _ = pipe.read_to_end(&mut all);
+        }
+        all
+    })
+}
+
+/// Describes how two outcomes differ: the first line that does.
+pub fn difference(native: &Outcome, ours: &Outcome) -> Option<String> {
+    if native == ours {
+        return None;
+    }
+    let mut text =
+        format!("exit status: {:?} natively, {:?} in the sandbox", native.status, ours.status);
+    for (name, a, b) in
+        [("stdout", &native.stdout, &ours.stdout), ("stderr", &native.stderr, &ours.stderr)]
+    {
+        if a != b {
+            let common = a.lines().zip(b.lines()).take_while(|(a, b)| a == b).count();
+            let line =
+                |text: &str| text.lines().skip(common).take(3).collect::<Vec<_>>().join("\n    ");
+            text.push_str(&format!(
+                "\n{name}, from line {}:\n  natively:\n    {}\n  in the sandbox:\n    {}",
+                common + 1,
+                line(a),
+                line(b)
+            ));
+        }
+    }
+    Some(text)
+}
