@@ -42,15 +42,30 @@ fn walks_read_and_list() {
 fn chain_answers_in_one_step_and_stops_at_links() {
     let served = Served::new(EXCLUSIVE, small_tree);
     let root = served.root();
-    let chain = root.lookup_chain(&[b"dir", b"sub", b"file"]);
+    let chain = root.lookup_chain(&[b"dir", b"sub", b"file"], false);
     assert_eq!(chain.len(), 3);
     assert!(same(&chain[2], &find(&root, "dir/sub/file").unwrap()));
-    assert_eq!(root.lookup_chain(&[b"link", b"file"]).len(), 1);
-    let prefix = root.lookup_chain(&[b"dir", b"sub", b"none", b"x"]);
+    assert_eq!(root.lookup_chain(&[b"link", b"file"], false).len(), 1);
+    let prefix = root.lookup_chain(&[b"dir", b"sub", b"none", b"x"], false);
     assert_eq!(prefix.len(), 2);
     assert_eq!(prefix[1].lookup(b"none").err(), Some(Errno::ENOENT));
     make(&prefix[1], "none", NewNodeKind::Regular);
     assert!(prefix[1].lookup(b"none").is_ok());
+}
+
+#[test]
+fn walk_to_open_brings_the_descriptor_along() {
+    for serving in [EXCLUSIVE, SHARED] {
+        let served = Served::new(serving, small_tree);
+        let root = served.root();
+        let chain = root.lookup_chain(&[b"dir", b"sub", b"file"], true);
+        // Nothing could be opened by name now.
+        fs::rename(served.path("dir"), served.path("elsewhere")).unwrap();
+        assert_eq!(content(&*open(&chain[2], OpenFlags::empty()).unwrap()), b"deep");
+        assert!(root.lookup_chain(&[b"none"], true).is_empty());
+        assert_eq!(root.lookup_chain(&[b"link"], true).len(), 1);
+        assert_eq!(root.lookup_chain(&[b"elsewhere", b"sub"], true).len(), 2);
+    }
 }
 
 #[test]
@@ -325,8 +340,9 @@ fn deep_tree_is_dropped_and_walked() {
         dir = make(&dir, "d", NewNodeKind::Directory);
     }
     drop(dir);
-    let chain = served.root().lookup_chain(&[&b"d"[..]; 300]);
-    assert_eq!(chain.len(), 256);
+    let chain = served.root().lookup_chain(&[&b"d"[..]; 200], false);
+    assert_eq!(chain.len(), 200);
+    assert!(served.root().lookup_chain(&[&b"d"[..]; 300], false).is_empty());
 }
 
 #[test]

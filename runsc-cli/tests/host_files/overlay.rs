@@ -71,7 +71,7 @@ fn chain_sees_changes_at_every_level() {
     let root: Node = fs.root();
     let chain = |names: &[&str]| {
         let names: Vec<&[u8]> = names.iter().map(|name| name.as_bytes()).collect();
-        root.lookup_chain(&names)
+        root.lookup_chain(&names, false)
     };
     assert_eq!(chain(&["dir", "sub", "file"]).len(), 3);
     assert_eq!(chain(&["link", "x"]).len(), 1);

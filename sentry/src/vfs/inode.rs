@@ -93,7 +93,9 @@ pub trait Inode: Any + Send + Sync {
 
     /// A hint before several lookups in a chain: finds as many of `names`, one below the other,
     /// as is possible in one step. The result is a (maybe empty) prefix; it stops before a symlink's target.
-    fn lookup_chain(&self, _names: &[&[u8]]) -> Vec<Arc<dyn Inode>> {
+    /// With `opens` the last of `names` will be opened for reading next; what that needs may be
+    /// fetched along.
+    fn lookup_chain(&self, _names: &[&[u8]], _opens: bool) -> Vec<Arc<dyn Inode>> {
         Vec::new()
     }
 

@@ -49,6 +49,14 @@ pub(super) fn asking_time() -> Option<Duration> {
     operation_start().map(|_| host::time::now(Clock::Monotonic))
 }
 
+/// Whether something was asked for in the operation that is going on.
+pub(super) fn is_of_this_operation(asked_at: Option<Duration>) -> bool {
+    match (asked_at, operation_start()) {
+        (Some(asked_at), Some(start)) => asked_at >= start,
+        _ => false,
+    }
+}
+
 impl CachedAttributes {
     pub(super) fn new(known: Attributes, asked_at: Option<Duration>) -> CachedAttributes {
         CachedAttributes { known, is_current: true, asked_at, version: 0 }
@@ -56,14 +64,6 @@ impl CachedAttributes {
 
     pub(super) fn version(&self) -> u64 {
         self.version
-    }
-
-    /// Whether they were asked for in the operation that is going on.
-    fn is_of_this_operation(&self) -> bool {
-        match (self.asked_at, operation_start()) {
-            (Some(asked_at), Some(start)) => self.is_current && asked_at >= start,
-            _ => false,
-        }
     }
 
     /// Names of the file, as far as known.
@@ -95,7 +95,7 @@ impl GoferInode {
             let attributes = &state.attributes;
             let is_current = match is_exclusive {
                 true => attributes.is_current,
-                false => attributes.is_of_this_operation(),
+                false => attributes.is_current && is_of_this_operation(attributes.asked_at),
             };
             let written = state.descriptors.writable();
             (attributes.known, is_current, written, state.descriptors.any())

@@ -78,10 +78,17 @@ impl GoferInode {
         if let Some(fd) = &self.state.lock().descriptors.read {
             return Ok(fd.clone());
         }
-        let fd = Arc::new(self.open_host(OpenFlags::RDONLY)?);
+        let fd = self.open_host(OpenFlags::RDONLY)?;
+        Ok(self.keep_read_only(fd))
+    }
+
+    /// Keeps `fd`, just opened for reading, unless there is one already; answers with the one that
+    /// is kept.
+    pub(super) fn keep_read_only(&self, fd: OwnedFd) -> Arc<OwnedFd> {
+        let fd = Arc::new(fd);
         let kept = self.state.lock().descriptors.read.get_or_insert(fd).clone();
         self.count_descriptors();
-        Ok(kept)
+        kept
     }
 
     /// A descriptor to write through.

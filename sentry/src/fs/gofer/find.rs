@@ -1,28 +1,36 @@
-//! Finding inodes by name, and nodes by inode.
+//! Finding inodes by name.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gofer_protocol::{Attr, Client, MAX_WALK_NAMES, NodeId, Target, WalkFlags, WalkReply};
+use gofer_protocol::{
+    Attr, Client, MAX_WALK_NAMES, NodeId, OpenFlags, Target, WalkFlags, WalkReply,
+};
 use linux_abi::Errno;
 use linux_abi::fs::FileKind;
 
-use super::attributes::asking_time;
-use super::budget::Answer;
+use super::attributes::{asking_time, is_of_this_operation};
 use super::export::Node;
 use super::inode::{GoferInode, Place};
 use super::inodes::Identity;
 use crate::vfs::Inode;
 
-/// How often a node is looked for anew when a rename came in between.
-const ATTEMPTS: usize = 3;
-
 /// A part of a tree that a walk went through.
-struct Walked {
+pub(super) struct Walked {
     asked_at: Option<Duration>,
-    entries: Vec<(Attr, Option<Node>)>,
+    pub(super) entries: Vec<(Attr, Option<Node>)>,
     link_target: Option<Vec<u8>>,
-    error: Option<Errno>,
+    opened: Option<OwnedFd>,
+    pub(super) error: Option<Errno>,
+}
+
+/// A name that a directory does not have.
+pub(super) struct Absent {
+    name: Arc<[u8]>,
+    asked_at: Option<Duration>,
+    /// Of the directory's attributes when the answer came.
+    version: u64,
 }
 
 impl GoferInode {
@@ -37,40 +45,51 @@ impl GoferInode {
         found.ok_or(error.unwrap_or(Errno::EIO))
     }
 
-    /// Finds as many of `names`, one below the other, as one round trip can.
-    pub(super) fn find_chain(&self, names: &[&[u8]]) -> Result<Vec<Arc<GoferInode>>, Errno> {
-        if self.kind() != FileKind::Directory || names.is_empty() {
+    /// Finds as many of `names`, one below the other, as one round trip can; with `opens` the last
+    /// one gets its descriptor to read along.
+    pub(super) fn find_chain(
+        &self,
+        names: &[&[u8]],
+        opens: bool,
+    ) -> Result<Vec<Arc<GoferInode>>, Errno> {
+        if self.kind() != FileKind::Directory || names.is_empty() || names.len() > MAX_WALK_NAMES {
             return Ok(Vec::new());
         }
-        let names = &names[..names.len().min(MAX_WALK_NAMES)];
-        let walked = self.walk(names, WalkFlags::DIRECTORY_NODES)?;
+        let mut flags = WalkFlags::DIRECTORY_NODES;
+        flags.set(WalkFlags::OPEN, opens);
+        let walked = self.walk(names, flags)?;
         let is_absent = walked.error == Some(Errno::ENOENT);
+        let asked_at = walked.asked_at;
         let found = self.adopt_all(names, walked)?;
         if is_absent && let Some(name) = names.get(found.len()) {
-            found.last().map_or(self, |last| last).note_absent(name);
+            found.last().map_or(self, |last| last).note_absent(name, asked_at);
         }
         Ok(found)
     }
 
     /// Remembers for the lookup that follows that there is no `name` here.
-    fn note_absent(&self, name: &[u8]) {
-        if self.export.is_exclusive() {
-            let mut state = self.state.lock();
-            state.absent = Some((Arc::from(name), state.attributes.version()));
-        }
+    fn note_absent(&self, name: &[u8], asked_at: Option<Duration>) {
+        let mut state = self.state.lock();
+        let version = state.attributes.version();
+        state.absent = Some(Absent { name: Arc::from(name), asked_at, version });
     }
 
-    /// Whether a walk found lately that there is no `name` here, and nothing has changed since.
+    /// Whether a walk found lately that there is no `name` here, and nothing can have changed.
     fn take_absent(&self, name: &[u8]) -> bool {
         let mut state = self.state.lock();
-        let Some((absent, version)) = state.absent.take() else { return false };
-        *absent == *name && version == state.attributes.version()
+        let Some(absent) = state.absent.take() else { return false };
+        *absent.name == *name
+            && absent.version == state.attributes.version()
+            && (self.export.is_exclusive() || is_of_this_operation(absent.asked_at))
     }
 
-    fn walk(&self, names: &[&[u8]], flags: WalkFlags) -> Result<Walked, Errno> {
+    pub(super) fn walk(&self, names: &[&[u8]], flags: WalkFlags) -> Result<Walked, Errno> {
         let node = self.node()?;
         let asked_at = asking_time();
-        let walk = |client: &Client| client.walk(node.id(), names, flags);
+        let walk = |client: &Client| match flags.contains(WalkFlags::OPEN) {
+            true => client.walk_open(node.id(), names, flags, OpenFlags::RDONLY),
+            false => client.walk(node.id(), names, flags),
+        };
         let walked = self.take_over(self.export.call(walk)?, asked_at);
         if walked.error != Some(Errno::ENFILE) {
             return Ok(walked);
@@ -88,6 +107,8 @@ impl GoferInode {
             asked_at,
             entries: entries.collect(),
             link_target: reply.symlink,
+            // Why it was not opened is for the open itself to find out.
+            opened: reply.opened.and_then(Result::ok),
             error: reply.error,
         }
     }
@@ -101,8 +122,12 @@ impl GoferInode {
             found.push(inode.clone());
             parent = inode;
         }
-        if let (Some(last), Some(target)) = (found.last(), walked.link_target) {
+        let Some(last) = found.last() else { return Ok(found) };
+        if let Some(target) = walked.link_target {
             last.keep_link_target(&target);
+        }
+        if let Some(fd) = walked.opened {
+            last.keep_read_only(fd);
         }
         Ok(found)
     }
@@ -162,97 +187,5 @@ impl GoferInode {
         }
         child.note_attr(&attr, asked);
         child.shared().and_then(|child| self.place_child(Arc::from(name), &child)).is_ok()
-    }
-
-    /// The node of this object; found again by name if it was given back.
-    ///
-    /// Errors: ESTALE when another file, or none, has its name now.
-    pub(super) fn node(&self) -> Result<Arc<Node>, Errno> {
-        let mut failures = 0;
-        while failures < ATTEMPTS {
-            {
-                let mut state = self.state.lock();
-                state.is_node_used = true;
-                if let Some(node) = &state.node {
-                    return Ok(node.clone());
-                }
-            }
-            match self.find_node() {
-                // A part of the way, if it is long.
-                Ok(()) => {}
-                Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ESTALE) => failures += 1,
-                Err(errno) => return Err(errno),
-            }
-        }
-        Err(Errno::ESTALE)
-    }
-
-    /// Walks from the nearest ancestor with a node down to here, or a part of the way.
-    fn find_node(&self) -> Result<(), Errno> {
-        let mut current = self.shared()?;
-        let mut way: Vec<(Arc<[u8]>, Arc<GoferInode>)> = Vec::new();
-        loop {
-            let place = {
-                let state = current.state.lock();
-                if state.node.is_some() { None } else { state.place.clone() }
-            };
-            match place {
-                Some(Place { parent, name }) => {
-                    way.push((name, current));
-                    current = parent;
-                }
-                None if current.state.lock().node.is_some() => break,
-                None => return Err(Errno::ESTALE),
-            }
-        }
-        way.reverse();
-        way.truncate(MAX_WALK_NAMES);
-        let names: Vec<&[u8]> = way.iter().map(|(name, _)| &**name).collect();
-        if names.is_empty() {
-            return Ok(());
-        }
-        let walked = current.walk(&names, WalkFlags::DIRECTORY_NODES | WalkFlags::FILE_NODE)?;
-        let error = walked.error;
-        let count = walked.entries.len();
-        for ((_, inode), (attr, node)) in way.iter().zip(walked.entries) {
-            if Identity::of(&attr) != *inode.identity() {
-                return Err(Errno::ESTALE);
-            }
-            if let Some(node) = node {
-                inode.keep_node(node);
-            }
-        }
-        if count < way.len() { Err(error.unwrap_or(Errno::ESTALE)) } else { Ok(()) }
-    }
-
-    /// Keeps `node` unless there is one already.
-    pub(super) fn keep_node(self: &Arc<Self>, node: Node) {
-        let node = Arc::new(node);
-        let is_new = {
-            let mut state = self.state.lock();
-            let is_new = state.node.is_none();
-            if is_new {
-                state.node = Some(node.clone());
-            }
-            is_new
-        };
-        // The root's node is never given back.
-        if is_new && node.id() != NodeId::ROOT {
-            self.export.nodes.add(self, GoferInode::give_node_back);
-        }
-    }
-
-    /// Gives the node back if it can be found again and nobody has used it lately.
-    pub(super) fn give_node_back(&self) -> Answer {
-        let _node = {
-            let mut state = self.state.lock();
-            let was_used = std::mem::take(&mut state.is_node_used);
-            let is_busy = state.node.as_ref().is_some_and(|node| Arc::strong_count(node) > 1);
-            if was_used || is_busy || state.place.is_none() {
-                return Answer::Keeps;
-            }
-            state.node.take()
-        };
-        Answer::LetGo
     }
 }

@@ -14,6 +14,7 @@ use super::descriptors::Descriptors;
 use super::directory::GoferDir;
 use super::export::{Export, Named, Node};
 use super::file::GoferFile;
+use super::find::Absent;
 use super::inodes::Identity;
 use crate::sync::{Mutex, Rank};
 use crate::vfs::{
@@ -42,8 +43,8 @@ pub(super) struct State {
     pub(super) descriptors: Descriptors,
     /// The inodes found in this directory, by name.
     pub(super) children: HashMap<Arc<[u8]>, Weak<GoferInode>>,
-    /// A name that the last walk through here did not find, and the attributes' version then.
-    pub(super) absent: Option<(Arc<[u8]>, u64)>,
+    /// A name that the last walk through here did not find.
+    pub(super) absent: Option<Absent>,
     /// The target of a symbolic link, which cannot change.
     pub(super) link_target: Option<Arc<[u8]>>,
 }
@@ -172,8 +173,8 @@ impl Inode for GoferInode {
         Ok(found)
     }
 
-    fn lookup_chain(&self, names: &[&[u8]]) -> Vec<Arc<dyn Inode>> {
-        let chain = self.find_chain(names).unwrap_or_default();
+    fn lookup_chain(&self, names: &[&[u8]], opens: bool) -> Vec<Arc<dyn Inode>> {
+        let chain = self.find_chain(names, opens).unwrap_or_default();
         chain.into_iter().map(|inode| inode as Arc<dyn Inode>).collect()
     }
 

@@ -28,6 +28,7 @@ mod file;
 mod find;
 mod inode;
 mod inodes;
+mod nodes;
 mod xattr;
 
 use std::os::fd::OwnedFd;

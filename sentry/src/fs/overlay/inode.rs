@@ -270,8 +270,8 @@ impl Inode for OverlayInode {
         Ok(child)
     }
 
-    fn lookup_chain(&self, names: &[&[u8]]) -> Vec<Arc<dyn Inode>> {
-        self.chain(names).into_iter().map(|inode| inode as Arc<dyn Inode>).collect()
+    fn lookup_chain(&self, names: &[&[u8]], opens: bool) -> Vec<Arc<dyn Inode>> {
+        self.chain(names, opens).into_iter().map(|inode| inode as Arc<dyn Inode>).collect()
     }
 
     fn is_still(&self, name: &[u8], child: &Arc<dyn Inode>) -> bool {

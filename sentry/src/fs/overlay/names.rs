@@ -158,12 +158,13 @@ impl OverlayInode {
         if found.is_empty() { Err(Errno::ENOENT) } else { self.core.inode_of(found) }
     }
 
-    /// Finds as many of `names`, one below the other, as can be had in few steps.
-    pub(super) fn chain(&self, names: &[&[u8]]) -> Vec<Arc<OverlayInode>> {
+    /// Finds as many of `names`, one below the other, as can be had in few steps. The lower tree is
+    /// told if the last one will be opened.
+    pub(super) fn chain(&self, names: &[&[u8]], opens: bool) -> Vec<Arc<OverlayInode>> {
         let mut found: Vec<Arc<OverlayInode>> = Vec::new();
         while found.len() < names.len() {
             let rest = &names[found.len()..];
-            let mut step = found.last().map_or(self, |last| last).chain_step(rest);
+            let mut step = found.last().map_or(self, |last| last).chain_step(rest, opens);
             if step.is_empty() {
                 break;
             }
@@ -174,7 +175,7 @@ impl OverlayInode {
 
     /// One step of [`OverlayInode::chain`]: a changed entry, or what the lower tree finds at once
     /// before something has changed.
-    fn chain_step(&self, names: &[&[u8]]) -> Vec<Arc<OverlayInode>> {
+    fn chain_step(&self, names: &[&[u8]], opens: bool) -> Vec<Arc<OverlayInode>> {
         let Ok(own) = self.names() else { return Vec::new() };
         if let Some(entry) = own.get(names[0]) {
             return match entry {
@@ -186,7 +187,7 @@ impl OverlayInode {
             return self.lower_child(names[0]).into_iter().collect();
         };
         let mut found: Vec<Arc<OverlayInode>> = Vec::new();
-        for (lower, name) in lower.lookup_chain(names).into_iter().zip(names) {
+        for (lower, name) in lower.lookup_chain(names, opens).into_iter().zip(names) {
             let last = found.last().and_then(|last| last.names().ok());
             let is_hidden = last.is_some_and(|names| names.has_changed(name));
             if is_hidden || is_whiteout(&lower) != Ok(false) {

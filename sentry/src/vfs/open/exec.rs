@@ -22,7 +22,8 @@ pub fn open_for_exec(
     path: &[u8],
     follow: bool,
 ) -> Result<Arc<FileDescription>, Errno> {
-    let mut how = if follow { LookupFlags::FOLLOW } else { LookupFlags::empty() };
+    let mut how = LookupFlags::TO_OPEN;
+    how.set(LookupFlags::FOLLOW, follow);
     if dirfd.is_some() {
         how |= LookupFlags::EMPTY_PATH;
     }

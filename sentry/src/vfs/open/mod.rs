@@ -9,7 +9,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use linux_abi::Errno;
-use linux_abi::fs::{FileKind, InotifyMask, OpenFlags};
+use linux_abi::fs::{FileKind, InotifyMask, O_RDONLY, OpenFlags};
 
 pub use exec::open_for_exec;
 pub use request::OpenRequest;
@@ -55,7 +55,10 @@ pub fn open_path(
     if flags.contains(OpenFlags::CREAT) {
         return create::open_or_create(context, path, request, umask);
     }
-    let place = context.lookup(path, follow, wants_directory)?;
+    let place = match flags.access_mode() == O_RDONLY && !wants_directory {
+        true => context.lookup_to_open(path, follow)?,
+        false => context.lookup(path, follow, wants_directory)?,
+    };
     open_place(context, place, request, false)
 }
 

@@ -26,7 +26,8 @@ impl Ahead {
         self.inodes.clear();
     }
 
-    /// Finds `name` in `directory`; `rest` is the path behind it.
+    /// Finds `name` in `directory`; `rest` is the path behind it, whose end is about to be opened
+    /// for reading if `opens`.
     ///
     /// # Errors
     /// ENOENT and those of the file system.
@@ -35,6 +36,7 @@ impl Ahead {
         directory: &Arc<Dentry>,
         name: &[u8],
         rest: &[u8],
+        opens: bool,
     ) -> Result<Arc<Dentry>, Errno> {
         if let Some(inode) = self.inodes.pop_front() {
             if let Some(found) = directory.adopt(name, inode, self.changes) {
@@ -50,7 +52,7 @@ impl Ahead {
                 Cached::Unknown => {}
             }
         }
-        if let Some(found) = self.look_ahead(directory, name, rest) {
+        if let Some(found) = self.look_ahead(directory, name, rest, opens) {
             return Ok(found);
         }
         directory.lookup(name)
@@ -62,19 +64,23 @@ impl Ahead {
         directory: &Arc<Dentry>,
         name: &[u8],
         rest: &[u8],
+        opens: bool,
     ) -> Option<Arc<Dentry>> {
         let mut names = vec![name];
-        let further = rest.split(|&byte| byte == b'/').filter(|name| !name.is_empty());
-        names.extend(
-            further
-                .take_while(|name| !matches!(*name, b"." | b"..") && name.len() <= NAME_MAX)
-                .take(MAX_NAMES - 1),
-        );
-        if names.len() < 2 {
+        let mut further =
+            rest.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).peekable();
+        while names.len() < MAX_NAMES
+            && let Some(name) = further.next_if(|name| is_plain(name))
+        {
+            names.push(name);
+        }
+        let opens = opens && further.peek().is_none();
+        // A single name is only worth it if there is more to it than a lookup.
+        if names.len() < 2 && !opens {
             return None;
         }
         self.changes = directory.superblock().changes();
-        self.inodes = directory.inode().lookup_chain(&names).into();
+        self.inodes = directory.inode().lookup_chain(&names, opens).into();
         let first = self.inodes.pop_front()?;
         let found = directory.adopt(name, first, self.changes);
         if found.is_none() {
@@ -82,4 +88,9 @@ impl Ahead {
         }
         found
     }
+}
+
+/// Whether a component is looked up as it stands.
+fn is_plain(name: &[u8]) -> bool {
+    !matches!(name, b"." | b"..") && name.len() <= NAME_MAX
 }

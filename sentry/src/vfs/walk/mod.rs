@@ -70,26 +70,15 @@ impl PathContext<'_> {
         if path.is_empty() {
             return Err(Errno::ENOENT);
         }
-        let mut walker = Walker::new(self, path)?;
-        let mut has_slash = false;
-        loop {
-            let (last, slash) = walker.walk_to_last()?;
-            has_slash |= slash;
-            let (found, is_name) = match last {
-                Last::Nothing | Last::Dot => (walker.at().clone(), false),
-                Last::DotDot => (walker.up()?, false),
-                Last::Name(name) => (walker.child(&name)?, true),
-            };
-            let is_link = found.kind() == linux_abi::fs::FileKind::Symlink;
-            if is_link && is_name && (follow || has_slash) {
-                walker.follow(&found)?;
-                continue;
-            }
-            if (wants_directory || has_slash) && !found.is_directory() {
-                return Err(Errno::ENOTDIR);
-            }
-            return Ok(found);
+        Walker::new(self, path)?.walk(follow, wants_directory)
+    }
+
+    /// As [`PathContext::lookup`], for what is about to be opened for reading.
+    pub(super) fn lookup_to_open(&self, path: &[u8], follow: bool) -> Result<Location, Errno> {
+        if path.is_empty() {
+            return Err(Errno::ENOENT);
         }
+        Walker::new(self, path)?.opening().walk(follow, false)
     }
 
     /// Resolves `path` up to its last component.

@@ -20,6 +20,8 @@ bitflags::bitflags! {
         const DIRECTORY = 2;
         /// An empty path is the descriptor itself (`AT_EMPTY_PATH`).
         const EMPTY_PATH = 4;
+        /// The result is about to be opened for reading.
+        const TO_OPEN = 8;
     }
 }
 
@@ -72,6 +74,9 @@ pub fn lookup_at(
     }
     let context = path_context(task, dirfd, path, ResolveFlags::empty())?;
     let follow = flags.contains(LookupFlags::FOLLOW);
+    if flags.contains(LookupFlags::TO_OPEN) {
+        return context.lookup_to_open(path, follow);
+    }
     context.lookup(path, follow, flags.contains(LookupFlags::DIRECTORY))
 }
 

@@ -20,6 +20,7 @@ pub(in crate::vfs) struct Walker<'a> {
     position: usize,
     links: u32,
     ahead: Ahead,
+    opens: bool,
 }
 
 impl<'a> Walker<'a> {
@@ -49,11 +50,40 @@ impl<'a> Walker<'a> {
             position: 0,
             links: 0,
             ahead: Ahead::default(),
+            opens: false,
         })
+    }
+
+    /// What the path leads to is about to be opened for reading.
+    pub(in crate::vfs) fn opening(self) -> Walker<'a> {
+        Walker { opens: true, ..self }
     }
 
     pub(in crate::vfs) fn at(&self) -> &Location {
         &self.at
+    }
+
+    /// Walks to the end of the path, as [`PathContext::lookup`].
+    pub(super) fn walk(mut self, follow: bool, wants_directory: bool) -> Result<Location, Errno> {
+        let mut has_slash = false;
+        loop {
+            let (last, slash) = self.walk_to_last()?;
+            has_slash |= slash;
+            let (found, is_name) = match last {
+                Last::Nothing | Last::Dot => (self.at.clone(), false),
+                Last::DotDot => (self.up()?, false),
+                Last::Name(name) => (self.child(&name)?, true),
+            };
+            let is_link = found.kind() == FileKind::Symlink;
+            if is_link && is_name && (follow || has_slash) {
+                self.follow(&found)?;
+                continue;
+            }
+            if (wants_directory || has_slash) && !found.is_directory() {
+                return Err(Errno::ENOTDIR);
+            }
+            return Ok(found);
+        }
     }
 
     /// Walks through all components but the last, which is returned with whether slashes follow.
@@ -114,7 +144,7 @@ impl<'a> Walker<'a> {
         if name.len() > NAME_MAX {
             return Err(Errno::ENAMETOOLONG);
         }
-        let dentry = self.ahead.find(self.at.dentry(), name, rest)?;
+        let dentry = self.ahead.find(self.at.dentry(), name, rest, self.opens)?;
         let child = self.at.with_dentry(dentry);
         if !child.dentry().is_mountpoint() {
             return Ok(child);
