@@ -80,6 +80,10 @@ impl TestTree {
     pub(crate) fn chmod(&self, path: &str, permissions: u32) {
         let change =
             AttributeChange { permissions: Some(permissions), ..AttributeChange::default() };
-        self.lookup(path, true).expect("a test tree").inode().set_attributes(&change).expect("a test tree");
+        self.lookup(path, true)
+            .expect("a test tree")
+            .inode()
+            .set_attributes(&change)
+            .expect("a test tree");
     }
 }
