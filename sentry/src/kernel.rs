@@ -12,6 +12,7 @@ use platform::host::time::{Clock, now};
 use crate::executor::Executor;
 use crate::fs::Devices;
 use crate::fs::mqueue::Queues;
+use crate::fs::nsfs::Namespaces;
 use crate::futex::FutexTable;
 use crate::ipc::Ipc;
 use crate::signal::SignalAccounting;
@@ -39,6 +40,7 @@ pub struct Kernel {
     /// System V objects and POSIX message queues.
     pub ipc: Ipc,
     pub queues: Queues,
+    pub namespaces: Namespaces,
     pub uts: Mutex<UtsNames>,
     /// Monotonic clock reading when the sandbox started, in nanoseconds.
     pub boot_time_ns: u64,
@@ -115,6 +117,7 @@ impl Kernel {
             epoll_topology: Default::default(),
             ipc: Default::default(),
             queues: Default::default(),
+            namespaces: Default::default(),
             uts: Mutex::new(Rank::Leaf, uts),
             boot_time_ns: now(Clock::Monotonic).as_nanos() as u64,
             strace,

@@ -9,6 +9,7 @@ pub mod host_stdio;
 pub mod inotify;
 pub mod ioctl;
 pub mod mqueue;
+pub mod nsfs;
 pub mod overlay;
 pub mod pidfd;
 pub mod pipe;

@@ -39,7 +39,7 @@ pub fn name_to_handle_at(
 
 /// `open_by_handle_at(2)`.
 ///
-/// Errors: EPERM (no CAP_DAC_READ_SEARCH), EBADF, EFAULT, EINVAL (the handle's size); else ESTALE:
+/// Errors: EFAULT, EINVAL (the handle's size), EBADF, EPERM (no CAP_DAC_READ_SEARCH); else ESTALE:
 /// a handle that we never gave out.
 pub fn open_by_handle_at(
     ctx: &mut Ctx,
@@ -47,11 +47,11 @@ pub fn open_by_handle_at(
     handle: UserPtr<[u32; 2]>,
     _flags: u32,
 ) -> SysResult {
-    if !ctx.task.credentials().has(CAP_DAC_READ_SEARCH) {
-        return Err(Errno::EPERM);
+    let [size, _kind] = ctx.memory().read_value(handle)?;
+    if !(1..=MAX_HANDLE_BYTES).contains(&size) {
+        return Err(Errno::EINVAL);
     }
     lookup_fd(&ctx.task, mount.0)?;
-    let [size, _kind] = ctx.memory().read_value(handle)?;
-    let is_valid = (1..=MAX_HANDLE_BYTES).contains(&size);
-    Err(if is_valid { Errno::ESTALE } else { Errno::EINVAL })
+    let may = ctx.task.credentials().has(CAP_DAC_READ_SEARCH);
+    Err(if may { Errno::ESTALE } else { Errno::EPERM })
 }

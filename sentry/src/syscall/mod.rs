@@ -4,6 +4,7 @@
 //! A handler is `fn` or `async fn name(ctx: &mut Ctx, …typed arguments…) -> SysResult`; one that
 //! ends or replaces the caller answers with a [`Flow`].
 
+mod admin;
 mod anonymous;
 mod args;
 mod async_io;
@@ -19,21 +20,27 @@ mod futex;
 mod handles;
 mod identity;
 mod inotify;
+mod ioprio;
+mod kcmp;
 mod kill;
 mod limits;
 mod locks;
+mod log;
 mod memfd;
 mod mmap;
 mod mount;
 mod mqueue;
 mod msg;
 mod namespaces;
+mod numa;
 mod open;
 mod pidfd;
 mod pipe;
+mod pkey;
 mod poll;
 mod prctl;
 mod process;
+mod process_vm;
 mod read_write;
 mod sched;
 mod select;

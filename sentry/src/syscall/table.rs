@@ -501,7 +501,131 @@ syscall_table! {
         244 mq_notify(fd: Fd, event: SigEvent)
             => [sync] mqueue::mq_notify, partial "no SIGEV_THREAD: there are no netlink sockets";
         245 mq_getsetattr(fd: Fd, new: Pointer, old: Pointer) => [sync] mqueue::mq_getsetattr, full;
+
+        // Other processes.
+        310 process_vm_readv(pid: Pid, local: Pointer, local_count: Size, remote: Pointer, remote_count: Size, flags: Hex)
+            => [sync] process_vm::process_vm_readv, full;
+        311 process_vm_writev(pid: Pid, local: IoVec, local_count: Size, remote: Pointer, remote_count: Size, flags: Hex)
+            => [sync] process_vm::process_vm_writev, full;
+        312 kcmp(pid1: Pid, pid2: Pid, kind: Int, index1: ULong, index2: ULong)
+            => [sync] kcmp::kcmp, partial "no KCMP_EPOLL_TFD";
+        251 ioprio_set(which: Int, who: Int, priority: Hex)
+            => [sync] ioprio::ioprio_set, partial "kept, but does not change how the host schedules";
+        252 ioprio_get(which: Int, who: Int) => [sync] ioprio::ioprio_get, full;
+
+        // Namespaces.
+        308 setns(fd: Fd, kind: UnshareFlags)
+            => [sync] namespaces::setns, partial "of namespaces only mount namespaces";
+
+        // Memory policy and protection keys.
+        237 mbind(addr: Pointer, len: Size, mode: Int, nodes: Pointer, max_node: ULong, flags: Hex)
+            => [sync] numa::mbind, partial "there is one node: policies change nothing";
+        238 set_mempolicy(mode: Int, nodes: Pointer, max_node: ULong)
+            => [sync] numa::set_mempolicy, partial "there is one node: policies change nothing";
+        239 get_mempolicy(mode: OutInt, nodes: Pointer, max_node: ULong, addr: Pointer, flags: Hex)
+            => [sync] numa::get_mempolicy, full;
+        256 migrate_pages(pid: Pid, max_node: ULong, old: Pointer, new: Pointer)
+            => [sync] numa::migrate_pages, partial "there is one node: nothing moves";
+        279 move_pages(pid: Pid, count: Size, pages: Pointer, nodes: Pointer, status: Pointer, flags: Hex)
+            => [sync] numa::move_pages, partial "there is one node: nothing moves";
+        329 pkey_mprotect(addr: Pointer, len: Size, prot: MmapProt, key: Int)
+            => [async] pkey::pkey_mprotect, partial "there are no keys";
+        330 pkey_alloc(flags: Hex, rights: Hex)
+            => [sync] pkey::pkey_alloc, partial "ENOSPC: there are no keys";
+        331 pkey_free(key: Int) => [sync] pkey::pkey_free, partial "EINVAL: there are no keys";
+
+        // Administration.
+        103 syslog(action: Int, buf: Pointer, len: Int)
+            => [async] log::syslog, partial "the log holds one line";
+        153 vhangup() => [sync] admin::vhangup, full;
+        169 reboot(magic1: Hex, magic2: Hex, command: Hex)
+            => [sync] admin::reboot, full;
     }
     stubs {
+        101 ptrace => ENOSYS "tracing is not there yet";
+        134 uselib => ENOSYS "obsolete; Linux can be built without it";
+        136 ustat => ENOSYS "obsolete; statfs tells more";
+        139 sysfs => ENOSYS "obsolete; Linux can be built without it";
+        154 modify_ldt => ENOSYS "16-bit segments; Linux can be built without it";
+        156 _sysctl => ENOSYS "gone from Linux since 5.5; use /proc/sys";
+        163 acct => ENOSYS "as without CONFIG_BSD_PROCESS_ACCT";
+        167 swapon => ENOSYS "as without CONFIG_SWAP";
+        168 swapoff => ENOSYS "as without CONFIG_SWAP";
+        172 iopl => ENOSYS "as without CONFIG_X86_IOPL_IOPERM; there are no I/O ports";
+        173 ioperm => ENOSYS "as without CONFIG_X86_IOPL_IOPERM; there are no I/O ports";
+        174 create_module => ENOSYS "gone from Linux";
+        175 init_module => ENOSYS "as without CONFIG_MODULES";
+        176 delete_module => ENOSYS "as without CONFIG_MODULES";
+        177 get_kernel_syms => ENOSYS "gone from Linux";
+        178 query_module => ENOSYS "gone from Linux";
+        179 quotactl => ENOSYS "as without CONFIG_QUOTA";
+        180 nfsservctl => ENOSYS "gone from Linux";
+        181 getpmsg => ENOSYS "never in Linux";
+        182 putpmsg => ENOSYS "never in Linux";
+        183 afs_syscall => ENOSYS "never in Linux";
+        184 tuxcall => ENOSYS "never in Linux";
+        185 security => ENOSYS "never in Linux";
+        205 set_thread_area => ENOSYS "for 32-bit programs only";
+        206 io_setup => ENOSYS "as without CONFIG_AIO";
+        207 io_destroy => ENOSYS "as without CONFIG_AIO";
+        208 io_getevents => ENOSYS "as without CONFIG_AIO";
+        209 io_submit => ENOSYS "as without CONFIG_AIO";
+        210 io_cancel => ENOSYS "as without CONFIG_AIO";
+        211 get_thread_area => ENOSYS "for 32-bit programs only";
+        212 lookup_dcookie => ENOSYS "gone from Linux since 6.7";
+        214 epoll_ctl_old => ENOSYS "never in Linux";
+        215 epoll_wait_old => ENOSYS "never in Linux";
+        216 remap_file_pages => ENOSYS "obsolete; mmap does the same";
+        236 vserver => ENOSYS "never in Linux";
+        246 kexec_load => ENOSYS "as without CONFIG_KEXEC";
+        248 add_key => ENOSYS "as without CONFIG_KEYS";
+        249 request_key => ENOSYS "as without CONFIG_KEYS";
+        250 keyctl => ENOSYS "as without CONFIG_KEYS";
+        298 perf_event_open => ENOSYS "as without CONFIG_PERF_EVENTS";
+        300 fanotify_init => ENOSYS "as without CONFIG_FANOTIFY; inotify is there";
+        301 fanotify_mark => ENOSYS "as without CONFIG_FANOTIFY; inotify is there";
+        313 finit_module => ENOSYS "as without CONFIG_MODULES";
+        320 kexec_file_load => ENOSYS "as without CONFIG_KEXEC_FILE";
+        321 bpf => ENOSYS "as without CONFIG_BPF_SYSCALL";
+        323 userfaultfd => ENOSYS "as without CONFIG_USERFAULTFD: page faults are the host's";
+        333 io_pgetevents => ENOSYS "as without CONFIG_AIO";
+        334 rseq => ENOSYS "as without CONFIG_RSEQ; the C library does without";
+        335 uretprobe => ENOSYS "for the kernel's own use";
+        425 io_uring_setup => ENOSYS "as without CONFIG_IO_URING";
+        426 io_uring_enter => ENOSYS "as without CONFIG_IO_URING";
+        427 io_uring_register => ENOSYS "as without CONFIG_IO_URING";
+        428 open_tree => ENOSYS "use mount";
+        429 move_mount => ENOSYS "use mount";
+        430 fsopen => ENOSYS "use mount";
+        431 fsconfig => ENOSYS "use mount";
+        432 fsmount => ENOSYS "use mount";
+        433 fspick => ENOSYS "use mount";
+        440 process_madvise => ENOSYS "as without CONFIG_ADVISE_SYSCALLS";
+        442 mount_setattr => ENOSYS "use mount";
+        443 quotactl_fd => ENOSYS "as without CONFIG_QUOTA";
+        444 landlock_create_ruleset => ENOSYS "as without CONFIG_SECURITY_LANDLOCK";
+        445 landlock_add_rule => ENOSYS "as without CONFIG_SECURITY_LANDLOCK";
+        446 landlock_restrict_self => ENOSYS "as without CONFIG_SECURITY_LANDLOCK";
+        447 memfd_secret => ENOSYS "as without CONFIG_SECRETMEM";
+        448 process_mrelease => ENOSYS "the host frees the memory of the dead by itself";
+        450 set_mempolicy_home_node => ENOSYS "as without CONFIG_NUMA";
+        451 cachestat => ENOSYS "as without CONFIG_CACHESTAT_SYSCALL";
+        453 map_shadow_stack => ENOSYS "as without CONFIG_X86_USER_SHADOW_STACK";
+        454 futex_wake => ENOSYS "newer than what programs rely on; use futex";
+        455 futex_wait => ENOSYS "newer than what programs rely on; use futex";
+        456 futex_requeue => ENOSYS "newer than what programs rely on; use futex";
+        457 statmount => ENOSYS "use /proc/self/mountinfo";
+        458 listmount => ENOSYS "use /proc/self/mountinfo";
+        459 lsm_get_self_attr => ENOSYS "as without CONFIG_SECURITY";
+        460 lsm_set_self_attr => ENOSYS "as without CONFIG_SECURITY";
+        461 lsm_list_modules => ENOSYS "as without CONFIG_SECURITY";
+        462 mseal => ENOSYS "newer than what programs rely on";
+        463 setxattrat => ENOSYS "newer than the release that uname reports";
+        464 getxattrat => ENOSYS "newer than the release that uname reports";
+        465 listxattrat => ENOSYS "newer than the release that uname reports";
+        466 removexattrat => ENOSYS "newer than the release that uname reports";
+        467 open_tree_attr => ENOSYS "newer than the release that uname reports";
+        468 file_getattr => ENOSYS "newer than the release that uname reports";
+        469 file_setattr => ENOSYS "newer than the release that uname reports";
     }
 }

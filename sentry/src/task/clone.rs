@@ -33,7 +33,7 @@ pub struct CloneRequest {
 }
 
 /// Namespaces that a task could ask for.
-const NAMESPACES: CloneFlags = CloneFlags::NEWNS
+pub const NAMESPACES: CloneFlags = CloneFlags::NEWNS
     .union(CloneFlags::NEWCGROUP)
     .union(CloneFlags::NEWUTS)
     .union(CloneFlags::NEWIPC)
@@ -76,7 +76,7 @@ impl CloneRequest {
             return Err(Errno::EPERM);
         }
         // Linux: a kernel built without these namespaces answers EINVAL.
-        if flags.intersects(NAMESPACES | CloneFlags::NEWUSER) {
+        if flags.intersects(NAMESPACES.difference(CloneFlags::NEWNS) | CloneFlags::NEWUSER) {
             return Err(Errno::EINVAL);
         }
         Ok(())
@@ -152,7 +152,13 @@ fn insert(
     let caller = &ctx.task;
     let flags = request.flags;
     let fs = caller.fs();
-    let fs = if flags.contains(CloneFlags::FS) { fs } else { fs.copy() };
+    let fs = if flags.contains(CloneFlags::NEWNS) {
+        fs.copy_with_new_namespace()
+    } else if flags.contains(CloneFlags::FS) {
+        fs
+    } else {
+        fs.copy()
+    };
     let fds = caller.fds();
     let fds = if flags.contains(CloneFlags::FILES) { fds } else { fds.copy() };
     let clears_tid = flags.contains(CloneFlags::CHILD_CLEARTID);

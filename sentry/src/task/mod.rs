@@ -33,7 +33,7 @@ use linux_abi::poll::PollEvents;
 use platform::Interrupter;
 
 pub use access::{AccessMode, check_access};
-pub use clone::{CloneRequest, clone};
+pub use clone::{CloneRequest, NAMESPACES, clone};
 pub use context::Ctx;
 pub use create::FirstProcess;
 pub use credentials::{ALL_CAPABILITIES, Credentials};
@@ -44,7 +44,7 @@ pub use group::{ControllingTerminal, ProcessGroup, Session, ThreadGroup};
 pub use job_control::{set_process_group, start_session};
 pub use limits::is_host_limit;
 pub use run::run;
-pub use sched::{MAX_CPUS, SchedState};
+pub use sched::{MAX_CPUS, MemoryPolicy, SchedState};
 pub use tree::{PID_MAX, TaskTree, Tree};
 pub use usage::rusage;
 pub use wait::{ChildEvent, ChildFilter, exit_code_and_value, wait_for_child};

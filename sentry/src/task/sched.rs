@@ -7,6 +7,13 @@ use linux_abi::task::SCHED_NORMAL;
 /// Most processors a guest can see.
 pub const MAX_CPUS: usize = 1024;
 
+/// Where memory is to come from, `set_mempolicy(2)`: mode with its flags, and nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryPolicy {
+    pub mode: i32,
+    pub nodes: u64,
+}
+
 /// Scheduling attributes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchedState {
@@ -18,6 +25,7 @@ pub struct SchedState {
     /// Processors the thread may use: bit n of word n/64.
     pub affinity: Vec<u64>,
     pub timer_slack_ns: u64,
+    pub memory_policy: MemoryPolicy,
     /// I/O priority as `ioprio_set` packs it.
     pub io_priority: u16,
 }
@@ -37,6 +45,7 @@ impl SchedState {
             resets_on_fork: false,
             affinity,
             timer_slack_ns: 50_000,
+            memory_policy: MemoryPolicy::default(),
             io_priority: 0,
         }
     }

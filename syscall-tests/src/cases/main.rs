@@ -7,6 +7,7 @@
 mod support;
 
 mod access;
+mod admin;
 mod clock;
 mod cwd;
 mod dirs;
@@ -30,6 +31,8 @@ mod misc;
 mod mknod;
 mod mmap;
 mod mqueue;
+mod namespaces;
+mod numa;
 mod open;
 mod openat2;
 mod perms;

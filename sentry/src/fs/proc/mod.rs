@@ -27,7 +27,6 @@ use linux_abi::fs::PROC_SUPER_MAGIC;
 use crate::fs::synthetic::{NodeSource, SyntheticFs};
 use crate::kernel::Kernel;
 use crate::vfs::FileSystem;
-use pid::NamespaceFiles;
 
 /// The proc file system.
 pub struct ProcFs;
@@ -40,7 +39,6 @@ impl ProcFs {
         let proc = Arc::new(Proc {
             kernel: Arc::downgrade(kernel),
             source,
-            namespaces: NamespaceFiles::new(kernel),
             boot_id: OnceLock::new(),
             user_ns: AtomicU64::new(0),
             system_ns: AtomicU64::new(0),
@@ -54,7 +52,6 @@ impl ProcFs {
 struct Proc {
     kernel: Weak<Kernel>,
     source: Arc<NodeSource>,
-    namespaces: NamespaceFiles,
     boot_id: OnceLock<String>,
     /// Highest sums of CPU time that were shown so far, in nanoseconds.
     user_ns: AtomicU64,

@@ -27,8 +27,6 @@ use linux_abi::Errno;
 use linux_abi::fs::{FileKind, OpenFlags};
 
 use super::subject::{Area, Subject, View};
-pub(super) use namespaces::NamespaceFiles;
-
 use crate::fs::synthetic::{
     Child, ChildCache, Children, Content, NodeAttributes, SyntheticDir, SyntheticFile,
     SyntheticLink,
