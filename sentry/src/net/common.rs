@@ -59,6 +59,8 @@ pub struct Timeouts {
 struct Options {
     flags: Flags,
     buffers: Buffers,
+    /// `SO_SNDBUF` was set: the buffer does not grow by itself.
+    has_fixed_send_buffer: bool,
     timeouts: Timeouts,
     /// Seconds that a close waits.
     linger: Option<i32>,
@@ -88,6 +90,7 @@ impl SocketCommon {
         let options = Options {
             flags: Flags::empty(),
             buffers,
+            has_fixed_send_buffer: false,
             timeouts: Timeouts::default(),
             linger: None,
             receive_low_water: 1,
@@ -138,6 +141,10 @@ impl SocketCommon {
 
     pub fn buffers(&self) -> Buffers {
         self.options.lock().buffers
+    }
+
+    pub fn has_fixed_send_buffer(&self) -> bool {
+        self.options.lock().has_fixed_send_buffer
     }
 
     pub fn timeouts(&self) -> Timeouts {
@@ -298,6 +305,7 @@ impl SocketCommon {
         let mut options = self.options.lock();
         if is_send {
             options.buffers.send = doubled.max(MIN_SEND_BUFFER);
+            options.has_fixed_send_buffer = true;
         } else {
             options.buffers.receive = doubled.max(MIN_RECEIVE_BUFFER);
         }

@@ -1,7 +1,7 @@
 //! Sockets, socket(7).
 //!
-//! * [`Socket`]: what every family implements: `unix`, `inet` (loopback TCP and UDP, socket to
-//!   socket) and `netlink`.
+//! * [`Socket`]: what every family implements: [`unix`], [`inet`] (loopback TCP and UDP, socket to
+//!   socket) and [`netlink`].
 //! * [`SocketCommon`]: options and state of the level `SOL_SOCKET`, the same for all.
 //! * [`SocketFile`]: an open socket as the VFS sees it.
 //! * [`Network`]: what the sockets of a sandbox share: names, ports, descriptors in flight.
@@ -12,8 +12,10 @@
 
 mod common;
 mod file;
+pub mod inet;
 mod interface;
 mod message;
+pub mod netlink;
 mod network;
 mod option;
 mod rights;
@@ -23,7 +25,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use linux_abi::Errno;
-use linux_abi::net::{AF_UNIX, SHUT_RD, SHUT_RDWR, SHUT_WR};
+use linux_abi::net::{AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, SOCK_PACKET, SHUT_RD, SHUT_RDWR, SHUT_WR};
 use linux_abi::poll::PollEvents;
 
 use crate::memory::{IoDest, IoSource};
@@ -32,7 +34,7 @@ use crate::vfs::IoContext;
 
 pub use common::{Buffers, SocketCommon, Timeouts};
 pub use file::{SocketFile, socket_of};
-pub(crate) use interface::interface_ioctl;
+pub(crate) use interface::{check_device, interface_ioctl};
 pub use linux_abi::net::MsgFlags;
 pub use message::{Control, Received, SendMessage};
 pub use network::Network;
@@ -47,6 +49,9 @@ pub(crate) const WRITABLE: PollEvents =
 /// The other side went away or closed a direction.
 pub(crate) const HUNG_UP: PollEvents =
     READABLE.union(WRITABLE).union(PollEvents::HUP).union(PollEvents::RDHUP).union(PollEvents::ERR);
+
+/// Greatest socket type that has a meaning in some family.
+const MAX_KIND: i32 = SOCK_PACKET;
 
 /// The directions that `shutdown(2)` closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,10 +79,15 @@ pub fn create(
     domain: i32,
     kind: i32,
     protocol: i32,
-    _task: &Arc<Task>,
+    task: &Arc<Task>,
 ) -> Result<Arc<dyn Socket>, Errno> {
+    if !(0..=MAX_KIND).contains(&kind) {
+        return Err(Errno::EINVAL);
+    }
     match domain {
         AF_UNIX => unix::socket(kind, protocol),
+        AF_INET | AF_INET6 => inet::socket(domain, kind, protocol, task),
+        AF_NETLINK => netlink::socket(kind, protocol, task),
         _ => Err(Errno::EAFNOSUPPORT),
     }
 }

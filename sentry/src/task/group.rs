@@ -95,6 +95,11 @@ pub trait ControllingTerminal: Send + Sync {
         flags: linux_abi::fs::OpenFlags,
     ) -> Result<Box<dyn crate::vfs::File>, linux_abi::Errno>;
 
+    /// Whether it is gone for good: the session may have another terminal, and nobody opens this one.
+    fn is_gone(&self) -> bool {
+        false
+    }
+
     /// Told when the session leader has exited: hang up, no longer anybody's terminal.
     fn session_ended(&self);
 }

@@ -8,7 +8,7 @@ use linux_abi::signal::{SIG_IGN, SIGCONT, SIGHUP, SIGTTIN, SIGTTOU, SigInfo};
 use linux_abi::task::CAP_SYS_ADMIN;
 use linux_abi::tty::{TIOCGPGRP, TIOCGSID, TIOCNOTTY, TIOCSCTTY, TIOCSPGRP};
 
-use super::{Control, Terminal};
+use super::{Control, Terminal, terminal_of};
 use crate::fs::ioctl;
 use crate::signal::{is_orphaned, send_to_process_group};
 use crate::task::{Pid, Task};
@@ -128,7 +128,7 @@ fn take_over<T: Terminal + 'static>(
     if is_leader && control.is_of(task) {
         return Ok(0);
     }
-    if !is_leader || session.terminal.lock().is_some() {
+    if !is_leader || terminal_of(&session).is_some() {
         return Err(Errno::EPERM);
     }
     let is_admin = task.credentials().has(CAP_SYS_ADMIN);

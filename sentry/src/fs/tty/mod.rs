@@ -25,7 +25,7 @@ pub use devpts::{DevptsOptions, Instance, instance_at, new_devpts, register};
 pub use job_control::{adopt, check_background, job_control_ioctl};
 
 use super::DeviceOpen;
-use crate::task::ControllingTerminal;
+use crate::task::{ControllingTerminal, Session};
 use crate::vfs::{File, IoContext};
 
 /// A terminal that can be a session's controlling terminal.
@@ -50,8 +50,7 @@ fn open_terminal<T: Terminal + ?Sized>(
         && terminal.control().session().is_none()
     {
         let session = task.group.session();
-        let has_terminal = session.terminal.lock().is_some();
-        if session.id == task.pid() && !has_terminal {
+        if session.id == task.pid() && terminal_of(&session).is_none() {
             adopt(terminal, task);
         }
     }
@@ -63,6 +62,12 @@ fn open_terminal<T: Terminal + ?Sized>(
 /// Errors: ENXIO when there is none; EIO when it was hung up.
 pub fn open_controlling(flags: OpenFlags, io: &IoContext<'_>) -> Result<Box<dyn File>, Errno> {
     let task = io.task.ok_or(Errno::ENXIO)?;
-    let terminal = task.group.session().terminal.lock().clone();
-    terminal.ok_or(Errno::ENXIO)?.open(flags)
+    terminal_of(&task.group.session()).ok_or(Errno::ENXIO)?.open(flags)
+}
+
+/// The session's controlling terminal, unless it is gone. (The session keeps one that is gone for
+/// its foreground group, which hears of it when the leader exits.)
+fn terminal_of(session: &Session) -> Option<Arc<dyn ControllingTerminal>> {
+    let terminal = session.terminal.lock().clone();
+    terminal.filter(|terminal| !terminal.is_gone())
 }

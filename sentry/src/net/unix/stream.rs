@@ -203,7 +203,9 @@ impl Socket for StreamSocket {
 
     fn receive(&self, dest: &mut IoDest<'_>, flags: MsgFlags) -> Result<Received, Errno> {
         if flags.contains(MsgFlags::OOB) {
-            return Err(Errno::EOPNOTSUPP);
+            // A stream could have urgent data but has none: sending it is not supported.
+            let is_stream = !self.keeps_messages();
+            return Err(if is_stream { Errno::EINVAL } else { Errno::EOPNOTSUPP });
         }
         let otherwise = if self.keeps_messages() { Errno::ENOTCONN } else { Errno::EINVAL };
         let connection = self.connection(otherwise)?;

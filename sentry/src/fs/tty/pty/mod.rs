@@ -239,6 +239,10 @@ impl ControllingTerminal for Pty {
         Ok(Box::new(SlaveFile::open(&pty, false)?))
     }
 
+    fn is_gone(&self) -> bool {
+        !self.state.lock().has_master
+    }
+
     fn session_ended(&self) {
         self.control.signal_foreground(SIGHUP);
         self.control.clear();
