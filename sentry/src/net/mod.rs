@@ -25,7 +25,9 @@ use std::any::Any;
 use std::sync::Arc;
 
 use linux_abi::Errno;
-use linux_abi::net::{AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, SOCK_PACKET, SHUT_RD, SHUT_RDWR, SHUT_WR};
+use linux_abi::net::{
+    AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, SHUT_RD, SHUT_RDWR, SHUT_WR, SOCK_PACKET,
+};
 use linux_abi::poll::PollEvents;
 
 use crate::memory::{IoDest, IoSource};

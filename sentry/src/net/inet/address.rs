@@ -109,9 +109,7 @@ pub fn route(ip: IpAddr) -> Result<(IpAddr, IpAddr), Errno> {
         IpAddr::V4(ip) if ip.is_unspecified() => {
             Ok((IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)))
         }
-        IpAddr::V4(ip) if ip.is_loopback() => {
-            Ok((IpAddr::V4(ip), IpAddr::V4(Ipv4Addr::LOCALHOST)))
-        }
+        IpAddr::V4(ip) if ip.is_loopback() => Ok((IpAddr::V4(ip), IpAddr::V4(Ipv4Addr::LOCALHOST))),
         IpAddr::V6(ip) if ip.is_unspecified() || ip.is_loopback() => {
             Ok((IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)))
         }

@@ -102,14 +102,13 @@ impl Options {
         if !self.levels.contains(&level) {
             return None;
         }
-        let standard = NUMBERS
-            .iter()
-            .find(|row| (row.0, row.1) == (level, name))
-            .map(|row| row.2)
-            .or_else(|| {
-                let row = SWITCHES.iter().find(|row| (row.0, row.1) == (level, name))?;
-                Some(i32::from(row.2))
-            })?;
+        let standard =
+            NUMBERS.iter().find(|row| (row.0, row.1) == (level, name)).map(|row| row.2).or_else(
+                || {
+                    let row = SWITCHES.iter().find(|row| (row.0, row.1) == (level, name))?;
+                    Some(i32::from(row.2))
+                },
+            )?;
         Some(self.set.lock().get(&(level, name)).copied().unwrap_or(standard))
     }
 
@@ -160,9 +159,7 @@ mod tests {
     fn options_have_defaults_bounds_and_levels() {
         let options = Options::new(&[SOL_IP, SOL_TCP]);
         let root = Credentials::root();
-        let set = |level, name, value: i32| {
-            options.set(level, name, &value.to_ne_bytes(), &root)
-        };
+        let set = |level, name, value: i32| options.set(level, name, &value.to_ne_bytes(), &root);
         assert_eq!(options.get(SOL_IP, IP_TTL), Ok(OptionValue::Int(64)));
         assert_eq!(set(SOL_IP, IP_TTL, 300), Err(Errno::EINVAL));
         assert_eq!(set(SOL_IP, IP_TTL, 5), Ok(()));

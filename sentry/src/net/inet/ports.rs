@@ -153,11 +153,7 @@ impl<S> Ports<S> {
     /// The socket that a message or connection to `target` goes to: the best by `score`, which
     /// judges each (none: not this one). Equally good ones with `SO_REUSEPORT` take turns; else the
     /// one bound last gets it.
-    pub fn find(
-        &self,
-        target: Endpoint,
-        score: impl Fn(&Arc<S>) -> Option<u32>,
-    ) -> Option<Arc<S>> {
+    pub fn find(&self, target: Endpoint, score: impl Fn(&Arc<S>) -> Option<u32>) -> Option<Arc<S>> {
         let candidates: Vec<(Claim, Arc<S>)> = {
             let entries = self.entries.lock();
             let list = entries.get(&target.port)?;
@@ -195,13 +191,9 @@ impl<S> Lease<S> {
         let Some(own) = list.iter().position(|entry| entry.id == self.id) else { return Ok(()) };
         let claim = list[own].claim;
         let is_taken = list.iter().any(|entry| {
-            let shares = claim.reuses_port
-                && entry.claim.reuses_port
-                && entry.claim.uid == claim.uid;
-            entry.id != self.id
-                && entry.is_listening
-                && overlap(&claim, &entry.claim)
-                && !shares
+            let shares =
+                claim.reuses_port && entry.claim.reuses_port && entry.claim.uid == claim.uid;
+            entry.id != self.id && entry.is_listening && overlap(&claim, &entry.claim) && !shares
         });
         if is_taken {
             return Err(Errno::EADDRINUSE);

@@ -20,8 +20,7 @@ impl Answer {
         flags: NlmFlags,
         body: &T,
     ) -> Answer {
-        let header =
-            NlMsgHdr { len: 0, kind, flags: flags.bits(), seq: request.seq, pid: port_id };
+        let header = NlMsgHdr { len: 0, kind, flags: flags.bits(), seq: request.seq, pid: port_id };
         let mut answer = Answer { bytes: header.as_bytes().to_vec() };
         answer.append(body.as_bytes());
         answer

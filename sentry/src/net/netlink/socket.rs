@@ -183,12 +183,8 @@ impl Socket for NetlinkSocket {
         };
         let want = bytes.len().min(dest.remaining());
         let count = dest.put(&bytes[..want])?;
-        let mut received = Received {
-            count,
-            full_len: bytes.len(),
-            source: address(0, 0),
-            ..Received::default()
-        };
+        let mut received =
+            Received { count, full_len: bytes.len(), source: address(0, 0), ..Received::default() };
         received.flags.set(MsgFlags::TRUNC, count < bytes.len());
         if self.common.passes_credentials() {
             received.control.credentials = Some(Ucred::default());
@@ -221,13 +217,7 @@ impl Socket for NetlinkSocket {
         Ok(OptionValue::bool(state.options & (1 << bit) != 0))
     }
 
-    fn set_option(
-        &self,
-        level: i32,
-        name: i32,
-        value: &[u8],
-        _: &Arc<Task>,
-    ) -> Result<(), Errno> {
+    fn set_option(&self, level: i32, name: i32, value: &[u8], _: &Arc<Task>) -> Result<(), Errno> {
         if level != SOL_NETLINK {
             return Err(Errno::ENOPROTOOPT);
         }

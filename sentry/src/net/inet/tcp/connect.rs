@@ -4,9 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use linux_abi::Errno;
-use linux_abi::net::{
-    AF_INET, IP_FREEBIND, IPV6_FREEBIND, SOL_IP, SOL_IPV6, SOMAXCONN,
-};
+use linux_abi::net::{AF_INET, IP_FREEBIND, IPV6_FREEBIND, SOL_IP, SOL_IPV6, SOMAXCONN};
 use linux_abi::task::CAP_NET_BIND_SERVICE;
 
 use super::{Connection, Listener, Phase, TcpSocket};
@@ -28,8 +26,8 @@ impl TcpSocket {
         if self.domain() != AF_INET && address.ip.is_ipv4() && self.is_v6_only() {
             return Err(Errno::EINVAL);
         }
-        let binds_free = self.options.is_on(SOL_IP, IP_FREEBIND)
-            || self.options.is_on(SOL_IPV6, IPV6_FREEBIND);
+        let binds_free =
+            self.options.is_on(SOL_IP, IP_FREEBIND) || self.options.is_on(SOL_IPV6, IPV6_FREEBIND);
         if !is_local(address.ip) && !binds_free {
             return Err(Errno::EADDRNOTAVAIL);
         }
@@ -82,11 +80,7 @@ impl TcpSocket {
 
     /// Starts to connect, or tells how it went. See [`Socket::connect`](crate::net::Socket::connect):
     /// what has just begun is EAGAIN even if it is complete, as on Linux.
-    pub(super) fn connect_to(
-        self: &Arc<Self>,
-        address: Endpoint,
-        uid: u32,
-    ) -> Result<(), Errno> {
+    pub(super) fn connect_to(self: &Arc<Self>, address: Endpoint, uid: u32) -> Result<(), Errno> {
         {
             let mut state = self.state.lock();
             match state.phase {
@@ -176,12 +170,9 @@ impl TcpSocket {
     ) -> (Arc<TcpSocket>, Arc<Connection>) {
         let common = self.common.inherit();
         let options = self.options.inherit();
-        let server =
-            TcpSocket::with(self.ports.clone(), common, options, Phase::Fresh, address);
-        let (ours, theirs) = Connection::between(
-            (&client.common, client_address),
-            (&server.common, address),
-        );
+        let server = TcpSocket::with(self.ports.clone(), common, options, Phase::Fresh, address);
+        let (ours, theirs) =
+            Connection::between((&client.common, client_address), (&server.common, address));
         let claim = self.claim(address.ip, 0);
         let weak = Arc::downgrade(&server);
         let lease = self.ports.share(address.port, claim, client_address, weak);

@@ -124,7 +124,11 @@ impl Flow {
                 state.skip_urgent();
             }
             if state.bytes.is_empty() {
-                return if state.is_finished || state.is_reset { Ok(0) } else { Err(Errno::EAGAIN) };
+                return if state.is_finished || state.is_reset {
+                    Ok(0)
+                } else {
+                    Err(Errno::EAGAIN)
+                };
             }
             let was_writable = state.is_writable(limit);
             let count = state.take(dest, flags)?;

@@ -57,7 +57,9 @@ struct State {
 enum Phase {
     Fresh,
     /// Waits for room in a listener's backlog (`SYN_SENT`).
-    Waiting { remote: Endpoint },
+    Waiting {
+        remote: Endpoint,
+    },
     Listening(Listener),
     Connected(Arc<Connection>),
     /// A connect failed; the error waits.

@@ -12,9 +12,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
-use linux_abi::net::{
-    AF_INET6, IPPROTO_UDP, IPV6_V6ONLY, SOCK_DGRAM, SOL_IP, SOL_IPV6, SOL_UDP,
-};
+use linux_abi::net::{AF_INET6, IPPROTO_UDP, IPV6_V6ONLY, SOCK_DGRAM, SOL_IP, SOL_IPV6, SOL_UDP};
 use linux_abi::time::Timespec;
 
 use super::address::Endpoint;

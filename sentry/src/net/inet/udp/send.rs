@@ -38,8 +38,8 @@ impl UdpSocket {
         if self.domain() != AF_INET && address.ip.is_ipv4() && self.is_v6_only() {
             return Err(Errno::EINVAL);
         }
-        let binds_free = self.options.is_on(SOL_IP, IP_FREEBIND)
-            || self.options.is_on(SOL_IPV6, IPV6_FREEBIND);
+        let binds_free =
+            self.options.is_on(SOL_IP, IP_FREEBIND) || self.options.is_on(SOL_IPV6, IPV6_FREEBIND);
         let is_group = address.ip.is_multicast() || is_broadcast(address.ip);
         if !is_local(address.ip) && !is_group && !binds_free {
             return Err(Errno::EADDRNOTAVAIL);

@@ -147,7 +147,9 @@ impl Socket for UdpSocket {
             // Linux: without a route for groups there is no interface to join on.
             (
                 SOL_IP,
-                IP_ADD_MEMBERSHIP | IP_DROP_MEMBERSHIP | IP_ADD_SOURCE_MEMBERSHIP
+                IP_ADD_MEMBERSHIP
+                | IP_DROP_MEMBERSHIP
+                | IP_ADD_SOURCE_MEMBERSHIP
                 | MCAST_JOIN_GROUP,
             )
             | (SOL_IPV6, IPV6_ADD_MEMBERSHIP | IPV6_DROP_MEMBERSHIP | MCAST_JOIN_GROUP) => {
@@ -159,9 +161,7 @@ impl Socket for UdpSocket {
 
     fn ioctl(&self, command: u32, argument: u64, io: &IoContext<'_>) -> Result<usize, Errno> {
         let value = match command {
-            SIOCINQ => {
-                self.state.lock().inbox.front().map_or(0, |datagram| datagram.data.len())
-            }
+            SIOCINQ => self.state.lock().inbox.front().map_or(0, |datagram| datagram.data.len()),
             SIOCOUTQ => 0,
             _ => return interface_ioctl(command, argument, io),
         };
