@@ -40,7 +40,7 @@ case!(highest_priority_comes_first, [mq_open, mq_timedsend, mq_timedreceive], {
     check_eq!(order, want.map(|(t, p)| (t.to_owned(), p)).to_vec());
 });
 
-case!(limits_and_errors, [mq_timedsend, mq_timedreceive, mq_open], {
+case!(limits_and_errors, [mq_timedsend, mq_timedreceive, mq_open, mq_unlink], {
     let fd = queue(O_NONBLOCK, 2, 64);
     check_eq!(send(fd, &[0; 65], 0), Err(EMSGSIZE));
     check_eq!(send(fd, b"x", 32768), Err(EINVAL));
