@@ -21,6 +21,7 @@ impl UserAddr {
     }
 
     /// The address `bytes` further on; wraps like the processor would, the copy then faults.
+    #[expect(clippy::should_implement_trait, reason = "an address plus a count, not a sum")]
     pub fn add(self, bytes: u64) -> UserAddr {
         UserAddr(self.0.wrapping_add(bytes))
     }

@@ -81,9 +81,7 @@ impl UserMemory {
         count: usize,
     ) -> Result<Vec<T>, Errno> {
         let mut values = vec![T::new_zeroed(); count];
-        for chunk in [values.as_mut_slice()] {
-            self.read_exact(ptr.addr(), slice_bytes_mut(chunk))?;
-        }
+        self.read_exact(ptr.addr(), slice_bytes_mut(&mut values))?;
         Ok(values)
     }
 

@@ -30,7 +30,7 @@ impl Args {
     }
 
     /// The next argument as its type.
-    pub fn next<T: FromArg>(&mut self) -> T {
+    pub fn take<T: FromArg>(&mut self) -> T {
         let raw = self.raw.get(self.next).copied().unwrap_or(0);
         self.next += 1;
         T::from_arg(raw)

@@ -70,10 +70,10 @@ macro_rules! syscall_table {
     (@level full) => { Level::Full };
     (@level partial $note:literal) => { Level::Partial($note) };
     (@call sync $family:ident $handler:ident $ctx:ident $args:ident $($arg:ident)*) => {
-        Flow::from(super::$family::$handler($ctx $(, { let $arg = $args.next(); $arg })*))
+        Flow::from(super::$family::$handler($ctx $(, { let $arg = $args.take(); $arg })*))
     };
     (@call async $family:ident $handler:ident $ctx:ident $args:ident $($arg:ident)*) => {
-        Flow::from(super::$family::$handler($ctx $(, { let $arg = $args.next(); $arg })*).await)
+        Flow::from(super::$family::$handler($ctx $(, { let $arg = $args.take(); $arg })*).await)
     };
 }
 

@@ -32,10 +32,10 @@ impl OverlayFile {
 
     /// What is to be read now.
     fn current(&self, io: &IoContext<'_>) -> Result<&dyn File, Errno> {
-        if self.inode.has_content() { self.stored(io) } else { self.from_below(io) }
+        if self.inode.has_content() { self.stored(io) } else { self.lower_file(io) }
     }
 
-    fn from_below(&self, io: &IoContext<'_>) -> Result<&dyn File, Errno> {
+    fn lower_file(&self, io: &IoContext<'_>) -> Result<&dyn File, Errno> {
         if let Some(file) = self.lower.get() {
             return Ok(&**file);
         }

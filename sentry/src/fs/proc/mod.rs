@@ -4,8 +4,8 @@
 //! * [`subject`]: the process or thread that a directory stands for, and who may look into it.
 //! * [`pid`]: what is in the directory of a process or thread.
 //! * [`system`]: files about the whole sandbox (`meminfo`, `stat`, `cpuinfo`, …).
-//! * [`sys`]: `/proc/sys`.
-//! * [`net`]: `/proc/[pid]/net`.
+//! * `sys`: what is below `/proc/sys`.
+//! * `net`: what is below `/proc/[pid]/net`.
 //!
 //! Everything is generated when it is read; nothing here holds locks of its own but the caches of
 //! living nodes. Nodes refer to their process weakly: a file of a process that is gone answers ESRCH.

@@ -65,7 +65,7 @@ impl Set {
     /// Does all `ops` or none (Linux: `perform_atomic_semop`). The caller has checked numbers.
     pub fn perform(&mut self, id: i32, ops: &[Sembuf], pid: Pid, undo: &mut Undo) -> Outcome {
         let mut values: Vec<i32> = self.semaphores.iter().map(|one| one.value).collect();
-        let needs_undo = ops.iter().any(|op| is_undone(op));
+        let needs_undo = ops.iter().any(is_undone);
         let mut adjustments = match undo.get(&(pid, id)) {
             Some(known) => known.clone(),
             None => vec![0; if needs_undo { values.len() } else { 0 }],

@@ -59,7 +59,7 @@ pub(super) fn meminfo(_: &Proc, kernel: &Kernel) -> Result<String, Errno> {
     ];
     let mut text = String::new();
     for (name, bytes) in lines {
-        write!(text, "{:<16}{:>8} kB\n", format!("{name}:"), bytes >> 10)
+        writeln!(text, "{:<16}{:>8} kB", format!("{name}:"), bytes >> 10)
             .map_err(|_| Errno::EIO)?;
     }
     text.push_str(
