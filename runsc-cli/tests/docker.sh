@@ -92,6 +92,11 @@ run() { docker run --rm --runtime="$runtime" --network none "$@"; }
 # terminal ARGUMENTS...: docker on a terminal, its carriage returns removed
 terminal() { timeout 60 script -qefc "docker $*" /dev/null | tr -d '\r'; }
 count() { "$@" | wc -c; }
+# types an interrupt after the program has started
+interrupt_key() {
+    (sleep 3; printf '\003'; sleep 1) | timeout 60 script -qefc \
+        "docker run --rm --runtime=$runtime --network none -it test sh -c 'echo ready; sleep 30'" /dev/null
+}
 
 check "exit status 0" 0 "" run test true
 check "exit status 3" 3 "" run test sh -c 'exit 3'
@@ -120,6 +125,11 @@ check "read-only volume" 1 "*Read-only file system*" run -v "$work/volume:/v:ro"
 check "pid 1" 0 "1" run test sh -c 'echo $$'
 check "ulimit" 0 "77" run --ulimit nofile=77 test sh -c 'ulimit -n'
 check "capabilities dropped" 1 "*not permitted*" run --cap-drop CHOWN test chown 1:1 /etc/passwd
+check "supplementary groups" 0 "*4321*" run --group-add 4321 test id -G
+check "init process" 0 "*docker-init*" run --init test cat /proc/1/cmdline
+check "entry point" 0 "from entry" run --entrypoint /bin/echo test from entry
+check "terminal only for output" 0 "*[0-9]* [0-9]*" terminal run --rm --runtime="$runtime" --network none -t test stty size
+check "interrupt key" 130 "*" interrupt_key
 check "memory limit" 0 "*" run -m 256m test grep MemTotal /proc/meminfo
 
 docker run -d --name box --runtime="$runtime" --network none test \
@@ -136,11 +146,14 @@ check "exec with environment" 0 "v /tmp" docker exec -e A=v -w /tmp box sh -c 'e
 check "detached exec" 0 "" docker exec -d box sh -c 'echo done > /tmp/flag'
 sleep 1
 check "detached exec has run" 0 "done" docker exec box cat /tmp/flag
+check "copy out of a running container" 0 "*done*" docker cp box:/tmp/flag -
+check "statistics" 0 "*%*" docker stats --no-stream box
 check "top" 0 "*PID*" docker top box
 check "stop" 0 "box" docker stop -t 20 box
 check "status after stop" 0 "9" docker inspect -f '{{.State.ExitCode}}' box
 check "logs" 0 "started*stopping" docker logs box
 check "start again" 0 "box" docker start box
+check "restart" 0 "box" docker restart -t 20 box
 check "kill" 0 "box" docker kill box
 check "status after kill" 0 "137" docker wait box
 check "remove" 0 "box" docker rm box
