@@ -72,11 +72,7 @@ pub fn socket(kind: i32, protocol: i32) -> Result<Arc<dyn Socket>, Errno> {
 type SocketPair = (Arc<dyn Socket>, Arc<dyn Socket>);
 
 /// Makes two sockets that are connected to each other. Errors: as [`socket`].
-pub fn pair(
-    kind: i32,
-    protocol: i32,
-    task: &Arc<Task>,
-) -> Result<SocketPair, Errno> {
+pub fn pair(kind: i32, protocol: i32, task: &Arc<Task>) -> Result<SocketPair, Errno> {
     socket(kind, protocol)?;
     if kind == SOCK_STREAM || kind == SOCK_SEQPACKET {
         let (first, second) = StreamSocket::pair(kind, credentials_of(task));
