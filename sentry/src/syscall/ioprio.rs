@@ -17,16 +17,12 @@ const CLASS_NONE: i32 = 0;
 const CLASS_RT: i32 = 1;
 const CLASS_BE: i32 = 2;
 const CLASS_IDLE: i32 = 3;
-/// Levels of the classes that have some.
-const LEVELS: i32 = 8;
-
 /// Checks a class and level for the caller. Errors: EINVAL, EPERM.
 fn check(ctx: &Ctx, priority: i32) -> Result<(), Errno> {
     let level = priority & ((1 << CLASS_SHIFT) - 1);
     let own = ctx.task.credentials();
     match priority >> CLASS_SHIFT {
         CLASS_RT if !own.has(CAP_SYS_ADMIN) && !own.has(CAP_SYS_NICE) => Err(Errno::EPERM),
-        CLASS_RT | CLASS_BE if level & 7 >= LEVELS => Err(Errno::EINVAL),
         CLASS_RT | CLASS_BE | CLASS_IDLE => Ok(()),
         CLASS_NONE if level == 0 => Ok(()),
         _ => Err(Errno::EINVAL),

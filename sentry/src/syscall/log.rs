@@ -36,10 +36,7 @@ pub async fn syslog(ctx: &mut Ctx, action: i32, buffer: UserAddr, len: i32) -> S
         | SYSLOG_ACTION_CONSOLE_ON
         | SYSLOG_ACTION_SIZE_UNREAD => Ok(0),
         SYSLOG_ACTION_READ if room()? == 0 => Ok(0),
-        SYSLOG_ACTION_READ => {
-            let never = ctx.block(std::future::pending::<usize>()).await;
-            never
-        }
+        SYSLOG_ACTION_READ => ctx.block(std::future::pending::<usize>()).await,
         SYSLOG_ACTION_READ_ALL | SYSLOG_ACTION_READ_CLEAR => {
             let line =
                 format!("<5>[    0.000000] Linux version {KERNEL_RELEASE} {KERNEL_VERSION}\n");
