@@ -39,3 +39,14 @@ pub fn int(value: &[u8]) -> Result<i32, Errno> {
 pub fn structure<T: FromBytes>(value: &[u8]) -> Result<T, Errno> {
     T::read_from_prefix(value).map(|(value, _)| value).map_err(|_| Errno::EINVAL)
 }
+
+/// An `int` that programs may also give as a single byte (options of `SOL_IP` and `SOL_IPV6`).
+///
+/// Errors: EINVAL when it is empty.
+pub fn int_or_byte(value: &[u8]) -> Result<i32, Errno> {
+    match value {
+        [] => Err(Errno::EINVAL),
+        [byte] | [byte, _] | [byte, _, _] => Ok(i32::from(*byte)),
+        _ => int(value),
+    }
+}

@@ -208,6 +208,12 @@ fn io_context<'a>(ctx: &'a Ctx, file: &FileDescription, flags: RwFlags) -> IoCon
     io
 }
 
+/// Errors: EINVAL when the end lies beyond any offset, whatever the file (Linux: `rw_verify_area`).
+fn check_span(offset: u64, len: usize) -> Result<(), Errno> {
+    let end = offset.checked_add(len as u64);
+    if end.is_some_and(|end| end <= i64::MAX as u64) { Ok(()) } else { Err(Errno::EINVAL) }
+}
+
 async fn read_ranges(
     ctx: &Ctx,
     file: &FileDescription,
@@ -222,9 +228,13 @@ async fn read_ranges(
         return read_stream(ctx, file, &mut dest, &io).await;
     }
     let count = match position {
-        Position::At(offset) => file.file().read(&mut dest, offset, &io)?,
+        Position::At(offset) => {
+            check_span(offset, dest.remaining())?;
+            file.file().read(&mut dest, offset, &io)?
+        }
         Position::Current => {
             let offset = file.lock_offset();
+            check_span(offset.get(), dest.remaining())?;
             let count = file.file().read(&mut dest, offset.get(), &io)?;
             offset.set(offset.get() + count as u64);
             count
@@ -251,10 +261,12 @@ async fn write_ranges(
     }
     match position {
         Position::At(offset) => {
+            check_span(offset, source.remaining())?;
             write_at(ctx, file, &mut source, offset, &io).map(|(count, _)| count)
         }
         Position::Current => {
             let offset = file.lock_offset();
+            check_span(offset.get(), source.remaining())?;
             let (count, end) = write_at(ctx, file, &mut source, offset.get(), &io)?;
             offset.set(end);
             Ok(count)
