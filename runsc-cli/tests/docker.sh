@@ -77,7 +77,7 @@ exec </dev/null
 check() {
     local name=$1 want_status=$2 want_output=$3 output status=0
     shift 3
-    output=$("$@" 2>&1) || status=$?
+    output=$("$@" 2>&1 | tr -d '\0') || status=$?
     cases=$((cases + 1))
     # shellcheck disable=SC2053 # both are patterns
     if [[ $status == $want_status ]] && [[ $output == $want_output ]]; then

@@ -90,6 +90,9 @@ fn flags_of_do() {
     fs::write(scratch.path().join("file"), "content\n").expect("write");
     let volume = format!("{directory}:/volume");
     let readonly = format!("{directory}:/volume:ro");
+    // A mount point behind a symbolic link, and one that does not exist.
+    std::os::unix::fs::symlink("/../../usr", scratch.path().join("link")).expect("symlink");
+    let linked = format!("{directory}:{directory}/link/made/here");
     for (flags, script, expected) in [
         (&["--env", "A=b c"][..], "echo \"$A\"", "b c\n"),
         (&["--cwd", "/usr/bin"], "pwd", "/usr/bin\n"),
@@ -98,6 +101,7 @@ fn flags_of_do() {
         (&["--user", "daemon"], "id -un; echo $HOME", "daemon\n/usr/sbin\n"),
         (&["--volume", &readonly], "cat /volume/file", "content\n"),
         (&["--volume", &volume], "echo new > /volume/new; cat /volume/new", "new\n"),
+        (&["--volume", &linked], "cat /usr/made/here/file", "content\n"),
         (&[], "echo $$", "1\n"),
         (&[], "umask", "0022\n"),
     ] {

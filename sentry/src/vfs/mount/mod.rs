@@ -7,6 +7,7 @@
 mod change;
 mod info;
 mod namespace;
+mod setup;
 mod table;
 
 use std::sync::atomic::{AtomicU32, Ordering};

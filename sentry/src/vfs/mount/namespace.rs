@@ -3,12 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use linux_abi::Errno;
-use linux_abi::fs::FileKind;
-
 use super::table::MountTable;
 use super::{Mount, MountOptions};
-use crate::vfs::{Dentry, FileSystem, Location, NewNode, NewNodeKind, Superblock};
+use crate::vfs::{Dentry, FileSystem, Location, Superblock};
 
 /// A tree of mounts: what a container's processes see as `/`.
 pub struct MountNamespace {
@@ -79,70 +76,6 @@ impl MountNamespace {
     pub fn mounts(&self) -> Vec<(Arc<Mount>, Option<Location>)> {
         let inner = self.table.inner.read();
         inner.mounts.values().map(|entry| (entry.mount.clone(), entry.at.clone())).collect()
-    }
-
-    /// Mounts `fs` at the absolute `path`, which must exist; symlinks are not followed. For
-    /// setting up a container.
-    ///
-    /// # Errors
-    /// ENOENT, ENOTDIR, ELOOP (a symlink).
-    pub fn mount_at(
-        &self,
-        path: &[u8],
-        fs: Arc<dyn FileSystem>,
-        options: MountOptions,
-    ) -> Result<Arc<Mount>, Errno> {
-        let at = self.plain_walk(path, None)?;
-        let source = fs.source().into_bytes();
-        self.mount(&at, fs, options, source)
-    }
-
-    /// Makes the directories of the absolute `path` that are missing, mode 0755, owned by root.
-    ///
-    /// # Errors
-    /// ENOTDIR, ELOOP (a symlink), EROFS and those of the file systems.
-    pub fn mkdir_all(&self, path: &[u8]) -> Result<Location, Errno> {
-        self.plain_walk(path, Some(NewNodeKind::Directory))
-    }
-
-    /// Makes an empty file at the absolute `path` if nothing is there, and its directories.
-    ///
-    /// # Errors
-    /// As [`MountNamespace::mkdir_all`].
-    pub fn create_file_all(&self, path: &[u8]) -> Result<Location, Errno> {
-        self.plain_walk(path, Some(NewNodeKind::Regular))
-    }
-
-    /// Walks without permissions and symlinks; what is missing is made: `last` at the end,
-    /// directories on the way.
-    fn plain_walk(&self, path: &[u8], last: Option<NewNodeKind<'_>>) -> Result<Location, Errno> {
-        let mut at = self.root();
-        let mut names = path
-            .split(|&byte| byte == b'/')
-            .filter(|name| !name.is_empty() && *name != b".")
-            .peekable();
-        while let Some(name) = names.next() {
-            if name == b".." {
-                return Err(Errno::EINVAL);
-            }
-            let dentry = match (at.dentry().lookup(name), last) {
-                (Err(Errno::ENOENT), Some(last)) => {
-                    let kind = if names.peek().is_some() { NewNodeKind::Directory } else { last };
-                    let permissions = if kind == NewNodeKind::Directory { 0o755 } else { 0o644 };
-                    let node = NewNode { kind, permissions, uid: 0, gid: 0 };
-                    at.check_writable()?;
-                    let change = at.dentry().change()?;
-                    let inode = change.inode().create(name, &node)?;
-                    change.added(name, inode)
-                }
-                (found, _) => found?,
-            };
-            if dentry.inode().kind() == FileKind::Symlink {
-                return Err(Errno::ELOOP);
-            }
-            at = at.with_dentry(dentry).through_mounts();
-        }
-        Ok(at)
     }
 }
 
