@@ -208,6 +208,8 @@ case!(sigchld_tells_what_happened, [rt_sigaction, kill], {
     });
     let child = fork(|| {
         raise(SIGSTOP);
+        // Time for the parent to take the signal about the continuation: two of them would merge.
+        settle();
         exit(11);
     });
     let _ = child.wait_stop();

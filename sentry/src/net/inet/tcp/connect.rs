@@ -85,7 +85,7 @@ impl TcpSocket {
             let mut state = self.state.lock();
             match state.phase {
                 Phase::Fresh => {}
-                Phase::Waiting { .. } => return Err(Errno::EAGAIN),
+                Phase::Waiting => return Err(Errno::EAGAIN),
                 Phase::Connected(_) if state.is_unannounced => {
                     state.is_unannounced = false;
                     return Ok(());
@@ -133,7 +133,7 @@ impl TcpSocket {
                 state.lease = Some(lease);
             }
         }
-        state.phase = Phase::Waiting { remote };
+        state.phase = Phase::Waiting;
         state.is_unannounced = true;
         state.told_progress = false;
         Ok(remote)
@@ -189,7 +189,7 @@ impl TcpSocket {
     fn complete(&self, connection: Arc<Connection>) {
         {
             let mut state = self.state.lock();
-            if !matches!(state.phase, Phase::Waiting { .. }) {
+            if !matches!(state.phase, Phase::Waiting) {
                 drop(state);
                 // Closed meanwhile.
                 connection.close(true);
@@ -204,7 +204,7 @@ impl TcpSocket {
     fn fail(&self, errno: Errno) {
         {
             let mut state = self.state.lock();
-            if !matches!(state.phase, Phase::Waiting { .. }) {
+            if !matches!(state.phase, Phase::Waiting) {
                 return;
             }
             state.phase = Phase::Failed;
@@ -229,7 +229,7 @@ impl TcpSocket {
                 next
             };
             if let Some(client) = client.upgrade()
-                && matches!(client.state.lock().phase, Phase::Waiting { .. })
+                && matches!(client.state.lock().phase, Phase::Waiting)
             {
                 self.enqueue(&client, target);
             }

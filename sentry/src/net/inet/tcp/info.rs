@@ -17,7 +17,7 @@ impl TcpSocket {
         };
         let (number, queued) = match &state.phase {
             Phase::Fresh | Phase::Failed | Phase::Closed => (TCP_CLOSE, None),
-            Phase::Waiting { .. } => (TCP_SYN_SENT, None),
+            Phase::Waiting => (TCP_SYN_SENT, None),
             Phase::Listening(listener) => {
                 (TCP_LISTEN, Some((listener.pending.len() as u32, listener.backlog as u32)))
             }

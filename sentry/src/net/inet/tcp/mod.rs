@@ -57,9 +57,7 @@ struct State {
 enum Phase {
     Fresh,
     /// Waits for room in a listener's backlog (`SYN_SENT`).
-    Waiting {
-        remote: Endpoint,
-    },
+    Waiting,
     Listening(Listener),
     Connected(Arc<Connection>),
     /// A connect failed; the error waits.
@@ -79,7 +77,6 @@ struct Listener {
 struct Connection {
     incoming: Arc<Flow>,
     outgoing: Arc<Flow>,
-    local: Endpoint,
     remote: Endpoint,
     peer: Arc<SocketCommon>,
 }
@@ -178,14 +175,12 @@ impl Connection {
         let ours = Connection {
             incoming: back.clone(),
             outgoing: forth.clone(),
-            local: client.1,
             remote: server.1,
             peer: server.0.clone(),
         };
         let theirs = Connection {
             incoming: forth,
             outgoing: back,
-            local: server.1,
             remote: client.1,
             peer: client.0.clone(),
         };

@@ -39,7 +39,7 @@ impl TcpSocket {
         match phase {
             Phase::Connected(connection) => connection.close(hard),
             Phase::Listening(listener) => listener.refuse_all(),
-            Phase::Fresh | Phase::Waiting { .. } | Phase::Failed | Phase::Closed => {}
+            Phase::Fresh | Phase::Waiting | Phase::Failed | Phase::Closed => {}
         }
     }
 
@@ -233,7 +233,7 @@ impl Socket for TcpSocket {
         let ready = match &state.phase {
             // Linux: a socket that was never connected is writable and hung up.
             Phase::Fresh => WRITABLE | PollEvents::HUP,
-            Phase::Waiting { .. } => PollEvents::empty(),
+            Phase::Waiting => PollEvents::empty(),
             Phase::Listening(listener) if listener.pending.is_empty() => PollEvents::empty(),
             Phase::Listening(_) => READABLE,
             Phase::Connected(connection) => {
@@ -264,7 +264,7 @@ impl TcpSocket {
             let state = self.state.lock();
             match &state.phase {
                 Phase::Connected(connection) => connection.clone(),
-                Phase::Waiting { .. } => return Err(Errno::EAGAIN),
+                Phase::Waiting => return Err(Errno::EAGAIN),
                 _ => {
                     drop(state);
                     self.common.check_error()?;
@@ -297,7 +297,7 @@ impl TcpSocket {
             let state = self.state.lock();
             match &state.phase {
                 Phase::Connected(connection) => (connection.clone(), state.is_read_shut),
-                Phase::Waiting { .. } => return Err(Errno::EAGAIN),
+                Phase::Waiting => return Err(Errno::EAGAIN),
                 _ => {
                     drop(state);
                     self.common.check_error()?;
