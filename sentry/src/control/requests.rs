@@ -52,7 +52,7 @@ impl Requests {
         *self.first.lock() = Some(prepared);
     }
 
-    /// Runs the first process. Errors: `NotRunning` when it was started before.
+    /// Runs the first process. Errors: `BadRequest` when it was started before.
     pub fn start_first(&self) -> Result<(), ControlError> {
         let prepared = self.first.lock().take();
         let Some(prepared) = prepared else {
@@ -94,19 +94,7 @@ impl Requests {
                 self.exec(connection, *process, kill_on_close, fds);
             }
             Request::Wait { pid } => self.wait(connection, pid),
-            // The platform's threads belong to the worker: even a start runs there.
-            Request::Start => {
-                let prepared = self.first.lock().take();
-                let result = match prepared {
-                    Some(prepared) => {
-                        self.is_started.store(true, Ordering::Release);
-                        prepared.start();
-                        Ok(Response::Ok)
-                    }
-                    None => Err(error(ErrorKind::BadRequest, "the container was already started")),
-                };
-                respond(&connection, result);
-            }
+            Request::Start => respond(&connection, self.start_first().map(|()| Response::Ok)),
             Request::Commit => {}
             Request::Signal { pid, signo, all, group } => {
                 respond(&connection, self.signal(pid, signo, all, group));
