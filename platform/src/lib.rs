@@ -7,6 +7,7 @@
 pub mod contract;
 pub mod filter;
 pub mod host;
+mod process;
 pub mod ptrace;
 
 pub use contract::*;

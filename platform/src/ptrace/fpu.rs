@@ -1,22 +1,12 @@
-//! Floating-point state as XSAVE images (standard format, Intel SDM volume 1, chapter 13).
-
-use std::arch::x86_64::__cpuid_count;
+//! Floating-point state of tracees.
 
 use linux_abi::Errno;
 
-use super::sys::{self, Tid};
+use super::sys;
+use crate::process::{Tid, fpu};
 
 /// Room for the largest image known (AMX included).
 const MAX_BYTES: usize = 16 << 10;
-/// The legacy area (`fxsave`), and the header behind it.
-const LEGACY_BYTES: usize = 512;
-const HEADER_BYTES: usize = 64;
-
-const X87_AND_SSE: u64 = 3;
-const PKRU: u64 = 1 << 9;
-const MXCSR_OFFSET: usize = 24;
-const DEFAULT_MXCSR: u32 = 0x1f80;
-const DEFAULT_CONTROL_WORD: u16 = 0x37f;
 
 /// The thread's image.
 pub(super) fn get(tid: Tid) -> Result<Vec<u8>, Errno> {
@@ -30,77 +20,9 @@ pub(super) fn get(tid: Tid) -> Result<Vec<u8>, Errno> {
 ///
 /// Errors: EINVAL for an image that is too long, too short for the legacy area, or refused.
 pub(super) fn set(tid: Tid, image: &[u8], full_bytes: usize) -> Result<(), Errno> {
-    if image.len() < LEGACY_BYTES || image.len() > full_bytes {
-        return Err(Errno::EINVAL);
-    }
-    let mut full = image.to_vec();
-    full.resize(full_bytes, 0);
-    if image.len() < LEGACY_BYTES + HEADER_BYTES {
-        full[LEGACY_BYTES..].fill(0);
-        set_features(&mut full, X87_AND_SSE);
-    }
-    match sys::set_xstate(tid, &full) {
+    match sys::set_xstate(tid, &fpu::completed(image, full_bytes)?) {
         Err(Errno::ESRCH) => Err(Errno::ESRCH),
         Err(_) => Err(Errno::EINVAL),
         Ok(()) => Ok(()),
-    }
-}
-
-/// Makes the image of a process that has run nothing, keeping only the default memory protection
-/// key rights (`PKRU`) of `image`.
-pub(super) fn blank(image: &[u8]) -> Vec<u8> {
-    let mut blank = vec![0; image.len()];
-    blank[..2].copy_from_slice(&DEFAULT_CONTROL_WORD.to_le_bytes());
-    blank[MXCSR_OFFSET..MXCSR_OFFSET + 4].copy_from_slice(&DEFAULT_MXCSR.to_le_bytes());
-    // The mask of usable MXCSR bits and what software put behind the registers stay.
-    blank[28..32].copy_from_slice(&image[28..32]);
-    blank[464..LEGACY_BYTES].copy_from_slice(&image[464..LEGACY_BYTES]);
-    if image.len() < LEGACY_BYTES + HEADER_BYTES {
-        return blank;
-    }
-    let mut present = X87_AND_SSE;
-    if features(image) & PKRU != 0
-        && let Some(place) = component(9, image.len())
-    {
-        blank[place.clone()].copy_from_slice(&image[place]);
-        present |= PKRU;
-    }
-    set_features(&mut blank, present);
-    blank
-}
-
-/// XSTATE_BV: which components are not in their initial state.
-fn features(image: &[u8]) -> u64 {
-    let mut bytes = [0; 8];
-    bytes.copy_from_slice(&image[LEGACY_BYTES..LEGACY_BYTES + 8]);
-    u64::from_le_bytes(bytes)
-}
-
-fn set_features(image: &mut [u8], features: u64) {
-    if image.len() >= LEGACY_BYTES + HEADER_BYTES {
-        image[LEGACY_BYTES..LEGACY_BYTES + 8].copy_from_slice(&features.to_le_bytes());
-    }
-}
-
-/// Where a state component lies in the standard format.
-fn component(number: u32, image_bytes: usize) -> Option<std::ops::Range<usize>> {
-    let leaf = __cpuid_count(0xd, number);
-    let range = leaf.ebx as usize..leaf.ebx as usize + leaf.eax as usize;
-    (leaf.eax != 0 && range.end <= image_bytes).then_some(range)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn blank_image_holds_nothing_of_the_old_one() {
-        let mut image = vec![0xaa; 832];
-        set_features(&mut image, 7);
-        let blank = blank(&image);
-        assert_eq!(&blank[..4], &[0x7f, 3, 0, 0]);
-        assert_eq!(features(&blank), X87_AND_SSE);
-        assert!(blank[32..464].iter().all(|&byte| byte == 0));
-        assert!(blank[520..].iter().all(|&byte| byte == 0));
     }
 }

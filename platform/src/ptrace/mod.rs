@@ -15,13 +15,9 @@
 //! **Invariant:** every stub thread is a traced child of the sentry that the table knows.
 //! It dies with the tracer (`PTRACE_O_EXITKILL`).
 
-mod copy;
 mod fpu;
 mod inject;
-mod ops;
-mod procfs;
 mod registers;
-mod space;
 mod stub;
 mod sys;
 mod template;
@@ -38,14 +34,20 @@ use std::time::Instant;
 use linux_abi::Errno;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use self::procfs::Procfs;
-use self::stub::{USER_END, USER_START};
+use self::stub::Region;
 use self::thread::PtraceThread;
 pub(crate) use self::thread::{CLONE_COPY, CLONE_SHARE, CLONE_THREAD};
 use self::tracer::{Setup, Tracer};
 use self::wake::Parker;
 use crate::contract::{Layout, NewProcess, Platform};
 use crate::host;
+use crate::process::procfs::Procfs;
+use crate::process::space::{Common, OwnMemory};
+use crate::process::{PAGE_BYTES, USER_END, USER_START};
+
+/// One page of code and one of data.
+const OWN_MEMORY: OwnMemory =
+    OwnMemory { mapped: Region::BYTES, resident: Region::BYTES, data: PAGE_BYTES };
 
 /// The ptrace platform. See the module's description.
 pub struct Ptrace {
@@ -76,13 +78,12 @@ impl Ptrace {
         };
         let tracer = Tracer::new(Setup {
             parker,
-            layout,
+            common: Arc::new(Common::new(layout, OWN_MEMORY)),
             region: template.region,
             blank_fpu: template.blank_fpu,
             cpu,
             sender,
             receiver,
-            procfs: Procfs::mounted(),
             template: template.tid,
         });
         Ok(Arc::new(Ptrace { tracer, processors }))
@@ -97,7 +98,7 @@ impl Ptrace {
     ///
     /// [`AddressSpace::mappings`]: crate::contract::AddressSpace::mappings
     pub fn set_proc_dir(&self, directory: OwnedFd) -> Result<(), Errno> {
-        *self.tracer.procfs.write() = Some(Procfs::new(directory)?);
+        *self.tracer.common.procfs.write() = Some(Procfs::new(directory)?);
         Ok(())
     }
 

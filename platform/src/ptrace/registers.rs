@@ -1,8 +1,8 @@
 //! Which register values the guest may choose, and what has to be written back.
 
 use super::inject::{COMPAT_CS, USER_CS, USER_SS};
-use super::stub::USER_END;
 use crate::contract::Registers;
+use crate::process::USER_END;
 
 /// Makes a set of registers loadable. The host itself masks privileged flag bits, and turns a
 /// non-canonical `rip` into a SIGSEGV at the return to user mode.

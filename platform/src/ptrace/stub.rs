@@ -11,14 +11,7 @@ use std::ops::Range;
 use linux_abi::Errno;
 
 use crate::host::random;
-
-pub(super) const PAGE_BYTES: u64 = 4096;
-
-/// End of the lower half of the address space with 4-level paging, less the guard page that Linux
-/// keeps there (`TASK_SIZE_MAX`).
-pub(super) const USER_END: u64 = (1 << 47) - PAGE_BYTES;
-/// First address a guest may map (`vm.mmap_min_addr` on most hosts).
-pub(super) const USER_START: u64 = 0x1_0000;
+use crate::process::PAGE_BYTES;
 
 /// Where the region may lie: high, where sanitizers expect program mappings, but well below the
 /// stack and the top-down mappings of the host (its randomisation takes 1 TiB at most by default).

@@ -7,12 +7,7 @@ use linux_abi::Errno;
 use crate::contract::Registers;
 use crate::host::last_errno;
 
-/// Host thread id.
-pub(super) type Tid = i32;
-
-/// The signal that makes a running stub thread stop, and that wakes the tracer out of `wait4`.
-/// Its default action is to be ignored, so a stray one does no harm.
-pub(super) const KICK: i32 = libc::SIGURG;
+pub(super) use crate::process::{KICK, Tid, kick, kill_process};
 
 const NT_PRSTATUS: usize = 1;
 const NT_X86_XSTATE: usize = 0x202;
@@ -208,16 +203,4 @@ pub(super) fn try_wait_any() -> Option<(Tid, Status)> {
         tid if tid > 0 => Some((tid, Status::from_raw(raw))),
         _ => None,
     }
-}
-
-/// Kills a whole thread group.
-pub(super) fn kill_process(tgid: Tid) {
-    // SAFETY: sending a signal touches no memory of ours.
-    unsafe { libc::kill(tgid, libc::SIGKILL) };
-}
-
-/// Sends [`KICK`] to one thread.
-pub(super) fn kick(tgid: Tid, tid: Tid) {
-    // SAFETY: sending a signal touches no memory of ours.
-    unsafe { libc::syscall(libc::SYS_tgkill, tgid, tid, KICK) };
 }

@@ -9,11 +9,13 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use linux_abi::Errno;
 
+use super::fpu;
 use super::inject::{self, Gone};
-use super::stub::{Code, PAGE_BYTES, Region, STUB_SOCKET, USER_END};
+use super::stub::{Code, Region, STUB_SOCKET};
 use super::sys::{self, KICK, Status, Tid};
-use super::{copy, fpu};
 use crate::filter;
+use crate::process::fpu::blank;
+use crate::process::{PAGE_BYTES, USER_END, copy, procfs};
 
 /// How often another place for the region is drawn when the first is taken.
 const REGION_ATTEMPTS: u32 = 16;
@@ -101,7 +103,7 @@ fn strip(tid: Tid, stub_socket: BorrowedFd<'_>) -> io::Result<Template> {
     let vdso = stub.empty_memory(region)?;
     stub.install_filter(region)?;
     let image = fpu::get(tid).map_err(|error| describe("cannot read FPU state", error))?;
-    let blank_fpu = fpu::blank(&image);
+    let blank_fpu = blank(&image);
     sys::set_xstate(tid, &blank_fpu).map_err(|error| describe("cannot reset FPU state", error))?;
     sys::set_all_registers(tid, &inject::blank_registers())
         .map_err(|error| describe("cannot reset registers", error))?;
@@ -260,7 +262,7 @@ impl Stripper {
         let maps = std::fs::read_to_string("/proc/self/maps")?;
         let mut keep = vec![region.range()];
         let mut vdso = None;
-        for mapping in maps.lines().filter_map(super::procfs::parse_mapping) {
+        for mapping in maps.lines().filter_map(procfs::parse_mapping) {
             match mapping.label.as_str() {
                 "[vdso]" => vdso = Some(mapping.range.start),
                 "[vvar]" | "[vvar_vclock]" => {}

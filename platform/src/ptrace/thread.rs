@@ -7,18 +7,20 @@ use std::task::{Context, Poll};
 
 use linux_abi::Errno;
 
+use super::fpu;
 use super::inject::{self, Gone};
 use super::registers::{bases_differ, sanitised, with_loadable_bases};
-use super::space::PtraceSpace;
 use super::stub::{Entry, NOT_RECEIVED};
 use super::sys::{self, Status, Tid};
 use super::tracer::{Process, Report, Slot, Tracer};
 use super::trap::TRAP_TRACE;
-use super::{fpu, ops};
 use crate::contract::{
-    Fault, ForkMode, HostOp, Interrupter, NewProcess, Registers, ResumeMode, Thread, Trap,
+    AddressSpace, Fault, ForkMode, HostOp, Interrupter, NewProcess, Registers, ResumeMode, Thread,
+    Trap,
 };
 use crate::host;
+use crate::process::ops;
+use crate::process::space::Space;
 
 /// `si_code` of a signal that the kernel raises itself.
 const SI_KERNEL: i32 = 0x80;
@@ -92,11 +94,11 @@ impl PtraceThread {
     /// Makes a process from the template. Errors: EAGAIN, ENOMEM.
     pub(super) fn from_template(tracer: &Arc<Tracer>) -> Result<NewProcess, Errno> {
         let tid = clone(tracer, &tracer.template, CLONE_COPY)?;
-        let process = Process::new(tid, tracer.new_memory());
+        let process = Process::new(tid, tracer.common.new_memory());
         let slot = tracer.add(tid, Arc::clone(&process));
         let blank = inject::blank_registers();
         let thread = PtraceThread::new(Arc::clone(tracer), slot, blank, blank, Known::Bases);
-        Ok((Arc::new(PtraceSpace::new(Arc::clone(tracer), process)), Box::new(thread)))
+        Ok((new_space(tracer, &process), Box::new(thread)))
     }
 
     fn call(&mut self, call: ops::Call) -> Result<u64, Errno> {
@@ -240,10 +242,11 @@ impl Thread for PtraceThread {
     }
 
     fn start_host_op(&mut self, op: HostOp<'_>) {
-        let result = ops::to_call(&op, &self.tracer.layout.reserved).and_then(|call| match op {
-            HostOp::Mmap { fd: Some(file), .. } => self.map_file(call, file),
-            _ => self.call(call),
-        });
+        let result =
+            ops::to_call(&op, &self.tracer.common.layout.reserved).and_then(|call| match op {
+                HostOp::Mmap { fd: Some(file), .. } => self.map_file(call, file),
+                _ => self.call(call),
+            });
         self.op_result = Some(result);
     }
 
@@ -266,14 +269,13 @@ impl Thread for PtraceThread {
     fn fork(&mut self, mode: ForkMode) -> Result<NewProcess, Errno> {
         self.forget_core();
         let (flags, memory) = match mode {
-            ForkMode::CopyMemory => (CLONE_COPY, self.tracer.new_memory()),
+            ForkMode::CopyMemory => (CLONE_COPY, self.tracer.common.new_memory()),
             ForkMode::ShareMemory => (CLONE_SHARE, Arc::clone(&self.slot.process.memory)),
         };
         let tid = clone(&self.tracer, &self.slot, flags)?;
         let process = Process::new(tid, memory);
         let slot = self.tracer.add(tid, Arc::clone(&process));
-        let space = PtraceSpace::new(Arc::clone(&self.tracer), process);
-        Ok((Arc::new(space), Box::new(self.child(slot))))
+        Ok((new_space(&self.tracer, &process), Box::new(self.child(slot))))
     }
 
     fn interrupter(&self) -> Arc<dyn Interrupter> {
@@ -312,11 +314,13 @@ impl Interrupter for RunningThread {
     }
 }
 
-/// All of it counts as user time: what the guest does in "its kernel" happens in the sentry.
 fn cpu_time_ns(tracer: &Tracer, slot: &Slot) -> (u64, u64) {
-    let procfs = tracer.procfs.read();
-    let time = procfs.as_ref().map(|procfs| procfs.run_time_ns(slot.tid));
-    (time.and_then(Result::ok).unwrap_or(0), 0)
+    (tracer.common.cpu_time_ns(slot.tid), 0)
+}
+
+fn new_space(tracer: &Tracer, process: &Process) -> Arc<dyn AddressSpace> {
+    let (common, memory) = (Arc::clone(&tracer.common), Arc::clone(&process.memory));
+    Arc::new(Space::new(common, process.tgid, memory))
 }
 
 /// Has a stopped thread make another one, and waits until that has stopped.

@@ -3,25 +3,25 @@
 //!
 //! Only the tracer thread waits and makes ptrace requests; other host threads call
 //! [`Slot::interrupt`] and `unpark` only. Locks (each held for a few instructions, none while
-//! another is taken): `Tracer::table`, `Slot::inbox`, `Process::members`, `Memory::users`.
+//! another is taken): `Tracer::table`, `Slot::inbox`, `Process::members`, and those of [`Common`].
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::task::Waker;
 use std::time::Instant;
 
 use linux_abi::Errno;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 
 use super::inject;
-use super::procfs::Procfs;
 use super::stub::{Entry, Region};
 use super::sys::{self, Go, Status, Tid};
 use super::trap::{self, Decoded};
 use super::wake::Parker;
-use crate::contract::{Layout, Registers, Trap};
+use crate::contract::{Registers, Trap};
+use crate::process::space::{Common, Memory};
 
 /// The thread runs guest code, or was told to.
 const RUNNING: u32 = 1;
@@ -76,24 +76,6 @@ struct Members {
     live: usize,
     /// Threads whose end the host has not reported.
     unreaped: usize,
-}
-
-/// An address space, which several processes may share.
-pub(super) struct Memory {
-    pub(super) id: u64,
-    /// Threads through which it can be reached.
-    users: Mutex<Vec<Tid>>,
-}
-
-impl Memory {
-    /// A thread through which the memory can be reached. Errors: ESRCH if there is none.
-    pub(super) fn user(&self) -> Result<Tid, Errno> {
-        self.users.lock().first().copied().ok_or(Errno::ESRCH)
-    }
-
-    fn remove_user(&self, tid: Tid) {
-        self.users.lock().retain(|&user| user != tid);
-    }
 }
 
 impl Process {
@@ -170,7 +152,7 @@ impl Slot {
 /// The platform's shared state.
 pub(super) struct Tracer {
     pub(super) parker: Parker,
-    pub(super) layout: Layout,
+    pub(super) common: Arc<Common>,
     pub(super) region: Region,
     pub(super) blank_fpu: Vec<u8>,
     /// Processor that the tracer and all stubs run on.
@@ -179,7 +161,6 @@ pub(super) struct Tracer {
     pub(super) sender: OwnedFd,
     /// The stubs' end, to take back a descriptor that a stub did not fetch.
     pub(super) receiver: OwnedFd,
-    pub(super) procfs: RwLock<Option<Procfs>>,
     pub(super) template: Arc<Slot>,
     table: Mutex<HashMap<Tid, Arc<Slot>>>,
     /// Threads not in the table that were reported while another one was waited for: the child
@@ -187,46 +168,37 @@ pub(super) struct Tracer {
     newcomers: Mutex<HashMap<Tid, Status>>,
     /// Number of threads that run guest code.
     running: AtomicUsize,
-    next_memory_id: AtomicU64,
 }
 
 /// What a new [`Tracer`] starts from.
 pub(super) struct Setup {
     pub(super) parker: Parker,
-    pub(super) layout: Layout,
+    pub(super) common: Arc<Common>,
     pub(super) region: Region,
     pub(super) blank_fpu: Vec<u8>,
     pub(super) cpu: u32,
     pub(super) sender: OwnedFd,
     pub(super) receiver: OwnedFd,
-    pub(super) procfs: Option<Procfs>,
     pub(super) template: Tid,
 }
 
 impl Tracer {
     pub(super) fn new(setup: Setup) -> Arc<Tracer> {
-        let memory = Arc::new(Memory { id: 0, users: Mutex::default() });
+        let memory = setup.common.new_memory();
         let template = new_slot(setup.template, Process::new(setup.template, memory));
         Arc::new(Tracer {
             parker: setup.parker,
-            layout: setup.layout,
+            common: setup.common,
             region: setup.region,
             blank_fpu: setup.blank_fpu,
             cpu: setup.cpu,
             sender: setup.sender,
             receiver: setup.receiver,
-            procfs: RwLock::new(setup.procfs),
             table: Mutex::new(HashMap::from([(template.tid, Arc::clone(&template))])),
             template,
             newcomers: Mutex::default(),
             running: AtomicUsize::new(0),
-            next_memory_id: AtomicU64::new(1),
         })
-    }
-
-    pub(super) fn new_memory(&self) -> Arc<Memory> {
-        let id = self.next_memory_id.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Memory { id, users: Mutex::default() })
     }
 
     /// Enters a stopped thread into the table.
@@ -440,6 +412,6 @@ fn new_slot(tid: Tid, process: Arc<Process>) -> Arc<Slot> {
     members.live += 1;
     members.unreaped += 1;
     drop(members);
-    process.memory.users.lock().push(tid);
+    process.memory.add_user(tid);
     Arc::new(Slot { tid, process, flags: AtomicU32::new(0), inbox: Mutex::default() })
 }

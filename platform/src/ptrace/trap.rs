@@ -114,7 +114,7 @@ fn page_fault_code(tid: Tid, info: SignalInfo, registers: &Registers) -> u64 {
     }
     if info.addr == registers.rip {
         code |= FETCH;
-    } else if code & PRESENT != 0 && super::copy::read(tid, info.addr, &mut [0]).is_ok() {
+    } else if code & PRESENT != 0 && crate::process::copy::read(tid, info.addr, &mut [0]).is_ok() {
         code |= WRITE;
     }
     code
@@ -123,6 +123,6 @@ fn page_fault_code(tid: Tid, info: SignalInfo, registers: &Registers) -> u64 {
 /// Whether the instruction is one of the x87 escape opcodes.
 fn is_x87(tid: Tid, rip: u64) -> bool {
     let mut bytes = [0; 2];
-    super::copy::read(tid, rip, &mut bytes).is_ok()
+    crate::process::copy::read(tid, rip, &mut bytes).is_ok()
         && (matches!(bytes[0], 0x9b | 0xd8..=0xdf) || matches!(bytes, [0x40..=0x4f, 0xd8..=0xdf]))
 }

@@ -2,7 +2,7 @@
 
 use linux_abi::Errno;
 
-use super::sys::Tid;
+use super::Tid;
 use crate::host::last_errno;
 
 /// Copies from a process that the thread belongs to; see [`AddressSpace::read`].
@@ -12,7 +12,7 @@ use crate::host::last_errno;
 /// tells the two apart.
 ///
 /// [`AddressSpace::read`]: crate::contract::AddressSpace::read
-pub(super) fn read(tid: Tid, addr: u64, buf: &mut [u8]) -> Result<usize, Errno> {
+pub(crate) fn read(tid: Tid, addr: u64, buf: &mut [u8]) -> Result<usize, Errno> {
     let base = buf.as_mut_ptr();
     transfer(addr, buf.len(), |done, remote| {
         let local = libc::iovec {
@@ -28,7 +28,7 @@ pub(super) fn read(tid: Tid, addr: u64, buf: &mut [u8]) -> Result<usize, Errno> 
 /// Copies to a process that the thread belongs to; see [`AddressSpace::write`].
 ///
 /// [`AddressSpace::write`]: crate::contract::AddressSpace::write
-pub(super) fn write(tid: Tid, addr: u64, buf: &[u8]) -> Result<usize, Errno> {
+pub(crate) fn write(tid: Tid, addr: u64, buf: &[u8]) -> Result<usize, Errno> {
     let base = buf.as_ptr();
     transfer(addr, buf.len(), |done, remote| {
         let local = libc::iovec {

@@ -8,9 +8,9 @@ use crate::contract::HostOp;
 
 /// A system call to run in the stub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Call {
-    pub(super) number: i64,
-    pub(super) args: [u64; 6],
+pub(crate) struct Call {
+    pub(crate) number: i64,
+    pub(crate) args: [u64; 6],
 }
 
 /// Translates an operation, refusing what touches the `reserved` region.
@@ -19,7 +19,7 @@ pub(super) struct Call {
 /// range into a page that none of its bytes lies in.
 ///
 /// Errors: ENOMEM for `mmap`, EINVAL for everything else.
-pub(super) fn to_call(op: &HostOp<'_>, reserved: &Range<u64>) -> Result<Call, Errno> {
+pub(crate) fn to_call(op: &HostOp<'_>, reserved: &Range<u64>) -> Result<Call, Errno> {
     let check = |addr: u64, len: u64| match is_clear(addr, len, reserved) {
         true => Ok(()),
         false => Err(Errno::EINVAL),
@@ -82,7 +82,7 @@ pub(super) fn to_call(op: &HostOp<'_>, reserved: &Range<u64>) -> Result<Call, Er
 
 /// Whether a range has no byte in common with the reserved one. A range that wraps around is
 /// refused here: it could cover anything.
-pub(super) fn is_clear(addr: u64, len: u64, reserved: &Range<u64>) -> bool {
+pub(crate) fn is_clear(addr: u64, len: u64, reserved: &Range<u64>) -> bool {
     match addr.checked_add(len) {
         Some(end) => len == 0 || end <= reserved.start || addr >= reserved.end,
         // Past the end of all addresses: the host refuses it, with the errno of the call.

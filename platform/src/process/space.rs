@@ -1,25 +1,90 @@
-//! [`AddressSpace`] by ptrace: the memory of a stub process.
+//! [`AddressSpace`]: the memory of a stub process.
+//!
+//! Locks (each held for a few instructions, none while another is taken): `Common::procfs`,
+//! `Memory::users`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use linux_abi::Errno;
+use parking_lot::{Mutex, RwLock};
 
-use super::copy;
 use super::procfs::Procfs;
-use super::stub::{PAGE_BYTES, Region};
-use super::sys::Tid;
-use super::tracer::{Process, Tracer};
+use super::{PAGE_BYTES, Tid, copy};
 use crate::contract::{AddressSpace, HostMapping, Layout, MemoryUsage};
 use crate::host::last_errno;
 
-pub(super) struct PtraceSpace {
-    tracer: Arc<Tracer>,
-    process: Arc<Process>,
+/// What all address spaces of a platform share.
+pub(crate) struct Common {
+    pub(crate) layout: Layout,
+    pub(crate) procfs: RwLock<Option<Procfs>>,
+    pub(crate) own: OwnMemory,
+    next_id: AtomicU64,
 }
 
-impl PtraceSpace {
-    pub(super) fn new(tracer: Arc<Tracer>, process: Arc<Process>) -> PtraceSpace {
-        PtraceSpace { tracer, process }
+/// How much of a stub's memory is the platform's and not the guest's, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnMemory {
+    pub(crate) mapped: u64,
+    pub(crate) resident: u64,
+    /// Private and writable.
+    pub(crate) data: u64,
+}
+
+impl Common {
+    pub(crate) fn new(layout: Layout, own: OwnMemory) -> Common {
+        let procfs = RwLock::new(Procfs::mounted());
+        Common { layout, procfs, own, next_id: AtomicU64::new(1) }
+    }
+
+    pub(crate) fn new_memory(&self) -> Arc<Memory> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Memory { id, users: Mutex::default() })
+    }
+
+    /// CPU time of a host thread in nanoseconds, zero when it is gone.
+    ///
+    /// All of it counts as user time: what the guest does in "its kernel" happens in the sentry.
+    pub(crate) fn cpu_time_ns(&self, tid: Tid) -> u64 {
+        let procfs = self.procfs.read();
+        let time = procfs.as_ref().map(|procfs| procfs.run_time_ns(tid));
+        time.and_then(Result::ok).unwrap_or(0)
+    }
+}
+
+/// An address space, which several processes may share.
+pub(crate) struct Memory {
+    pub(crate) id: u64,
+    /// Threads through which it can be reached.
+    users: Mutex<Vec<Tid>>,
+}
+
+impl Memory {
+    /// A thread through which the memory can be reached. Errors: ESRCH if there is none.
+    fn user(&self) -> Result<Tid, Errno> {
+        self.users.lock().first().copied().ok_or(Errno::ESRCH)
+    }
+
+    pub(crate) fn add_user(&self, tid: Tid) {
+        self.users.lock().push(tid);
+    }
+
+    pub(crate) fn remove_user(&self, tid: Tid) {
+        self.users.lock().retain(|&user| user != tid);
+    }
+}
+
+/// The memory of a stub process and of those that share it.
+pub(crate) struct Space {
+    common: Arc<Common>,
+    /// Whose resource limits count.
+    tgid: Tid,
+    memory: Arc<Memory>,
+}
+
+impl Space {
+    pub(crate) fn new(common: Arc<Common>, tgid: Tid, memory: Arc<Memory>) -> Space {
+        Space { common, tgid, memory }
     }
 
     /// How many of `len` bytes at `addr` come before the platform's own region, which no access
@@ -27,7 +92,7 @@ impl PtraceSpace {
     ///
     /// Errors: EFAULT if that is none.
     fn accessible(&self, addr: u64, len: usize) -> Result<usize, Errno> {
-        let reserved = &self.tracer.layout.reserved;
+        let reserved = &self.common.layout.reserved;
         if addr >= reserved.end || len == 0 {
             return Ok(len);
         }
@@ -45,25 +110,25 @@ impl PtraceSpace {
             let mappings = self.with_procfs(|procfs| procfs.mappings(tid)).ok()?;
             let above = mappings.iter().find(|mapping| mapping.range.end > addr)?;
             let size = above.range.end - addr / PAGE_BYTES * PAGE_BYTES;
-            let limit = limit(self.process.tgid, libc::RLIMIT_STACK).ok()?.rlim_cur;
+            let limit = limit(self.tgid, libc::RLIMIT_STACK).ok()?.rlim_cur;
             Some(above.range.start > addr && size <= limit)
         };
         fits() == Some(true) && self.with_procfs(|procfs| procfs.touch(tid, addr)).is_ok()
     }
 
     fn with_procfs<T>(&self, ask: impl FnOnce(&Procfs) -> Result<T, Errno>) -> Result<T, Errno> {
-        self.tracer.procfs.read().as_ref().ok_or(Errno::ENOSYS).and_then(ask)
+        self.common.procfs.read().as_ref().ok_or(Errno::ENOSYS).and_then(ask)
     }
 }
 
-impl AddressSpace for PtraceSpace {
+impl AddressSpace for Space {
     fn layout(&self) -> &Layout {
-        &self.tracer.layout
+        &self.common.layout
     }
 
     fn read(&self, addr: u64, buf: &mut [u8]) -> Result<usize, Errno> {
         let len = self.accessible(addr, buf.len())?;
-        let tid = self.process.memory.user()?;
+        let tid = self.memory.user()?;
         match copy::read(tid, addr, &mut buf[..len]) {
             Err(Errno::EFAULT) if self.grow_stack(tid, addr) => {
                 copy::read(tid, addr, &mut buf[..len])
@@ -74,7 +139,7 @@ impl AddressSpace for PtraceSpace {
 
     fn write(&self, addr: u64, buf: &[u8]) -> Result<usize, Errno> {
         let len = self.accessible(addr, buf.len())?;
-        let tid = self.process.memory.user()?;
+        let tid = self.memory.user()?;
         match copy::write(tid, addr, &buf[..len]) {
             Err(Errno::EFAULT) if self.grow_stack(tid, addr) => copy::write(tid, addr, &buf[..len]),
             result => result,
@@ -83,34 +148,34 @@ impl AddressSpace for PtraceSpace {
 
     fn write_forced(&self, addr: u64, buf: &[u8]) -> Result<usize, Errno> {
         let len = self.accessible(addr, buf.len())?;
-        let tid = self.process.memory.user()?;
+        let tid = self.memory.user()?;
         self.with_procfs(|procfs| procfs.write_memory(tid, addr, &buf[..len]))
     }
 
     fn mappings(&self) -> Result<Vec<HostMapping>, Errno> {
-        let tid = self.process.memory.user()?;
+        let tid = self.memory.user()?;
         let all = self.with_procfs(|procfs| procfs.mappings(tid))?;
-        let reserved = &self.tracer.layout.reserved;
+        let reserved = &self.common.layout.reserved;
         Ok(all.into_iter().flat_map(|mapping| without(mapping, reserved)).collect())
     }
 
     fn usage(&self) -> Result<MemoryUsage, Errno> {
-        let tid = self.process.memory.user()?;
+        let tid = self.memory.user()?;
         let mut usage = self.with_procfs(|procfs| procfs.usage(tid))?;
-        usage.virtual_size = usage.virtual_size.saturating_sub(Region::BYTES);
-        usage.resident = usage.resident.saturating_sub(Region::BYTES);
-        usage.data = usage.data.saturating_sub(PAGE_BYTES);
+        usage.virtual_size = usage.virtual_size.saturating_sub(self.common.own.mapped);
+        usage.resident = usage.resident.saturating_sub(self.common.own.resident);
+        usage.data = usage.data.saturating_sub(self.common.own.data);
         Ok(usage)
     }
 
     fn set_limit(&self, resource: i32, soft: u64) -> Result<(), Errno> {
         let own_bytes = match resource as u32 {
-            libc::RLIMIT_AS => Region::BYTES,
-            libc::RLIMIT_DATA => PAGE_BYTES,
+            libc::RLIMIT_AS => self.common.own.mapped,
+            libc::RLIMIT_DATA => self.common.own.data,
             libc::RLIMIT_STACK | libc::RLIMIT_MEMLOCK => 0,
             _ => return Err(Errno::EINVAL),
         };
-        let tgid = self.process.tgid;
+        let tgid = self.tgid;
         let mut limit = limit(tgid, resource as u32)?;
         limit.rlim_cur = soft.saturating_add(own_bytes).min(limit.rlim_max);
         // SAFETY: `limit` is live; the old limit is not asked for.
@@ -121,7 +186,7 @@ impl AddressSpace for PtraceSpace {
     }
 
     fn id(&self) -> u64 {
-        self.process.memory.id
+        self.memory.id
     }
 }
 

@@ -8,21 +8,21 @@ use std::os::fd::{AsFd, OwnedFd};
 use linux_abi::Errno;
 use rustix::fs::{Mode, OFlags};
 
-use super::sys::Tid;
+use super::Tid;
 use crate::contract::{HostMapping, MemoryUsage};
 use crate::host::fs;
 
-use super::stub::PAGE_BYTES;
+use super::PAGE_BYTES;
 
 /// A procfs of the sentry's pid namespace.
 #[derive(Debug)]
-pub(super) struct Procfs(OwnedFd);
+pub(crate) struct Procfs(OwnedFd);
 
 impl Procfs {
     /// Checks that the directory is what it should be.
     ///
     /// Errors: EINVAL if it is no procfs or one of another pid namespace.
-    pub(super) fn new(directory: OwnedFd) -> Result<Procfs, Errno> {
+    pub(crate) fn new(directory: OwnedFd) -> Result<Procfs, Errno> {
         let target = rustix::fs::readlinkat(&directory, "self", Vec::new());
         let own = crate::host::process::pid().to_string();
         match target {
@@ -32,23 +32,23 @@ impl Procfs {
     }
 
     /// The one mounted where it usually is.
-    pub(super) fn mounted() -> Option<Procfs> {
+    pub(crate) fn mounted() -> Option<Procfs> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Procfs::new(rustix::fs::open("/proc", flags, Mode::empty()).ok()?).ok()
     }
 
-    pub(super) fn mappings(&self, tid: Tid) -> Result<Vec<HostMapping>, Errno> {
+    pub(crate) fn mappings(&self, tid: Tid) -> Result<Vec<HostMapping>, Errno> {
         let text = self.read(tid, "maps")?;
         Ok(String::from_utf8_lossy(&text).lines().filter_map(parse_mapping).collect())
     }
 
-    pub(super) fn usage(&self, tid: Tid) -> Result<MemoryUsage, Errno> {
+    pub(crate) fn usage(&self, tid: Tid) -> Result<MemoryUsage, Errno> {
         let text = self.read(tid, "statm")?;
         parse_usage(&String::from_utf8_lossy(&text)).ok_or(Errno::ESRCH)
     }
 
     /// CPU time of one thread in nanoseconds.
-    pub(super) fn run_time_ns(&self, tid: Tid) -> Result<u64, Errno> {
+    pub(crate) fn run_time_ns(&self, tid: Tid) -> Result<u64, Errno> {
         let text = self.read(tid, "schedstat")?;
         let text = String::from_utf8_lossy(&text);
         text.split_ascii_whitespace().next().and_then(|ns| ns.parse().ok()).ok_or(Errno::EIO)
@@ -57,7 +57,7 @@ impl Procfs {
     /// Writes to the process' memory regardless of page protections.
     ///
     /// Errors: EFAULT where nothing is mapped; ESRCH.
-    pub(super) fn write_memory(&self, tid: Tid, addr: u64, buf: &[u8]) -> Result<usize, Errno> {
+    pub(crate) fn write_memory(&self, tid: Tid, addr: u64, buf: &[u8]) -> Result<usize, Errno> {
         let memory = self.open(tid, "mem", OFlags::RDWR)?;
         let mut done = 0;
         while done < buf.len() {
@@ -73,7 +73,7 @@ impl Procfs {
     /// Makes the page at `addr` present if there is a mapping for it, or a stack that can grow to it.
     ///
     /// Errors: EFAULT, ESRCH.
-    pub(super) fn touch(&self, tid: Tid, addr: u64) -> Result<(), Errno> {
+    pub(crate) fn touch(&self, tid: Tid, addr: u64) -> Result<(), Errno> {
         let memory = self.open(tid, "mem", OFlags::RDONLY)?;
         match fs::pread(&memory, &mut [0], addr) {
             Ok(1) => Ok(()),
@@ -105,7 +105,7 @@ impl Procfs {
 
 /// Parses one line of `/proc/[pid]/maps`, `proc_pid_maps(5)`; `None` for one not understood and
 /// for `[vsyscall]`, which is no mapping.
-pub(super) fn parse_mapping(line: &str) -> Option<HostMapping> {
+pub(crate) fn parse_mapping(line: &str) -> Option<HostMapping> {
     let mut fields = line.splitn(6, ' ');
     let (start, end) = fields.next()?.split_once('-')?;
     let flags = fields.next()?.as_bytes();
