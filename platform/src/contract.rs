@@ -9,8 +9,10 @@
 //! **Invariant:** the host's mappings are the truth. No page fault of a valid access ever reaches
 //! the kernel; a [`Trap::Fault`] is always the guest's own error.
 
+use std::future::Future;
 use std::ops::Range;
 use std::os::fd::{BorrowedFd, RawFd};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -55,9 +57,11 @@ pub struct Registers {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trap {
     /// A 64-bit `syscall` instruction. Number in `orig_rax`, arguments in `rdi rsi rdx r10 r8 r9`,
-    /// `rip` just behind the instruction.
+    /// `rip` just behind the instruction. The other registers may be unknown until
+    /// [`Thread::complete`].
     Syscall,
     /// A system call by another entry (`int 0x80`, x32): answered with ENOSYS by the kernel.
+    /// Registers may be unknown as for [`Trap::Syscall`], even the number and the arguments.
     ForeignSyscall,
     /// A synchronous fault or trap raised by the guest's own instruction.
     Fault(Fault),
@@ -155,12 +159,14 @@ pub enum HostOp<'a> {
     Yield,
 }
 
-/// How [`Thread::fork`] shares memory.
+/// What [`Thread::spawn`] makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ForkMode {
-    /// A copy-on-write copy of the address space (`fork`).
+pub enum Spawn {
+    /// A thread in the same host process.
+    Thread,
+    /// A process with a copy-on-write copy of the address space (`fork`).
     CopyMemory,
-    /// The same memory in another process (`vfork`, `CLONE_VM` without `CLONE_THREAD`).
+    /// A process with the same memory (`vfork`, `CLONE_VM` without `CLONE_THREAD`).
     ShareMemory,
 }
 
@@ -200,18 +206,21 @@ pub struct Layout {
     pub vdso: Option<u64>,
 }
 
-/// A new address space and the first thread in it.
+/// An address space and a new thread in it, trapped and complete.
 pub type NewProcess = (Arc<dyn AddressSpace>, Box<dyn Thread>);
+
+/// A future that a method of a trait object answers with.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A way to run guest code.
 pub trait Platform: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Makes an empty address space (nothing mapped but the reserved region and the vDSO) with one
-    /// trapped thread in it.
+    /// trapped thread in it. The caller polls the future to its end.
     ///
     /// Errors: EAGAIN or ENOMEM when the host refuses another process.
-    fn new_address_space(&self) -> Result<NewProcess, Errno>;
+    fn new_address_space(&self) -> BoxFuture<'_, Result<NewProcess, Errno>>;
 
     /// Waits until a trap has arrived for some thread (whose waker is then woken), [`unpark`] was
     /// called since the last `park`, or `deadline` passed. Only kernel workers call it; with
@@ -263,8 +272,9 @@ pub trait AddressSpace: Send + Sync {
 
 /// Access to a thread that may be running: makes it trap, tells its CPU time.
 pub trait Interrupter: Send + Sync {
-    /// If the thread runs guest code it traps soon with [`Trap::Interrupted`]; if it is trapped,
-    /// its next resume traps at once. Idempotent until that trap is seen. Any host thread may call it.
+    /// If the thread runs guest code it traps soon with [`Trap::Interrupted`]; if it is trapped
+    /// (also while it completes, spawns or executes an operation), its next resume traps at once.
+    /// Idempotent until that trap is seen. Any host thread may call it.
     fn interrupt(&self);
 
     /// CPU time (user, system) that the host thread used so far, in nanoseconds, whether it runs
@@ -274,21 +284,40 @@ pub trait Interrupter: Send + Sync {
 
 /// A guest thread. Dropping the handle kills the host thread.
 ///
-/// All methods but [`Thread::poll_trap`] require that the thread is trapped.
+/// All methods but [`Thread::poll_trap`] require that the thread is trapped. The handle may move
+/// from one worker to another between any two calls.
+///
+/// After a trap by a system call a platform may know only the number, the arguments and `rip`, and
+/// nothing of the other registers and the floating-point state. Such a thread is *incomplete*
+/// until [`Thread::complete`]; whatever else stops a thread leaves it complete.
 pub trait Thread: Send + Sync {
+    /// The thread's registers; of an incomplete one, only those that its trap tells are valid.
     fn registers(&self) -> &Registers;
 
     /// Registers that the next resume loads. Segment selectors and privileged flag bits that the
-    /// guest may not choose are sanitised by the platform.
+    /// guest may not choose are sanitised by the platform. Of an incomplete thread only `rax`,
+    /// the result of its call, may be changed.
     fn registers_mut(&mut self) -> &mut Registers;
 
-    /// The floating-point state in XSAVE format (as in a signal frame, without its trailing magic).
+    /// Brings in all registers and the floating-point state. Immediate if they are there already.
+    ///
+    /// A platform may have to let the host thread leave its system call with the present `rax` and
+    /// trap it again before it executes anything. So `rax`, `orig_rax` and `rip` stay as they were,
+    /// but `rax` must be a value that the call could have answered with, never a restart code,
+    /// which the host would act upon. The caller polls the future to its end.
+    ///
+    /// Errors: ESRCH when the thread is dead, as its next trap will say.
+    fn complete(&mut self) -> BoxFuture<'_, Result<(), Errno>>;
+
+    /// The floating-point state in XSAVE format (as in a signal frame, without its trailing magic)
+    /// of a complete thread.
     fn fp_state(&mut self) -> Result<Vec<u8>, Errno>;
 
-    /// Sets the floating-point state. Errors: EINVAL when the host refuses the image.
+    /// Sets the floating-point state of a complete thread. Errors: EINVAL when the host refuses the
+    /// image.
     fn set_fp_state(&mut self, xsave: &[u8]) -> Result<(), Errno>;
 
-    /// Gives the thread the floating-point state of a fresh process.
+    /// Gives a complete thread the floating-point state of a fresh process.
     fn reset_fp_state(&mut self) -> Result<(), Errno>;
 
     /// Lets guest code run. Must be followed by [`Thread::poll_trap`] until it is ready.
@@ -297,21 +326,21 @@ pub trait Thread: Send + Sync {
     /// Answers with the trap that ended the last resume; else keeps `cx`'s waker and wakes it then.
     fn poll_trap(&mut self, cx: &mut Context<'_>) -> Poll<Trap>;
 
-    /// Starts a host operation. Must be followed by [`Thread::poll_host_op`] until it is ready;
-    /// `op`'s descriptor may be closed as soon as this returns.
+    /// Starts a host operation, of an incomplete thread as well. Must be followed by
+    /// [`Thread::poll_host_op`] until it is ready; `op`'s descriptor may be closed as soon as this
+    /// returns.
     fn start_host_op(&mut self, op: HostOp<'_>);
 
     /// Answers with the result of the started operation.
     fn poll_host_op(&mut self, cx: &mut Context<'_>) -> Poll<Result<u64, Errno>>;
 
-    /// Makes another thread in the same host process, trapped, with a copy of this one's
-    /// registers and floating-point state. Errors: EAGAIN.
-    fn spawn_thread(&mut self) -> Result<Box<dyn Thread>, Errno>;
-
-    /// Makes another host process with one trapped thread, a copy of this one.
-    /// With [`ForkMode::ShareMemory`] the returned address space has the same memory (and the
-    /// same `id`). Errors: EAGAIN, ENOMEM.
-    fn fork(&mut self, mode: ForkMode) -> Result<NewProcess, Errno>;
+    /// Makes another thread or process with a copy of the registers and the floating-point state of
+    /// this thread, which must be complete. With [`Spawn::Thread`] the returned address space is
+    /// this thread's own; with [`Spawn::ShareMemory`] it has the same memory and the same `id`.
+    /// The caller polls the future to its end, whatever signals arrive meanwhile.
+    ///
+    /// Errors: EAGAIN, ENOMEM; ESRCH when this thread is dead.
+    fn spawn(&mut self, kind: Spawn) -> BoxFuture<'_, Result<NewProcess, Errno>>;
 
     fn interrupter(&self) -> Arc<dyn Interrupter>;
 

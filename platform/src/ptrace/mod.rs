@@ -26,6 +26,7 @@ mod tracer;
 mod trap;
 mod wake;
 
+use std::future::ready;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -39,7 +40,7 @@ use self::thread::PtraceThread;
 pub(crate) use self::thread::{CLONE_COPY, CLONE_SHARE, CLONE_THREAD};
 use self::tracer::{Setup, Tracer};
 use self::wake::Parker;
-use crate::contract::{Layout, NewProcess, Platform};
+use crate::contract::{BoxFuture, Layout, NewProcess, Platform};
 use crate::host;
 use crate::process::procfs::Procfs;
 use crate::process::space::{Common, OwnMemory};
@@ -113,12 +114,13 @@ impl Platform for Ptrace {
         "ptrace"
     }
 
-    fn new_address_space(&self) -> Result<NewProcess, Errno> {
-        match PtraceThread::from_template(&self.tracer) {
+    fn new_address_space(&self) -> BoxFuture<'_, Result<NewProcess, Errno>> {
+        let made = match PtraceThread::from_template(&self.tracer) {
             // The template was killed: no more processes, but those that live go on.
             Err(Errno::ESRCH) => Err(Errno::EAGAIN),
             result => result,
-        }
+        };
+        Box::pin(ready(made))
     }
 
     fn park(&self, deadline: Option<Instant>) {

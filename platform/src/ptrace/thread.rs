@@ -1,5 +1,6 @@
 //! [`Thread`] by ptrace: one host thread that runs guest code between two stops.
 
+use std::future::ready;
 use std::io::IoSlice;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -15,12 +16,12 @@ use super::sys::{self, Status, Tid};
 use super::tracer::{Process, Report, Slot, Tracer};
 use super::trap::TRAP_TRACE;
 use crate::contract::{
-    AddressSpace, Fault, ForkMode, HostOp, Interrupter, NewProcess, Registers, ResumeMode, Thread,
-    Trap,
+    AddressSpace, BoxFuture, Fault, HostOp, Interrupter, NewProcess, Registers, ResumeMode, Spawn,
+    Thread, Trap,
 };
 use crate::host;
 use crate::process::ops;
-use crate::process::space::Space;
+use crate::process::space::{Memory, Space};
 
 /// `si_code` of a signal that the kernel raises itself.
 const SI_KERNEL: i32 = 0x80;
@@ -85,10 +86,13 @@ impl PtraceThread {
         }
     }
 
-    /// The handle for a child of this thread, which has the same registers.
-    fn child(&self, slot: Arc<Slot>) -> PtraceThread {
-        let tracer = Arc::clone(&self.tracer);
-        PtraceThread::new(tracer, slot, self.registers, self.loaded, self.known)
+    /// The handles for a thread that this one made, which has the same registers.
+    fn child(&self, tid: Tid, process: Arc<Process>) -> NewProcess {
+        let tracer = &self.tracer;
+        let slot = tracer.add(tid, Arc::clone(&process));
+        let (registers, loaded) = (self.registers, self.loaded);
+        let thread = PtraceThread::new(Arc::clone(tracer), slot, registers, loaded, self.known);
+        (new_space(tracer, &process), Box::new(thread))
     }
 
     /// Makes a process from the template. Errors: EAGAIN, ENOMEM.
@@ -145,6 +149,22 @@ impl PtraceThread {
         let mut data = [0; 8];
         let mut bufs = [std::io::IoSliceMut::new(&mut data)];
         while host::net::receive(&self.tracer.receiver, &mut bufs, true).is_ok() {}
+    }
+
+    fn new_thread(&mut self) -> Result<NewProcess, Errno> {
+        self.forget_core();
+        let tid = match clone(&self.tracer, &self.slot, CLONE_THREAD) {
+            Ok(tid) => tid,
+            Err(Errno::ESRCH) => return Err(Errno::ESRCH),
+            Err(_) => return Err(Errno::EAGAIN),
+        };
+        Ok(self.child(tid, Arc::clone(&self.slot.process)))
+    }
+
+    fn new_process(&mut self, flags: i32, memory: Arc<Memory>) -> Result<NewProcess, Errno> {
+        self.forget_core();
+        let tid = clone(&self.tracer, &self.slot, flags)?;
+        Ok(self.child(tid, Process::new(tid, memory)))
     }
 
     fn forget_core(&mut self) {
@@ -208,6 +228,12 @@ impl Thread for PtraceThread {
         &mut self.registers
     }
 
+    fn complete(&mut self) -> BoxFuture<'_, Result<(), Errno>> {
+        // A stop tells everything.
+        let is_alive = !self.slot.is_gone();
+        Box::pin(ready(if is_alive { Ok(()) } else { Err(Errno::ESRCH) }))
+    }
+
     fn fp_state(&mut self) -> Result<Vec<u8>, Errno> {
         fpu::get(self.slot.tid)
     }
@@ -255,27 +281,15 @@ impl Thread for PtraceThread {
         Poll::Ready(self.op_result.take().unwrap_or(Err(Errno::EINVAL)))
     }
 
-    fn spawn_thread(&mut self) -> Result<Box<dyn Thread>, Errno> {
-        self.forget_core();
-        let tid = match clone(&self.tracer, &self.slot, CLONE_THREAD) {
-            Ok(tid) => tid,
-            Err(Errno::ESRCH) => return Err(Errno::ESRCH),
-            Err(_) => return Err(Errno::EAGAIN),
+    fn spawn(&mut self, kind: Spawn) -> BoxFuture<'_, Result<NewProcess, Errno>> {
+        let made = match kind {
+            Spawn::Thread => self.new_thread(),
+            Spawn::CopyMemory => self.new_process(CLONE_COPY, self.tracer.common.new_memory()),
+            Spawn::ShareMemory => {
+                self.new_process(CLONE_SHARE, Arc::clone(&self.slot.process.memory))
+            }
         };
-        let slot = self.tracer.add(tid, Arc::clone(&self.slot.process));
-        Ok(Box::new(self.child(slot)))
-    }
-
-    fn fork(&mut self, mode: ForkMode) -> Result<NewProcess, Errno> {
-        self.forget_core();
-        let (flags, memory) = match mode {
-            ForkMode::CopyMemory => (CLONE_COPY, self.tracer.common.new_memory()),
-            ForkMode::ShareMemory => (CLONE_SHARE, Arc::clone(&self.slot.process.memory)),
-        };
-        let tid = clone(&self.tracer, &self.slot, flags)?;
-        let process = Process::new(tid, memory);
-        let slot = self.tracer.add(tid, Arc::clone(&process));
-        Ok((new_space(&self.tracer, &process), Box::new(self.child(slot))))
+        Box::pin(ready(made))
     }
 
     fn interrupter(&self) -> Arc<dyn Interrupter> {

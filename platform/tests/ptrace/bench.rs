@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use platform::{ForkMode, HostOp, host};
+use platform::{HostOp, Spawn, host};
 
 use super::guest::{ANONYMOUS, DATA, Guest, READ, RW, getpid_loop, spin};
 
@@ -65,7 +65,7 @@ pub fn map_file() {
 pub fn fork_and_drop() {
     let mut guest = Guest::new(getpid_loop());
     measure("fork + run to a call + drop", 500, || {
-        let mut child = guest.fork(ForkMode::CopyMemory);
+        let mut child = guest.spawn(Spawn::CopyMemory);
         child.run_to_call();
     });
 }
@@ -73,7 +73,7 @@ pub fn fork_and_drop() {
 pub fn thread_and_drop() {
     let mut guest = Guest::new(getpid_loop());
     measure("thread + run to a call + drop", 500, || {
-        let mut thread = guest.spawn();
+        let mut thread = guest.spawn(Spawn::Thread);
         thread.run_to_call();
     });
 }

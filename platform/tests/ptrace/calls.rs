@@ -1,7 +1,7 @@
 //! System calls, registers, floating-point state.
 
 use linux_abi::Errno;
-use platform::{Fault, ForkMode, Registers, Trap};
+use platform::{Fault, Registers, Spawn, Trap};
 
 use super::guest::{CODE, DATA, DATA_BYTES, Guest, getpid_loop, spin};
 use crate::guest_code;
@@ -110,7 +110,7 @@ pub fn the_vdso_works() {
     assert_eq!(text.range.start, vdso);
     assert!(maps.iter().any(|mapping| mapping.label.starts_with("[vvar")));
     // It is inherited.
-    let child = guest.fork(ForkMode::CopyMemory);
+    let child = guest.spawn(Spawn::CopyMemory);
     assert_eq!(child.space.read(vdso, &mut magic), Ok(4));
 }
 
@@ -121,7 +121,7 @@ pub fn floating_point_state_is_per_thread() {
     let image = guest.thread.fp_state().expect("xsave");
     assert_eq!(image[160 + 48..][..4], 0x1122_3344_u32.to_le_bytes());
     // A copy has the same state; changing one leaves the other.
-    let mut child = guest.fork(ForkMode::CopyMemory);
+    let mut child = guest.spawn(Spawn::CopyMemory);
     assert_eq!(child.thread.fp_state().expect("xsave")[160..416], image[160..416]);
     child.thread.reset_fp_state().expect("reset");
     child.run_to_call();
@@ -149,7 +149,7 @@ pub fn segment_bases_are_kept() {
     guest.run_to_call();
     let registers = *guest.thread.registers();
     assert_eq!((registers.fs_base, registers.gs_base), (DATA + 8, DATA + 16));
-    let mut child = guest.fork(ForkMode::CopyMemory);
+    let mut child = guest.spawn(Spawn::CopyMemory);
     child.run_to_call();
     assert_eq!(child.thread.registers().fs_base, DATA + 8);
     if !platform::host::process::has_fsgsbase() {
@@ -162,7 +162,7 @@ pub fn segment_bases_are_kept() {
     guest.run_to_call();
     guest.thread.registers_mut().rax = 3;
     assert_eq!(guest.op(platform::HostOp::Yield), Ok(0));
-    let (mut child, mut thread) = (guest.fork(ForkMode::CopyMemory), guest.spawn());
+    let (mut child, mut thread) = (guest.spawn(Spawn::CopyMemory), guest.spawn(Spawn::Thread));
     for each in [&mut guest, &mut child, &mut thread] {
         each.run_to_call();
         assert_eq!(each.thread.registers().rsi, kernel);

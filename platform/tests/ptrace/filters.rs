@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
 
 use platform::filter::{Allowed, Check, sentry, stub};
-use platform::{ForkMode, HostOp, Platform, Trap, host};
+use platform::{HostOp, Platform, Spawn, Trap, host};
 
 use super::guest::{DATA, Guest, READ, park_until, spin};
 use super::processes::count;
@@ -21,9 +21,9 @@ pub fn the_platform_works_under_the_sentry_filter() {
     guest.thread.registers_mut().rdi = DATA;
     sentry::install().expect("filter");
     guest.run_to_call();
-    let mut thread = guest.spawn();
+    let mut thread = guest.spawn(Spawn::Thread);
     thread.run_to_call();
-    let mut child = guest.fork(ForkMode::CopyMemory);
+    let mut child = guest.spawn(Spawn::CopyMemory);
     child.run_to_call();
     assert_eq!(guest.read_u64(DATA), 2);
     let file = host::fs::memfd_create("file").expect("memfd");

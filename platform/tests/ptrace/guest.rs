@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use linux_abi::Errno;
 use platform::ptrace::Ptrace;
 use platform::{
-    AddressSpace, Fault, ForkMode, HostOp, NewProcess, Platform, ResumeMode, Thread, Trap,
+    AddressSpace, BoxFuture, Fault, HostOp, NewProcess, Platform, ResumeMode, Spawn, Thread, Trap,
 };
 
 /// Where the code of a guest is mapped, readable and executable.
@@ -75,22 +75,16 @@ impl Guest {
     }
 
     pub fn blank(platform: &Arc<Ptrace>) -> Guest {
-        Guest::from(platform, platform.new_address_space().expect("address space"))
+        Guest::from(platform, at_once(platform.new_address_space()).expect("address space"))
     }
 
     fn from(platform: &Arc<Ptrace>, (space, thread): NewProcess) -> Guest {
         Guest { platform: Arc::clone(platform), space, thread }
     }
 
-    pub fn fork(&mut self, mode: ForkMode) -> Guest {
-        let child = self.thread.fork(mode).expect("fork");
+    pub fn spawn(&mut self, kind: Spawn) -> Guest {
+        let child = at_once(self.thread.spawn(kind)).expect("child");
         Guest::from(&self.platform, child)
-    }
-
-    pub fn spawn(&mut self) -> Guest {
-        let thread = self.thread.spawn_thread().expect("thread");
-        let (platform, space) = (Arc::clone(&self.platform), Arc::clone(&self.space));
-        Guest { platform, space, thread }
     }
 
     pub fn map(&mut self, addr: u64, len: u64, prot: i32) {
@@ -164,6 +158,14 @@ impl Guest {
     /// Host pid of the newest guest process.
     pub fn newest_host_pid() -> i32 {
         Guest::host_children().pop().expect("a child")
+    }
+}
+
+/// The result of a future of the ptrace platform, which makes them complete.
+pub fn at_once<T>(mut future: BoxFuture<'_, T>) -> T {
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => panic!("ptrace never waits"),
     }
 }
 

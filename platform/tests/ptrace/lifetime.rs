@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use linux_abi::Errno;
 use platform::ptrace::Ptrace;
-use platform::{ForkMode, HostOp, Platform, ResumeMode, Trap, host};
+use platform::{HostOp, Platform, ResumeMode, Spawn, Trap, host};
 
-use super::guest::{DATA, Guest, READ, getpid_loop, kill, park_until, spin};
+use super::guest::{DATA, Guest, READ, at_once, getpid_loop, kill, park_until, spin};
 
 fn assert_dead(guest: &mut Guest) {
     assert_eq!(guest.run(), Trap::Dead);
@@ -17,8 +17,8 @@ fn assert_dead(guest: &mut Guest) {
     assert_eq!(guest.op(HostOp::Yield), Err(Errno::ESRCH));
     assert_eq!(guest.space.read(DATA, &mut [0]), Err(Errno::ESRCH));
     assert_eq!(guest.space.mappings().err(), Some(Errno::ESRCH));
-    assert!(guest.thread.spawn_thread().is_err());
-    assert!(guest.thread.fork(ForkMode::CopyMemory).is_err());
+    assert!(at_once(guest.thread.spawn(Spawn::Thread)).is_err());
+    assert!(at_once(guest.thread.spawn(Spawn::CopyMemory)).is_err());
     assert!(guest.thread.fp_state().is_err());
     guest.thread.interrupter().interrupt();
 }
@@ -41,7 +41,7 @@ pub fn a_killed_stub_is_dead() {
     assert_eq!(Guest::host_children().len(), 1);
     // Without the template there are no more processes, but no harm either.
     kill(Guest::newest_host_pid(), libc::SIGKILL);
-    assert_eq!(platform.new_address_space().err(), Some(Errno::EAGAIN));
+    assert_eq!(at_once(platform.new_address_space()).err(), Some(Errno::EAGAIN));
     platform.unpark();
     platform.park(None);
     platform.park(Some(Instant::now() + Duration::from_millis(20)));
@@ -54,7 +54,7 @@ pub fn kills_in_the_middle_of_operations() {
     for round in 0..200_u64 {
         let mut guest = Guest::on(&platform, getpid_loop());
         let pid = Guest::newest_host_pid();
-        let _sibling = (round % 2 == 0).then(|| guest.spawn());
+        let _sibling = (round % 2 == 0).then(|| guest.spawn(Spawn::Thread));
         let there = platform.clone();
         let killer = std::thread::spawn(move || {
             there.unbind_helper();
@@ -71,7 +71,7 @@ pub fn kills_in_the_middle_of_operations() {
                 offset: 0,
             };
             let end = match guest.op(op) {
-                Ok(_) => match guest.thread.fork(ForkMode::CopyMemory) {
+                Ok(_) => match at_once(guest.thread.spawn(Spawn::CopyMemory)) {
                     Ok(_) => continue,
                     Err(error) => error,
                 },
@@ -103,8 +103,8 @@ pub fn kills_in_the_middle_of_operations() {
 pub fn a_killed_process_with_threads_is_reaped() {
     let mut leader = Guest::new(spin());
     let pid = Guest::newest_host_pid();
-    let mut second = leader.spawn();
-    let mut third = leader.spawn();
+    let mut second = leader.spawn(Spawn::Thread);
+    let mut third = leader.spawn(Spawn::Thread);
     second.thread.resume(ResumeMode::Run);
     third.run_briefly();
     kill(pid, libc::SIGKILL);
@@ -129,9 +129,9 @@ impl Guest {
 pub fn dropping_the_platform_leaves_nothing() {
     for _ in 0..3 {
         let mut guest = Guest::new(spin());
-        let mut second = guest.spawn();
+        let mut second = guest.spawn(Spawn::Thread);
         second.thread.resume(ResumeMode::Run);
-        let child = guest.fork(ForkMode::CopyMemory);
+        let child = guest.spawn(Spawn::CopyMemory);
         assert_eq!(Guest::host_children().len(), 3);
         drop((guest, second, child));
         assert_eq!(Guest::host_children().len(), 0);
@@ -149,9 +149,9 @@ pub fn only_one_platform_at_a_time() {
 /// Makes stubs, tells their pids, and runs them until it is killed.
 pub fn runs_forever() {
     let mut guest = Guest::new(spin());
-    let mut second = guest.spawn();
+    let mut second = guest.spawn(Spawn::Thread);
     second.thread.resume(ResumeMode::Run);
-    let mut child = guest.fork(ForkMode::CopyMemory);
+    let mut child = guest.spawn(Spawn::CopyMemory);
     child.thread.resume(ResumeMode::Run);
     let pids: Vec<_> = Guest::host_children().iter().map(i32::to_string).collect();
     println!("{}", pids.join(" "));

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use linux_abi::Errno;
-use platform::{ForkMode, HostOp, host};
+use platform::{HostOp, Spawn, host};
 
 use super::guest::{ANONYMOUS, CODE, DATA, DATA_BYTES, Guest, READ, RW, getpid_loop};
 
@@ -51,7 +51,7 @@ pub fn large_copies_are_whole() {
 
 pub fn forced_writes_ignore_protection() {
     let mut guest = Guest::new(getpid_loop());
-    let child = guest.fork(ForkMode::CopyMemory);
+    let child = guest.spawn(Spawn::CopyMemory);
     assert_eq!(guest.space.write_forced(CODE, &[0xb8, 40]), Ok(2));
     assert_eq!(guest.run_to_call(), 40);
     // The other process has its own copy.
@@ -82,7 +82,7 @@ pub fn files_map_with_the_rights_they_have() {
     let (pipe, _writer) = host::fs::pipe().expect("pipe");
     assert_eq!(guest.op(map_of(&pipe, READ, libc::MAP_PRIVATE)), Err(Errno::ENODEV));
     // Shared mappings stay shared with a child.
-    let child = guest.fork(ForkMode::CopyMemory);
+    let child = guest.spawn(Spawn::CopyMemory);
     child.space.write(shared, b"K").expect("write");
     guest.space.read(shared, &mut text).expect("read");
     assert_eq!(&text, b"KOntent");
@@ -94,7 +94,7 @@ pub fn a_stub_keeps_no_descriptor() {
     for _ in 0..50 {
         guest.op(map_of(&file, READ, libc::MAP_PRIVATE)).expect("mmap");
     }
-    let _child = guest.fork(ForkMode::CopyMemory);
+    let _child = guest.spawn(Spawn::CopyMemory);
     for pid in Guest::host_children() {
         let fds: Vec<_> = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("fds").collect();
         assert_eq!(fds.len(), 1, "{fds:?}");

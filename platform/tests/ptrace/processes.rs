@@ -1,7 +1,7 @@
 //! Processes and threads.
 
 use platform::ptrace::Ptrace;
-use platform::{ForkMode, HostOp, Trap};
+use platform::{HostOp, Spawn, Trap};
 
 use super::guest::{DATA, Guest, RW, getpid_loop, park_until, spin};
 use crate::guest_code;
@@ -12,7 +12,7 @@ pub fn fork_copies_memory() {
     let mut parent = Guest::new(count());
     parent.thread.registers_mut().rdi = DATA;
     parent.run_to_call();
-    let mut child = parent.fork(ForkMode::CopyMemory);
+    let mut child = parent.spawn(Spawn::CopyMemory);
     assert_ne!(child.space.id(), parent.space.id());
     assert_eq!(child.thread.registers(), parent.thread.registers());
     child.thread.registers_mut().rax = 0;
@@ -30,7 +30,7 @@ pub fn vfork_shares_memory() {
     let mut parent = Guest::new(count());
     parent.thread.registers_mut().rdi = DATA;
     parent.run_to_call();
-    let mut child = parent.fork(ForkMode::ShareMemory);
+    let mut child = parent.spawn(Spawn::ShareMemory);
     assert_eq!(child.space.id(), parent.space.id());
     child.run_to_call();
     child.run_to_call();
@@ -48,7 +48,7 @@ pub fn vfork_shares_memory() {
 pub fn threads_share_memory() {
     let mut first = Guest::new(count());
     first.thread.registers_mut().rdi = DATA;
-    let mut others: Vec<Guest> = (0..20).map(|_| first.spawn()).collect();
+    let mut others: Vec<Guest> = (0..20).map(|_| first.spawn(Spawn::Thread)).collect();
     assert_eq!(first.platform.thread_count(), 21);
     for other in &mut others {
         other.thread.resume(platform::ResumeMode::Run);
@@ -68,8 +68,8 @@ pub fn threads_share_memory() {
 pub fn a_dropped_thread_leaves_the_others() {
     let mut first = Guest::new(count());
     first.thread.registers_mut().rdi = DATA;
-    let second = first.spawn();
-    let mut third = first.spawn();
+    let second = first.spawn(Spawn::Thread);
+    let mut third = first.spawn(Spawn::Thread);
     drop(second);
     first.run_to_call();
     third.run_to_call();
@@ -80,13 +80,13 @@ pub fn a_dropped_thread_leaves_the_others() {
 pub fn a_dropped_leader_leaves_the_others() {
     let mut leader = Guest::new(count());
     leader.thread.registers_mut().rdi = DATA;
-    let mut second = leader.spawn();
-    let mut third = leader.spawn();
+    let mut second = leader.spawn(Spawn::Thread);
+    let mut third = leader.spawn(Spawn::Thread);
     let platform = leader.platform.clone();
     drop(leader);
     second.run_to_call();
     assert_eq!(second.read_u64(DATA), 1);
-    let mut child = second.fork(ForkMode::CopyMemory);
+    let mut child = second.spawn(Spawn::CopyMemory);
     drop(second);
     third.run_to_call();
     child.run_to_call();
@@ -102,7 +102,7 @@ pub fn a_dropped_leader_leaves_the_others() {
 
 pub fn a_running_thread_can_be_dropped() {
     let mut first = Guest::new(spin());
-    let mut spinning = first.spawn();
+    let mut spinning = first.spawn(Spawn::Thread);
     spinning.thread.resume(platform::ResumeMode::Run);
     drop(spinning);
     let platform = first.platform.clone();
@@ -134,7 +134,7 @@ pub fn a_copy_outlives_its_parent() {
     parent.thread.registers_mut().rdi = DATA;
     let mut generations = Vec::new();
     for _ in 0..10 {
-        let child = parent.fork(ForkMode::CopyMemory);
+        let child = parent.spawn(Spawn::CopyMemory);
         generations.push(std::mem::replace(&mut parent, child));
         generations.remove(0);
         parent.run_to_call();
@@ -144,7 +144,7 @@ pub fn a_copy_outlives_its_parent() {
 
 pub fn stubs_have_no_rights() {
     let mut guest = Guest::new(getpid_loop());
-    let _second = guest.fork(ForkMode::CopyMemory);
+    let _second = guest.spawn(Spawn::CopyMemory);
     for pid in Guest::host_children() {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
         let field = |name: &str| {

@@ -176,7 +176,7 @@ pub fn foreign_signals_are_swallowed() {
         assert_eq!(guest.run_to_call(), 39);
         guest.thread.registers_mut().rax = round;
         if round.is_multiple_of(5) {
-            let mut child = guest.fork(platform::ForkMode::CopyMemory);
+            let mut child = guest.spawn(platform::Spawn::CopyMemory);
             assert_eq!(child.run_to_call(), 39);
         }
     }

@@ -62,7 +62,7 @@ pub(crate) async fn prepare_process(
         fds: FdTable::new(),
         parent,
     };
-    let (task, thread) = first.create(kernel).map_err(BootError::Kernel)?;
+    let (task, thread) = first.create(kernel).await.map_err(BootError::Kernel)?;
     let mut ctx = Ctx::new(task.clone(), thread);
     let result = load(&mut ctx, &process, stdio).await;
     match result {

@@ -72,7 +72,7 @@ pub(super) async fn build(
     let stack_limit = task.group.soft_limit(RLIMIT_STACK as usize);
     Strings::check(&program.args, &program.env, stack_limit)?;
 
-    let (space, thread) = task.kernel.platform.new_address_space()?;
+    let (space, thread) = task.kernel.platform.new_address_space().await?;
     let memory = UserMemory::new(space.clone());
     let mut builder = Builder { task, space, thread, memory, files: FileMappings::default() };
     let bias = if !image.is_relocatable {

@@ -23,8 +23,9 @@ const USER_FLAGS: u64 = eflags::ALIGNMENT
 
 /// Restores what [`frame`](super::frame) saved: registers, floating-point state, mask, alternate
 /// stack. A frame that cannot be read or loaded is answered with SIGSEGV.
-pub fn sigreturn(ctx: &mut Ctx) {
-    if restore(ctx).is_err() {
+pub async fn sigreturn(ctx: &mut Ctx) {
+    // A dead thread is found out when it is resumed.
+    if ctx.thread.complete().await.is_ok() && restore(ctx).is_err() {
         force::force_signal(&ctx.task, SIGSEGV);
     }
 }

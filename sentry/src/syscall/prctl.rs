@@ -207,7 +207,8 @@ fn ambient(
 /// `arch_prctl(2)`.
 ///
 /// Errors: EPERM for a base outside user space, EINVAL for an unknown code, EFAULT.
-pub fn arch_prctl(ctx: &mut Ctx, code: i32, value: u64) -> SysResult {
+pub async fn arch_prctl(ctx: &mut Ctx, code: i32, value: u64) -> SysResult {
+    ctx.thread.complete().await?;
     let limit = ctx.memory().space().layout().user.end;
     match code {
         ARCH_SET_FS | ARCH_SET_GS if value >= limit => return Err(Errno::EPERM),

@@ -125,19 +125,20 @@ pub async fn rt_sigtimedwait(
 }
 
 /// Returns from a signal handler, sigreturn(2). A bad frame is answered with SIGSEGV.
-pub fn rt_sigreturn(ctx: &mut Ctx) -> Flow {
-    signal::sigreturn(ctx);
+pub async fn rt_sigreturn(ctx: &mut Ctx) -> Flow {
+    signal::sigreturn(ctx).await;
     Flow::Resume
 }
 
 /// Examines and changes the alternate stack, sigaltstack(2).
 ///
 /// Errors: EFAULT; EPERM while the old one is in use; EINVAL (flags); ENOMEM (too small).
-pub fn sigaltstack(
+pub async fn sigaltstack(
     ctx: &mut Ctx,
     new: UserPtr<SigAltStack>,
     old: UserPtr<SigAltStack>,
 ) -> SysResult {
+    ctx.thread.complete().await?;
     let sp = ctx.thread.registers().rsp;
     let new = match new.non_null() {
         Some(new) => Some(ctx.memory().read_value(new)?),

@@ -310,7 +310,7 @@ syscall_table! {
         157 prctl(option: PrctlOption, arg2: Hex, arg3: Hex, arg4: Hex, arg5: Hex)
             => [sync] prctl::prctl, partial "no PR_SET_MM, PR_SET_SECCOMP, speculation control; others are EINVAL";
         158 arch_prctl(code: ArchPrctlCode, addr: Pointer)
-            => [sync] prctl::arch_prctl, partial "FS and GS bases only";
+            => [async] prctl::arch_prctl, partial "FS and GS bases only";
         160 setrlimit(resource: RlimitResource, rlim: Rlimit) => [sync] limits::setrlimit, full;
         170 sethostname(name: Str, len: Size) => [sync] system::sethostname, full;
         171 setdomainname(name: Str, len: Size) => [sync] system::setdomainname, full;
@@ -385,7 +385,7 @@ syscall_table! {
             => [sync] signal::rt_sigaction, full;
         14 rt_sigprocmask(how: SigMaskHow, new: SigSet, old: OutSigSet, size: Size)
             => [sync] signal::rt_sigprocmask, full;
-        15 rt_sigreturn() => [sync] signal::rt_sigreturn, full;
+        15 rt_sigreturn() => [async] signal::rt_sigreturn, full;
         34 pause() => [async] signal::pause, full;
         62 kill(pid: Pid, signo: Signal) => [sync] kill::kill, full;
         127 rt_sigpending(set: OutSigSet, size: Size) => [sync] signal::rt_sigpending, full;
@@ -394,7 +394,8 @@ syscall_table! {
         129 rt_sigqueueinfo(pid: Pid, signo: Signal, info: SigInfo)
             => [sync] kill::rt_sigqueueinfo, full;
         130 rt_sigsuspend(mask: SigSet, size: Size) => [async] signal::rt_sigsuspend, full;
-        131 sigaltstack(new: SigAltStack, old: OutSigAltStack) => [sync] signal::sigaltstack, full;
+        131 sigaltstack(new: SigAltStack, old: OutSigAltStack)
+            => [async] signal::sigaltstack, full;
         200 tkill(tid: Pid, signo: Signal) => [sync] kill::tkill, full;
         219 restart_syscall() => [async] signal::restart_syscall, full;
         234 tgkill(pid: Pid, tid: Pid, signo: Signal) => [sync] kill::tgkill, full;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use linux_abi::Errno;
 use linux_abi::fs::OpenFlags;
 use linux_abi::task::{CAP_SYS_ADMIN, CAP_SYS_RESOURCE, CloneFlags, RLIMIT_NOFILE, RLIMIT_NPROC};
-use platform::{ForkMode, Thread};
+use platform::{Spawn, Thread};
 
 use super::create::{NewGroup, NewTask, attach, start};
 use super::{Ctx, Task, ThreadGroup, VforkDone};
@@ -93,14 +93,17 @@ pub async fn clone(ctx: &mut Ctx, request: CloneRequest) -> SysResult {
     check_limit(&ctx.task)?;
     let is_thread = request.flags.contains(CloneFlags::THREAD);
     let pidfd = reserve_pidfd(ctx, &request)?;
-    let shares_memory = request.flags.contains(CloneFlags::VM);
+    // The child starts as a copy of all registers.
+    ctx.thread.complete().await?;
     let parent_mm = ctx.task.mm();
     let (mut thread, mm) = if is_thread {
-        (ctx.thread.spawn_thread()?, parent_mm)
+        let (_, thread) = ctx.thread.spawn(Spawn::Thread).await?;
+        (thread, parent_mm)
     } else {
+        let shares_memory = request.flags.contains(CloneFlags::VM);
+        let kind = if shares_memory { Spawn::ShareMemory } else { Spawn::CopyMemory };
         let _change = parent_mm.lock_change().await;
-        let mode = if shares_memory { ForkMode::ShareMemory } else { ForkMode::CopyMemory };
-        let (space, thread) = ctx.thread.fork(mode)?;
+        let (space, thread) = ctx.thread.spawn(kind).await?;
         let memory = UserMemory::new(space);
         let mm = if shares_memory { parent_mm.share(memory) } else { parent_mm.fork(memory) };
         (thread, mm)

@@ -149,8 +149,8 @@ impl FirstProcess {
     ///
     /// # Errors
     /// EAGAIN when pids or host processes are used up.
-    pub fn create(self, kernel: &Arc<Kernel>) -> Result<(Arc<Task>, Box<dyn Thread>), Errno> {
-        let (space, thread) = kernel.platform.new_address_space()?;
+    pub async fn create(self, kernel: &Arc<Kernel>) -> Result<(Arc<Task>, Box<dyn Thread>), Errno> {
+        let (space, thread) = kernel.platform.new_address_space().await?;
         let mm = Mm::new(crate::memory::UserMemory::new(space), Default::default());
         let mut tree = kernel.tasks.lock();
         let pid = tree.allocate_pid()?;

@@ -42,8 +42,7 @@ async fn serve(ctx: &mut Ctx) -> ExitReason {
                 signal::force_fault(&ctx.task, &fault);
             }
             Trap::Interrupted => {}
-            // The host killed the process: to the guest that looks like its OOM killer.
-            Trap::Dead => return ExitReason::Group(signaled_status(SIGKILL, false) as u32),
+            Trap::Dead => return killed_by_host(),
         }
     }
 }
@@ -58,6 +57,10 @@ async fn settle(ctx: &mut Ctx, interrupted: Option<SyscallRestart>) -> Option<Ex
         if ctx.task.must_exit() {
             return Some(thread_end(ctx));
         }
+        // Delivery looks at all registers, the result of the call among them.
+        if ctx.thread.complete().await.is_err() {
+            return Some(killed_by_host());
+        }
         match signal::deliver(ctx, interrupted) {
             // A handler's frame may have failed, or its mask opened the way for another signal.
             Delivery::Resume if ctx.task.has_attention() => {}
@@ -66,6 +69,11 @@ async fn settle(ctx: &mut Ctx, interrupted: Option<SyscallRestart>) -> Option<Ex
             Delivery::Exit { status } => return Some(ExitReason::Group(status as u32)),
         }
     }
+}
+
+/// The host killed the process: to the guest that looks like its OOM killer.
+fn killed_by_host() -> ExitReason {
+    ExitReason::Group(signaled_status(SIGKILL, false) as u32)
 }
 
 /// The end of a thread whose process ends or executes another program.
@@ -98,9 +106,12 @@ async fn enter(ctx: &mut Ctx) -> Entered {
             Entered::Goes(None)
         }
         Flow::Return(Err(errno)) => {
-            ctx.thread.registers_mut().rax = errno.to_return_value();
-            // Restart codes become EINTR or a second try where signals are delivered.
-            Entered::Goes(SyscallRestart::from_errno(errno))
+            // Restart codes become EINTR or a second try where signals are delivered. No host must
+            // see one.
+            let restart = SyscallRestart::from_errno(errno);
+            let result = if restart.is_some() { Errno::EINTR } else { errno };
+            ctx.thread.registers_mut().rax = result.to_return_value();
+            Entered::Goes(restart)
         }
         Flow::Resume => Entered::Goes(None),
         Flow::Exit(reason) => Entered::Exits(reason),
