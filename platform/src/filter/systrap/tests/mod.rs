@@ -166,6 +166,21 @@ fn huge_ranges_below_the_window_are_allowed() {
 }
 
 #[test]
+fn only_the_whole_channel_is_replaced_as_it_was() {
+    let filter = Filter::new();
+    let channel = layout().channel;
+    let exact = [channel.start, channel.end - channel.start, 3, 0x11, 7, 1 << 33];
+    assert_eq!(filter.answers(STUB_IP, libc::SYS_mmap, exact), Answer::Allow.value());
+    for arg in 0..4 {
+        for bit in 0..64 {
+            let mut other = exact;
+            other[arg] ^= 1 << bit;
+            filter.check(&call(STUB_IP, libc::SYS_mmap, other));
+        }
+    }
+}
+
+#[test]
 fn listed_arguments_are_exact() {
     let filter = Filter::new();
     for low in (0..0x2_0000).chain([u64::MAX, i32::MIN as u64]) {
