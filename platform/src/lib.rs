@@ -9,5 +9,6 @@ pub mod filter;
 pub mod host;
 mod process;
 pub mod ptrace;
+pub mod systrap;
 
 pub use contract::*;

@@ -30,6 +30,28 @@ pub(crate) fn completed(image: &[u8], full_bytes: usize) -> Result<Vec<u8>, Errn
     Ok(full)
 }
 
+/// Checks an image as the kernel does before it loads one from a signal frame.
+///
+/// Errors: EINVAL for features not in `supported`, for a compacted image, and for bits of MXCSR
+/// or of the header that are reserved.
+pub(crate) fn check_loadable(image: &[u8], supported: u64) -> Result<(), Errno> {
+    let word = |at: usize| {
+        let bytes = image.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+        bytes.map(u32::from_le_bytes).ok_or(Errno::EINVAL)
+    };
+    const DEFAULT_MXCSR_MASK: u32 = 0xffbf;
+    let mask = match word(MXCSR_OFFSET + 4)? {
+        0 => DEFAULT_MXCSR_MASK,
+        mask => mask | DEFAULT_MXCSR_MASK,
+    };
+    let reserved_mxcsr = word(MXCSR_OFFSET)? & !mask;
+    let header = image.get(LEGACY_BYTES..LEGACY_BYTES + HEADER_BYTES);
+    let is_clean = header.is_none_or(|header| {
+        features(image) & !supported == 0 && header[8..].iter().all(|&byte| byte == 0)
+    });
+    if reserved_mxcsr == 0 && is_clean { Ok(()) } else { Err(Errno::EINVAL) }
+}
+
 /// Makes the image of a process that has run nothing, keeping only the default memory protection
 /// key rights (`PKRU`) of `image`.
 pub(crate) fn blank(image: &[u8]) -> Vec<u8> {

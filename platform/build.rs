@@ -1,0 +1,38 @@
+//! Builds the stub: freestanding code that runs inside guest processes, as a program of its own
+//! with one segment and no relocations.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+const SOURCES: &[&str] = &[
+    "stub/main.rs",
+    "stub/calls.rs",
+    "stub/entry.rs",
+    "stub/init.rs",
+    "stub/stub.ld",
+    "src/systrap/layout.rs",
+];
+
+fn main() {
+    for source in SOURCES {
+        println!("cargo::rerun-if-changed={source}");
+    }
+    println!("cargo::rerun-if-changed=build.rs");
+    let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("cargo sets {name}"));
+    let output = PathBuf::from(variable("OUT_DIR")).join("stub.bin");
+    let root = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
+    let status = Command::new(variable("RUSTC"))
+        .args(["--edition=2024", "--crate-name=stub", "--crate-type=bin", "-Dwarnings"])
+        .args(["--target", &variable("TARGET")])
+        .args(["-Cpanic=abort", "-Copt-level=2", "-Crelocation-model=pic", "-Cno-redzone=yes"])
+        .args(["-Clink-arg=-nostdlib", "-Clink-arg=-nostartfiles", "-Clink-arg=-static"])
+        .args(["-Clink-arg=-no-pie", "-Clink-arg=-Wl,--oformat=binary"])
+        .args(["-Clink-arg=-Wl,--build-id=none", "-Clink-arg=-Wl,-e,stub_header"])
+        .arg(format!("-Clink-arg=-Wl,-T,{}", root.join("stub/stub.ld").display()))
+        .arg("-o")
+        .arg(&output)
+        .arg(root.join("stub/main.rs"))
+        .status()
+        .expect("rustc can be started");
+    assert!(status.success(), "the stub does not build");
+}

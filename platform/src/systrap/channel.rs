@@ -1,0 +1,205 @@
+//! The memory that the sentry shares with the stub of one address space.
+//!
+//! The guest can write all of it at any time: everything is copied with volatile accesses, never
+//! referred to. Lock: `Channel::inner`, held for a few instructions or one mapping.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use linux_abi::Errno;
+use parking_lot::Mutex;
+use rustix::mm::{MapFlags, ProtFlags};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+use super::layout::{SLOT_BYTES, SLOT_COUNT};
+use crate::host::last_errno;
+use crate::process::Tid;
+
+/// Slots that are mapped together.
+const CHUNK_SLOTS: u64 = 16;
+const CHUNK_BYTES: usize = (CHUNK_SLOTS * SLOT_BYTES) as usize;
+
+/// All slots of one address space.
+pub(super) struct Channel {
+    file: OwnedFd,
+    /// Where the guest has them.
+    start: u64,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    chunks: Vec<Chunk>,
+    used: u64,
+    /// Slots whose threads were told to end, oldest first.
+    returned: VecDeque<(u64, Tid, Tid)>,
+}
+
+/// A mapping of [`CHUNK_SLOTS`] slots.
+struct Chunk(NonNull<u8>);
+
+// SAFETY: the mapping belongs to the chunk; it is only ever copied from and to.
+unsafe impl Send for Chunk {}
+// SAFETY: as above; the guest writes at the same time anyhow.
+unsafe impl Sync for Chunk {}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        // SAFETY: 1. The chunk owns the mapping. 2. Every user holds the channel.
+        let _ = unsafe { rustix::mm::munmap(self.0.as_ptr().cast(), CHUNK_BYTES) };
+    }
+}
+
+impl Channel {
+    /// Memory for slots that the guest sees from `start` on. Errors: EMFILE, ENFILE, ENOMEM.
+    pub(super) fn new(start: u64) -> Result<Arc<Channel>, Errno> {
+        let file = crate::host::fs::memfd_create("channel")?;
+        Ok(Arc::new(Channel { file, start, inner: Mutex::default() }))
+    }
+
+    pub(super) fn file(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// A slot for a new thread. Errors: EAGAIN if there are too many; ENOMEM.
+    pub(super) fn allocate(self: &Arc<Self>) -> Result<SlotMemory, Errno> {
+        let mut inner = self.inner.lock();
+        if let Some(&(index, tgid, tid)) = inner.returned.front()
+            && is_gone(tgid, tid)
+        {
+            inner.returned.pop_front();
+            return self.slot(&inner, index);
+        }
+        let index = inner.used;
+        if index == SLOT_COUNT {
+            return Err(Errno::EAGAIN);
+        }
+        if index == inner.chunks.len() as u64 * CHUNK_SLOTS {
+            let chunk = self.map_chunk(index)?;
+            inner.chunks.push(chunk);
+        }
+        inner.used += 1;
+        self.slot(&inner, index)
+    }
+
+    fn slot(self: &Arc<Self>, inner: &Inner, index: u64) -> Result<SlotMemory, Errno> {
+        let chunk = inner.chunks.get((index / CHUNK_SLOTS) as usize).ok_or(Errno::EAGAIN)?;
+        let offset = (index % CHUNK_SLOTS * SLOT_BYTES) as usize;
+        // SAFETY: the offset lies within the chunk.
+        let memory = unsafe { chunk.0.add(offset) };
+        Ok(SlotMemory { channel: Arc::clone(self), index, memory })
+    }
+
+    fn map_chunk(&self, first: u64) -> Result<Chunk, Errno> {
+        let offset = first * SLOT_BYTES;
+        crate::host::fs::ftruncate(&self.file, offset + CHUNK_BYTES as u64)?;
+        // SAFETY: a new mapping at a place of the kernel's choice.
+        let address = unsafe {
+            rustix::mm::mmap(
+                std::ptr::null_mut(),
+                CHUNK_BYTES,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED | MapFlags::NORESERVE,
+                &self.file,
+                offset,
+            )
+        };
+        let address = address.map_err(|_| Errno::ENOMEM)?;
+        NonNull::new(address.cast()).map(Chunk).ok_or(Errno::ENOMEM)
+    }
+
+    /// Takes a slot back; it is used again once the thread is gone.
+    pub(super) fn give_back(&self, index: u64, tgid: Tid, tid: Tid) {
+        self.inner.lock().returned.push_back((index, tgid, tid));
+    }
+}
+
+/// Whether the host knows no such thread.
+fn is_gone(tgid: Tid, tid: Tid) -> bool {
+    // SAFETY: signal 0 only asks.
+    let result = unsafe { libc::syscall(libc::SYS_tgkill, tgid, tid, 0) };
+    result != 0 && last_errno() == Errno::ESRCH
+}
+
+/// One thread's part of a [`Channel`].
+pub(super) struct SlotMemory {
+    channel: Arc<Channel>,
+    pub(super) index: u64,
+    memory: NonNull<u8>,
+}
+
+// SAFETY: the memory lives as long as the channel, and is only copied from and to.
+unsafe impl Send for SlotMemory {}
+// SAFETY: as above; the guest writes at the same time anyhow.
+unsafe impl Sync for SlotMemory {}
+
+impl SlotMemory {
+    /// Where the guest has the slot.
+    pub(super) fn address(&self) -> u64 {
+        self.channel.start + self.index * SLOT_BYTES
+    }
+
+    pub(super) fn channel(&self) -> &Arc<Channel> {
+        &self.channel
+    }
+
+    /// Copies from the slot; what lies beyond its end is left alone.
+    pub(super) fn read_bytes(&self, offset: u64, buf: &mut [u8]) {
+        let len = in_slot(offset, buf.len());
+        // SAFETY: `len` bytes from `offset` on lie in the slot.
+        let from = unsafe { self.memory.add((offset % SLOT_BYTES) as usize) };
+        // SAFETY: 1. Both are valid for `len` bytes. 2. They do not overlap. 3. A write of the
+        // guest meanwhile gives some bytes or others, all of which are valid.
+        unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), buf.as_mut_ptr(), len) };
+    }
+
+    /// Copies to the slot; what lies beyond its end is left out.
+    pub(super) fn write_bytes(&self, offset: u64, buf: &[u8]) {
+        let len = in_slot(offset, buf.len());
+        // SAFETY: `len` bytes from `offset` on lie in the slot.
+        let to = unsafe { self.memory.add((offset % SLOT_BYTES) as usize) };
+        // SAFETY: 1. Both are valid for `len` bytes. 2. They do not overlap.
+        unsafe { std::ptr::copy_nonoverlapping(buf.as_ptr(), to.as_ptr(), len) };
+    }
+
+    /// A copy of what lies at `offset`.
+    pub(super) fn read<T: FromBytes + IntoBytes + Default>(&self, offset: u64) -> T {
+        let mut value = T::default();
+        self.read_bytes(offset, value.as_mut_bytes());
+        value
+    }
+
+    pub(super) fn write<T: IntoBytes + Immutable>(&self, offset: u64, value: &T) {
+        self.write_bytes(offset, value.as_bytes());
+    }
+}
+
+impl SlotMemory {
+    /// Waits a while for a word to be no longer `value`, `FUTEX_WAIT`.
+    pub(super) fn wait_word(&self, offset: u64, value: u32) {
+        let timeout = libc::timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+        let word = self.word(offset);
+        // SAFETY: the word lies in the slot; the timeout is live.
+        unsafe {
+            libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAIT, value, &raw const timeout)
+        };
+    }
+
+    /// Wakes who waits for a word, `FUTEX_WAKE`.
+    pub(super) fn wake_word(&self, offset: u64) {
+        // SAFETY: the word lies in the slot.
+        unsafe { libc::syscall(libc::SYS_futex, self.word(offset), libc::FUTEX_WAKE, 1) };
+    }
+
+    fn word(&self, offset: u64) -> *mut u8 {
+        // SAFETY: the result lies in the slot.
+        unsafe { self.memory.add((offset % SLOT_BYTES) as usize & !3) }.as_ptr()
+    }
+}
+
+/// How many of `len` bytes at `offset` lie in the slot.
+fn in_slot(offset: u64, len: usize) -> usize {
+    SLOT_BYTES.saturating_sub(offset).min(len as u64) as usize
+}

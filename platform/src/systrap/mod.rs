@@ -1,0 +1,215 @@
+//! The fast platform: seccomp traps, and a stub in every guest process.
+//!
+//! [`Systrap::new`] makes the template ([`template`]): a child of the sentry that strips itself
+//! to an empty address space with a *window* ([`region`], [`layout`]) that holds the stub and the
+//! memory it shares with the sentry ([`channel`]). All guest processes descend from it and share
+//! its seccomp filter, so that one [`listener`] tells the sentry of all their system calls:
+//!
+//! - Most calls of the guest are *user notifications*: the sentry gets number and arguments from
+//!   the kernel, serves the call and answers with its result. The guest's registers stay where
+//!   they are, and the stub has no part in it.
+//! - Calls for which the sentry needs all registers, or the guest process itself has to act (memory,
+//!   `clone`), raise SIGSYS. So the guest enters the stub, as it does at a fault or when it is
+//!   kicked. The stub rings its *doorbell*, a reserved system call that notifies the sentry too, and
+//!   obeys the commands that it gets as answers. Its signal frame holds the registers ([`frame`]).
+//! - When it turns out late that all registers are needed (a signal has to be delivered), the
+//!   thread is kicked before its call is answered, and so enters the stub right behind it.
+//!
+//! The kernel's workers ([`workers`]) wait for notifications and hand them to the threads they are
+//! from ([`supervisor`], [`thread`]); [`spawn`] makes threads and processes; [`reaper`] learns of
+//! processes that ended.
+//!
+//! **Invariant:** a notification's thread is known by the kernel's word only. What the stub says is
+//! said in the doorbell's arguments, which nobody can change any more, or lies in memory that the
+//! guest can write, is copied once and then checked; it concerns the thread's own process only.
+
+mod channel;
+mod frame;
+mod layout;
+mod listener;
+mod reaper;
+mod region;
+mod spawn;
+mod supervisor;
+mod template;
+mod thread;
+mod workers;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use linux_abi::Errno;
+use parking_lot::Mutex;
+
+use self::supervisor::{Process, Setup, Supervisor};
+use self::template::Template;
+use self::thread::{Position, SystrapThread};
+use self::workers::Workers;
+use crate::contract::{BoxFuture, Layout, NewProcess, Platform, Registers, Spawn, Thread};
+use crate::process::procfs::Procfs;
+use crate::process::space::{Common, OwnMemory};
+use crate::process::{USER_END, USER_START};
+
+/// The systrap platform. See the module's description.
+pub struct Systrap {
+    supervisor: Arc<Supervisor>,
+    template: TemplateLock,
+}
+
+impl Systrap {
+    /// Sets up the platform.
+    ///
+    /// Call it while the process has only this thread, no other children and its final identity
+    /// (a stub gets the user ids of now), after entering its namespaces and before its seccomp
+    /// filter. SIGURG belongs to the platform from now on, and children other than stubs must not
+    /// be made.
+    ///
+    /// # Errors
+    /// Those of the host calls involved, with a description.
+    pub fn new() -> io::Result<Arc<Systrap>> {
+        let workers = Workers::new()?;
+        let template = template::create()?;
+        let Template { tid, id, frame, slot, region, listener, blank_fpu, fpu_features, .. } =
+            template;
+        let layout =
+            Layout { user: USER_START..USER_END, reserved: region.range(), vdso: template.vdso };
+        let own = OwnMemory {
+            mapped: layout::WINDOW_BYTES,
+            resident: 2 * layout::CONTROL_BYTES,
+            data: layout::ANCHOR_BYTES,
+        };
+        let common = Arc::new(Common::new(layout, own));
+        let process = Process::new(tid, common.new_memory(), Arc::clone(slot.channel()));
+        let supervisor =
+            Supervisor::new(Setup { common, listener, workers, region, blank_fpu, fpu_features });
+        let slot = supervisor.add(tid, process, slot);
+        let registers = blank_registers();
+        let position = Position::Stub { id, frame };
+        let mut thread = SystrapThread::new(Arc::clone(&supervisor), slot, registers, position);
+        (thread.loaded.fs_base, thread.loaded.gs_base) = template.bases;
+        thread.reset_fp_state()?;
+        reaper::start(&supervisor)?;
+        Ok(Arc::new(Systrap { supervisor, template: TemplateLock::new(thread) }))
+    }
+
+    /// Gives the platform a procfs of the sentry's own pid namespace, for
+    /// [`AddressSpace::mappings`] and the like; without one these fail with ENOSYS. At set-up the
+    /// platform takes `/proc` if that is there.
+    ///
+    /// # Errors
+    /// EINVAL for a directory that is no such procfs.
+    ///
+    /// [`AddressSpace::mappings`]: crate::contract::AddressSpace::mappings
+    pub fn set_proc_dir(&self, directory: OwnedFd) -> Result<(), Errno> {
+        *self.supervisor.common.procfs.write() = Some(Procfs::new(directory)?);
+        Ok(())
+    }
+
+    /// Number of live guest threads, the template not counted.
+    pub fn thread_count(&self) -> usize {
+        self.supervisor.thread_count().saturating_sub(1)
+    }
+}
+
+impl Platform for Systrap {
+    fn name(&self) -> &'static str {
+        "systrap"
+    }
+
+    fn new_address_space(&self) -> BoxFuture<'_, Result<NewProcess, Errno>> {
+        Box::pin(async {
+            let mut template = self.template.take().await;
+            let made = template.spawn(Spawn::CopyMemory).await;
+            self.template.put_back(template);
+            match made {
+                // The template was killed: no more processes, but those that live go on.
+                Err(Errno::ESRCH) => Err(Errno::EAGAIN),
+                made => made,
+            }
+        })
+    }
+
+    fn park(&self, deadline: Option<Instant>) {
+        let supervisor = &self.supervisor;
+        supervisor.workers.park(|parked| {
+            if let Some(deadline) = deadline
+                && !supervisor.listener.wait_until(deadline)
+            {
+                return deadline <= Instant::now();
+            }
+            match supervisor.listener.receive(parked) {
+                Ok(notification) => supervisor.dispatch(&notification),
+                Err(_) => false,
+            }
+        });
+    }
+
+    fn unpark(&self) {
+        self.supervisor.workers.unpark();
+    }
+
+    fn workers(&self) -> usize {
+        1
+    }
+}
+
+impl Drop for Systrap {
+    fn drop(&mut self) {
+        self.supervisor.kill_all();
+    }
+}
+
+/// Registers of a thread that has run nothing yet.
+fn blank_registers() -> Registers {
+    Registers {
+        cs: 0x33,
+        ss: 0x2b,
+        // Interrupts on, and the bit that is always one.
+        eflags: 0x202,
+        orig_rax: u64::MAX,
+        ..Registers::default()
+    }
+}
+
+/// The template's thread, which one clone at a time can use.
+struct TemplateLock(Mutex<TemplateState>);
+
+struct TemplateState {
+    thread: Option<Box<SystrapThread>>,
+    waiting: Vec<std::task::Waker>,
+}
+
+impl TemplateLock {
+    fn new(thread: SystrapThread) -> TemplateLock {
+        let thread = Some(Box::new(thread));
+        TemplateLock(Mutex::new(TemplateState { thread, waiting: Vec::new() }))
+    }
+
+    async fn take(&self) -> Box<SystrapThread> {
+        std::future::poll_fn(|cx| {
+            let mut state = self.0.lock();
+            match state.thread.take() {
+                Some(thread) => Poll::Ready(thread),
+                None => {
+                    state.waiting.push(cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    fn put_back(&self, thread: Box<SystrapThread>) {
+        let waiting = {
+            let mut state = self.0.lock();
+            state.thread = Some(thread);
+            std::mem::take(&mut state.waiting)
+        };
+        for waker in waiting {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Making guest threads and processes: the stub of an existing thread clones itself.
+//!
+//! The clone's number is what the parent's stub says it is, and the guest could have put another
+//! one there. So it is believed only of a thread in the parent's own process, or of a process that
+//! has a copy of a random word which the sentry wrote into the parent's private memory just before.
+
+use std::mem::offset_of;
+use std::sync::Arc;
+
+use linux_abi::Errno;
+
+use super::channel::{Channel, SlotMemory};
+use super::layout::{Control, command};
+use super::supervisor::{Process, Slot};
+use super::thread::{Position, SystrapThread};
+use crate::contract::{AddressSpace, NewProcess, Registers, Spawn};
+use crate::filter::systrap::{CLONE_COPY, CLONE_SHARE, CLONE_THREAD};
+use crate::host;
+use crate::process::space::Space;
+use crate::process::{Tid, copy};
+
+/// See [`Thread::spawn`].
+///
+/// [`Thread::spawn`]: crate::contract::Thread::spawn
+pub(super) async fn spawn(parent: &mut SystrapThread, kind: Spawn) -> Result<NewProcess, Errno> {
+    let supervisor = Arc::clone(&parent.supervisor);
+    let process = Arc::clone(&parent.slot.process);
+    let (id, frame) = parent.in_stub()?;
+    let (flags, channel) = match kind {
+        Spawn::Thread => (CLONE_THREAD, Arc::clone(&process.channel)),
+        Spawn::ShareMemory => (CLONE_SHARE, Arc::clone(&process.channel)),
+        Spawn::CopyMemory => (CLONE_COPY, Channel::new(supervisor.region.channel().start)?),
+    };
+    let memory = channel.allocate()?;
+    frame.copy(&parent.slot.memory, &memory);
+    memory.write(offset_of!(Control, context) as u64, &frame.address(&memory));
+    let mark = match kind {
+        Spawn::Thread => Mark::Thread,
+        _ => Mark::write(parent, &parent.slot)?,
+    };
+    let file = match kind {
+        Spawn::CopyMemory => supervisor.listener.add_descriptor(id, channel.file())?,
+        _ => u64::MAX,
+    };
+    let expectation = supervisor.expect_newcomer();
+    let result = clone(parent, [flags, memory.address(), file]).await;
+    let tid = match result {
+        Ok(tid) => tid as Tid,
+        Err(error) => {
+            give_back(&channel, &memory, kind);
+            return Err(error);
+        }
+    };
+    mark.check(&parent.slot, tid)?;
+    let hello = supervisor.claim(tid, &parent.slot).await?;
+    drop(expectation);
+    let process = match kind {
+        Spawn::Thread => process,
+        Spawn::ShareMemory => Process::new(tid, Arc::clone(&process.memory), channel),
+        Spawn::CopyMemory => Process::new(tid, supervisor.common.new_memory(), channel),
+    };
+    let space: Arc<dyn AddressSpace> = Arc::new(Space::new(
+        Arc::clone(&supervisor.common),
+        process.tgid,
+        Arc::clone(&process.memory),
+    ));
+    let slot = supervisor.add(tid, process, memory);
+    let position = Position::Stub { id: hello, frame };
+    let mut child = SystrapThread::new(supervisor, slot, parent.registers, position);
+    // The frame has the parent's registers of its trap; the bases were inherited.
+    child.loaded = Registers { rax: !child.registers.rax, ..parent.loaded };
+    Ok((space, Box::new(child)))
+}
+
+/// Has the parent's stub make the clone and waits for its number.
+async fn clone(parent: &mut SystrapThread, args: [u64; 3]) -> Result<u64, Errno> {
+    let (id, _) = parent.in_stub()?;
+    parent.slot.memory.write(offset_of!(Control, spawn) as u64, &args);
+    parent.supervisor.listener.answer(id, command::SPAWN).map_err(|_| Errno::ESRCH)?;
+    std::future::poll_fn(|cx| parent.poll_done(cx)).await
+}
+
+/// No thread has used the slot.
+fn give_back(channel: &Channel, memory: &SlotMemory, kind: Spawn) {
+    if kind != Spawn::CopyMemory {
+        channel.give_back(memory.index, Tid::MAX, Tid::MAX);
+    }
+}
+
+/// How a clone is known to be the parent's.
+enum Mark {
+    /// It is in the parent's process.
+    Thread,
+    /// It has this word at this address.
+    Word { address: u64, word: u64 },
+}
+
+impl Mark {
+    fn write(thread: &SystrapThread, parent: &Slot) -> Result<Mark, Errno> {
+        let address = thread.supervisor.region.anchor(parent.memory.index);
+        let word = host::random::number()?;
+        match copy::write(parent.tid, address, &word.to_ne_bytes())? {
+            8 => Ok(Mark::Word { address, word }),
+            _ => Err(Errno::EFAULT),
+        }
+    }
+
+    /// Errors: EAGAIN if the thread is not the parent's clone.
+    fn check(self, parent: &Slot, tid: Tid) -> Result<(), Errno> {
+        let is_own = match self {
+            Mark::Thread => {
+                // SAFETY: signal 0 only asks.
+                unsafe { libc::syscall(libc::SYS_tgkill, parent.process.tgid, tid, 0) == 0 }
+            }
+            Mark::Word { address, word } => {
+                let mut found = [0; 8];
+                let read = copy::read(tid, address, &mut found);
+                tid != parent.tid && read == Ok(8) && u64::from_ne_bytes(found) == word
+            }
+        };
+        if is_own { Ok(()) } else { Err(Errno::EAGAIN) }
+    }
+}

@@ -1,0 +1,446 @@
+//! What all threads of the platform share: the table of stub threads, and the way events about
+//! them are handed out.
+//!
+//! A stub's thread is known by its host thread id, which the kernel tells with each notification;
+//! nothing that shared memory says identifies anybody. Locks (each held for a few instructions,
+//! none while another is taken): `Supervisor::table`, `Supervisor::newcomers`, `Slot::inbox`,
+//! `Process::threads`.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
+
+use linux_abi::Errno;
+use parking_lot::{Mutex, RwLock};
+
+use super::channel::{Channel, SlotMemory};
+use super::layout::{DOORBELL, command, event};
+use super::listener::{Listener, Notification};
+use super::region::Region;
+use super::workers::Workers;
+use crate::process::space::{Common, Memory};
+use crate::process::{KICK, Tid, kick, kill_process};
+
+/// The thread runs guest code, or was told to.
+const RUNNING: u32 = 1;
+/// Somebody wants it to trap.
+const INTERRUPT: u32 = 2;
+/// It ended; its number may belong to another one now.
+const GONE: u32 = 4;
+/// Its handle was dropped: whatever it reports, it shall end.
+const ABANDONED: u32 = 8;
+/// A kick that it reports is for its handle, whoever sent it.
+const COMPLETING: u32 = 16;
+
+/// What a stub's thread tells.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Event {
+    /// It makes a system call of the guest, and nothing else is known about it.
+    Call { id: u64, number: i32, ip: u64, args: [u64; 6] },
+    /// It is in the stub because of a signal.
+    Signal { id: u64, context: u64, info: u64, signo: i32, fs_base: u64, gs_base: u64 },
+    /// It has made the commanded calls.
+    Done { id: u64, result: u64 },
+    /// It is no more.
+    Dead,
+}
+
+/// A stub thread, as the sentry knows it.
+pub(super) struct Slot {
+    pub(super) tid: Tid,
+    pub(super) process: Arc<Process>,
+    pub(super) memory: SlotMemory,
+    flags: AtomicU32,
+    inbox: Mutex<Inbox>,
+}
+
+/// The event that the thread's handle has not fetched yet.
+#[derive(Default)]
+struct Inbox {
+    event: Option<Event>,
+    waker: Option<Waker>,
+}
+
+/// A host thread group.
+pub(super) struct Process {
+    pub(super) tgid: Tid,
+    pub(super) memory: Arc<Memory>,
+    pub(super) channel: Arc<Channel>,
+    /// Those with a handle.
+    threads: Mutex<Vec<Weak<Slot>>>,
+}
+
+impl Process {
+    pub(super) fn new(tgid: Tid, memory: Arc<Memory>, channel: Arc<Channel>) -> Arc<Process> {
+        Arc::new(Process { tgid, memory, channel, threads: Mutex::default() })
+    }
+}
+
+impl Slot {
+    fn has(&self, flag: u32) -> bool {
+        self.flags.load(Ordering::SeqCst) & flag != 0
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.has(GONE)
+    }
+
+    /// See [`Interrupter::interrupt`].
+    ///
+    /// [`Interrupter::interrupt`]: crate::contract::Interrupter::interrupt
+    pub(super) fn interrupt(&self) {
+        let old = self.flags.fetch_or(INTERRUPT, Ordering::SeqCst);
+        // A thread that is not running finds the flag at its next resume.
+        if old & (RUNNING | INTERRUPT | GONE) == RUNNING {
+            kick(self.process.tgid, self.tid);
+        }
+    }
+
+    /// Notes that it is about to run; `false` if it has to trap at once instead.
+    pub(super) fn start_running(&self) -> bool {
+        if self.flags.fetch_or(RUNNING, Ordering::SeqCst) & INTERRUPT == 0 {
+            return true;
+        }
+        self.flags.fetch_and(!(RUNNING | INTERRUPT), Ordering::SeqCst);
+        false
+    }
+
+    /// Makes it enter the stub with all its registers as soon as its present call is answered.
+    pub(super) fn start_completing(&self) {
+        self.flags.fetch_or(COMPLETING, Ordering::SeqCst);
+        kick(self.process.tgid, self.tid);
+    }
+
+    /// Waits for the next event.
+    pub(super) fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Event> {
+        let mut inbox = self.inbox.lock();
+        if let Some(event) = inbox.event.take() {
+            return Poll::Ready(event);
+        }
+        if self.is_gone() {
+            return Poll::Ready(Event::Dead);
+        }
+        match &mut inbox.waker {
+            Some(old) => old.clone_from(cx.waker()),
+            empty => *empty = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    pub(super) async fn next_event(&self) -> Event {
+        std::future::poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    fn deliver(&self, event: Event) {
+        let mut inbox = self.inbox.lock();
+        inbox.event = Some(event);
+        let waker = inbox.waker.take();
+        drop(inbox);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn die(&self) {
+        self.flags.fetch_or(GONE, Ordering::SeqCst);
+        self.deliver(Event::Dead);
+    }
+}
+
+/// Threads that said hello and that nobody has claimed yet.
+#[derive(Default)]
+struct Newcomers {
+    /// What is under way that could claim one.
+    expected: usize,
+    /// Notification of each, `None` for one that died.
+    arrived: HashMap<Tid, Option<u64>>,
+    waiting: HashMap<Tid, Waker>,
+}
+
+/// The platform's shared state.
+pub(super) struct Supervisor {
+    pub(super) common: Arc<Common>,
+    pub(super) listener: Listener,
+    pub(super) workers: Workers,
+    pub(super) region: Region,
+    /// The floating-point state of a fresh process, and the features it may have.
+    pub(super) blank_fpu: Vec<u8>,
+    pub(super) fpu_features: u64,
+    table: RwLock<HashMap<Tid, Arc<Slot>>>,
+    newcomers: Mutex<Newcomers>,
+    processes: Mutex<HashMap<Tid, Arc<Process>>>,
+    thread_count: AtomicUsize,
+}
+
+/// What a new [`Supervisor`] starts from.
+pub(super) struct Setup {
+    pub(super) common: Arc<Common>,
+    pub(super) listener: Listener,
+    pub(super) workers: Workers,
+    pub(super) region: Region,
+    pub(super) blank_fpu: Vec<u8>,
+    pub(super) fpu_features: u64,
+}
+
+impl Supervisor {
+    pub(super) fn new(setup: Setup) -> Arc<Supervisor> {
+        Arc::new(Supervisor {
+            common: setup.common,
+            listener: setup.listener,
+            workers: setup.workers,
+            region: setup.region,
+            blank_fpu: setup.blank_fpu,
+            fpu_features: setup.fpu_features,
+            table: RwLock::default(),
+            newcomers: Mutex::default(),
+            processes: Mutex::default(),
+            thread_count: AtomicUsize::new(0),
+        })
+    }
+
+    /// Enters a thread into the table. A thread that had its number before must be gone.
+    pub(super) fn add(&self, tid: Tid, process: Arc<Process>, memory: SlotMemory) -> Arc<Slot> {
+        process.memory.add_user(tid);
+        self.processes.lock().insert(process.tgid, Arc::clone(&process));
+        let slot = Arc::new(Slot {
+            tid,
+            process,
+            memory,
+            flags: AtomicU32::new(0),
+            inbox: Mutex::default(),
+        });
+        slot.process.threads.lock().push(Arc::downgrade(&slot));
+        self.thread_count.fetch_add(1, Ordering::Relaxed);
+        let old = self.table.write().insert(tid, Arc::clone(&slot));
+        if let Some(old) = old {
+            old.die();
+        }
+        slot
+    }
+
+    fn slot(&self, tid: Tid) -> Option<Arc<Slot>> {
+        self.table.read().get(&tid).cloned()
+    }
+
+    pub(super) fn thread_count(&self) -> usize {
+        self.thread_count.load(Ordering::Relaxed)
+    }
+
+    /// Hands a notification to the thread it is from; `true` if that is for the thread's handle.
+    pub(super) fn dispatch(&self, notification: &Notification) -> bool {
+        let tid = notification.tid();
+        let rings = notification.number == DOORBELL as i32 && self.region.is_code(notification.ip);
+        let [kind, args @ ..] = notification.args;
+        if rings && kind == event::HELLO {
+            self.greet(tid, notification.id);
+            return true;
+        }
+        let Some(slot) = self.slot(tid) else {
+            self.kill_stranger(tid, notification.id);
+            return false;
+        };
+        let id = notification.id;
+        let event = match (rings, kind) {
+            (false, _) => Event::Call {
+                id,
+                number: notification.number,
+                ip: notification.ip,
+                args: notification.args,
+            },
+            (true, event::SIGNAL) => {
+                let [context, info, signo, fs_base, gs_base] = args;
+                Event::Signal { id, context, info, signo: signo as i32, fs_base, gs_base }
+            }
+            (true, event::DONE) => Event::Done { id, result: args[0] },
+            // The guest rings by itself.
+            (true, _) => {
+                kill_process(slot.process.tgid);
+                return false;
+            }
+        };
+        if slot.has(ABANDONED) {
+            self.send_off(&slot, &event);
+            return false;
+        }
+        if let Event::Signal { id, signo: KICK, .. } = event
+            && !self.is_kick_wanted(&slot)
+        {
+            let _ = self.listener.answer(id, command::RESUME);
+            return false;
+        }
+        slot.flags.fetch_and(!(RUNNING | COMPLETING), Ordering::SeqCst);
+        slot.deliver(event);
+        if slot.has(ABANDONED) {
+            // Its handle was dropped just now, and may have looked before the event was there.
+            let unread = slot.inbox.lock().event.take();
+            if let Some(event) = unread {
+                self.send_off(&slot, &event);
+            }
+        }
+        true
+    }
+
+    /// Whether the handle shall learn that the thread was kicked.
+    fn is_kick_wanted(&self, slot: &Slot) -> bool {
+        if slot.has(COMPLETING) {
+            return true;
+        }
+        slot.flags.fetch_and(!INTERRUPT, Ordering::SeqCst) & INTERRUPT != 0
+    }
+
+    /// A thread says that it is new.
+    fn greet(&self, tid: Tid, id: u64) {
+        let mut newcomers = self.newcomers.lock();
+        if newcomers.expected == 0 {
+            drop(newcomers);
+            self.kill_stranger(tid, id);
+            return;
+        }
+        newcomers.arrived.insert(tid, Some(id));
+        let waker = newcomers.waiting.remove(&tid);
+        drop(newcomers);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Nobody but us makes stubs. Whatever this is, it must not live.
+    fn kill_stranger(&self, tid: Tid, id: u64) {
+        if self.listener.is_waiting(id) {
+            kill_process(tid);
+        }
+    }
+
+    /// Announces that a newcomer will be claimed.
+    pub(super) fn expect_newcomer(&self) -> Expectation<'_> {
+        self.newcomers.lock().expected += 1;
+        Expectation(self)
+    }
+
+    /// Waits for a thread's hello; answers with its notification.
+    ///
+    /// Errors: EAGAIN if it died first, ESRCH if `parent` did.
+    pub(super) async fn claim(&self, tid: Tid, parent: &Slot) -> Result<u64, Errno> {
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(Event::Dead) = parent.poll_event(cx) {
+                return Poll::Ready(Err(Errno::ESRCH));
+            }
+            let mut newcomers = self.newcomers.lock();
+            match newcomers.arrived.remove(&tid) {
+                Some(Some(id)) => Poll::Ready(Ok(id)),
+                Some(None) => Poll::Ready(Err(Errno::EAGAIN)),
+                None => {
+                    newcomers.waiting.insert(tid, cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// An abandoned thread reports: its way out.
+    fn send_off(&self, slot: &Slot, event: &Event) {
+        match *event {
+            Event::Call { id, .. } => {
+                slot.start_completing();
+                let _ = self.listener.answer(id, 0);
+            }
+            Event::Signal { id, .. } | Event::Done { id, .. } => {
+                let _ = self.listener.answer(id, command::EXIT);
+                self.forget(slot);
+            }
+            Event::Dead => self.forget(slot),
+        }
+    }
+
+    /// Ends a thread whose handle is being dropped and that `event` was the last of, `None` while
+    /// it runs.
+    pub(super) fn abandon(&self, slot: &Slot, event: Option<Event>) {
+        let process = &slot.process;
+        process.memory.remove_user(slot.tid);
+        self.thread_count.fetch_sub(1, Ordering::Relaxed);
+        let is_last = {
+            let mut threads = process.threads.lock();
+            threads.retain(|other| !std::ptr::eq(other.as_ptr(), slot));
+            threads.is_empty()
+        };
+        if slot.is_gone() {
+            self.forget(slot);
+            return;
+        }
+        if is_last {
+            self.forget(slot);
+            kill_process(process.tgid);
+            return;
+        }
+        // Killing would take the rest of its process along: it must exit by itself.
+        slot.flags.fetch_or(ABANDONED, Ordering::SeqCst);
+        let unread = slot.inbox.lock().event.take();
+        match event.or(unread) {
+            Some(event) => self.send_off(slot, &event),
+            None => kick(process.tgid, slot.tid),
+        }
+    }
+
+    /// The thread will not report again.
+    fn forget(&self, slot: &Slot) {
+        slot.flags.fetch_or(GONE, Ordering::SeqCst);
+        let mut table = self.table.write();
+        if table.get(&slot.tid).is_some_and(|known| std::ptr::eq(Arc::as_ptr(known), slot)) {
+            table.remove(&slot.tid);
+        }
+        drop(table);
+        let process = &slot.process;
+        process.channel.give_back(slot.memory.index, process.tgid, slot.tid);
+    }
+
+    /// The host has reaped a process.
+    pub(super) fn process_ended(&self, tgid: Tid) {
+        let process = self.processes.lock().remove(&tgid);
+        let Some(process) = process else {
+            let mut newcomers = self.newcomers.lock();
+            let waker = newcomers.waiting.remove(&tgid);
+            if newcomers.expected > 0 {
+                newcomers.arrived.insert(tgid, None);
+            }
+            drop(newcomers);
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+            return;
+        };
+        let threads: Vec<_> = process.threads.lock().iter().filter_map(Weak::upgrade).collect();
+        for slot in threads {
+            slot.die();
+        }
+    }
+
+    /// Kills all stubs.
+    pub(super) fn kill_all(&self) {
+        for &tgid in self.processes.lock().keys() {
+            kill_process(tgid);
+        }
+    }
+}
+
+/// While it lives, newcomers are not strangers.
+pub(super) struct Expectation<'a>(&'a Supervisor);
+
+impl Drop for Expectation<'_> {
+    fn drop(&mut self) {
+        let mut newcomers = self.0.newcomers.lock();
+        newcomers.expected -= 1;
+        if newcomers.expected > 0 {
+            return;
+        }
+        let left = std::mem::take(&mut newcomers.arrived);
+        newcomers.waiting.clear();
+        drop(newcomers);
+        for (tid, id) in left {
+            if let Some(id) = id {
+                self.0.kill_stranger(tid, id);
+            }
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! [`Thread`] on systrap: a host thread that is in guest code, in a call that the sentry was
+//! notified of, or in the stub.
+
+use std::mem::offset_of;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use linux_abi::Errno;
+
+use super::frame::{self, Cause, Frame, TRAP_FLAG};
+use super::layout::{CALLS_MAX, Call, Control, command};
+use super::spawn;
+use super::supervisor::{Event, Slot, Supervisor};
+use crate::contract::{
+    BoxFuture, Fault, HostOp, Interrupter, NewProcess, Registers, ResumeMode, Spawn, Thread, Trap,
+};
+use crate::host;
+use crate::process::{KICK, USER_END, fpu, kill_process, ops};
+
+/// Where the host thread is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Position {
+    /// In guest code, or on the way there.
+    Running,
+    /// In a system call of the guest, of which only number and arguments are known.
+    Call { id: u64 },
+    /// In the stub, with all registers in a frame.
+    Stub { id: u64, frame: Frame },
+}
+
+/// A host operation under way.
+enum Operation {
+    None,
+    /// The thread must be in the stub first.
+    Completing(ops::Call, Option<OwnedFd>),
+    Started,
+    Over(Result<u64, Errno>),
+}
+
+pub(super) struct SystrapThread {
+    pub(super) supervisor: Arc<Supervisor>,
+    pub(super) slot: Arc<Slot>,
+    pub(super) registers: Registers,
+    /// What the frame and the processor hold.
+    pub(super) loaded: Registers,
+    pub(super) position: Position,
+    /// A trap that needed no run.
+    ready: Option<Trap>,
+    operation: Operation,
+    is_stepping: bool,
+}
+
+impl SystrapThread {
+    pub(super) fn new(
+        supervisor: Arc<Supervisor>,
+        slot: Arc<Slot>,
+        registers: Registers,
+        position: Position,
+    ) -> SystrapThread {
+        SystrapThread {
+            supervisor,
+            slot,
+            registers,
+            loaded: registers,
+            position,
+            ready: None,
+            operation: Operation::None,
+            is_stepping: false,
+        }
+    }
+
+    fn answer(&self, id: u64, value: u64) {
+        // A failure means that it was killed; the reaper will tell.
+        let _ = self.supervisor.listener.answer(id, value);
+    }
+
+    /// The notification and the frame of a thread in the stub. Errors: ESRCH elsewhere.
+    pub(super) fn in_stub(&self) -> Result<(u64, Frame), Errno> {
+        match self.position {
+            Position::Stub { id, frame } => Ok((id, frame)),
+            _ => Err(Errno::ESRCH),
+        }
+    }
+
+    /// Starts to bring the thread from a call into the stub.
+    fn start_completing(&mut self) {
+        if let Position::Call { id } = self.position {
+            self.slot.start_completing();
+            // A harmless value: the kernel acts on restart codes.
+            self.answer(id, 0);
+            self.position = Position::Running;
+        }
+    }
+
+    /// Takes the event that follows [`SystrapThread::start_completing`].
+    fn finish_completing(&mut self, event: Event) -> Result<(), Errno> {
+        let (rax, orig_rax, rip) =
+            (self.registers.rax, self.registers.orig_rax, self.registers.rip);
+        match self.take(event) {
+            Trap::Interrupted => {
+                self.registers.rax = rax;
+                self.registers.orig_rax = orig_rax;
+                self.registers.rip = rip;
+                Ok(())
+            }
+            _ => Err(Errno::ESRCH),
+        }
+    }
+
+    /// Notes what an event says; answers with the trap that it is.
+    fn take(&mut self, event: Event) -> Trap {
+        match event {
+            Event::Call { id, number, ip, args } => {
+                let [rdi, rsi, rdx, r10, r8, r9] = args;
+                let orig_rax = number as u64;
+                let rax = Errno::ENOSYS.to_return_value();
+                let old = self.registers;
+                self.registers =
+                    Registers { rax, orig_rax, rdi, rsi, rdx, r10, r8, r9, rip: ip, ..old };
+                self.position = Position::Call { id };
+                Trap::Syscall
+            }
+            Event::Signal { id, context, info, signo, fs_base, gs_base } => {
+                let Ok(frame) = Frame::at(&self.slot.memory, context) else {
+                    return self.corrupt();
+                };
+                let bases = Registers { fs_base, gs_base, ..self.registers };
+                let (registers, cause) = frame.registers(&self.slot.memory, &bases);
+                self.registers = registers;
+                self.loaded = registers;
+                self.position = Position::Stub { id, frame };
+                if std::mem::take(&mut self.is_stepping) {
+                    self.registers.eflags &= !TRAP_FLAG;
+                }
+                self.decode(signo, info, cause)
+            }
+            Event::Done { .. } => self.corrupt(),
+            Event::Dead => Trap::Dead,
+        }
+    }
+
+    fn decode(&mut self, signo: i32, info: u64, cause: Cause) -> Trap {
+        match signo {
+            libc::SIGSYS => {
+                self.registers.orig_rax = self.registers.rax as i32 as u64;
+                self.registers.rax = Errno::ENOSYS.to_return_value();
+                Trap::Syscall
+            }
+            KICK => Trap::Interrupted,
+            libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL | libc::SIGTRAP => {
+                Trap::Fault(frame::fault(&self.slot.memory, signo, info, cause))
+            }
+            _ => self.corrupt(),
+        }
+    }
+
+    /// The stub says what it cannot say: the guest has meddled with it. Only its own process dies.
+    pub(super) fn corrupt(&mut self) -> Trap {
+        kill_process(self.slot.process.tgid);
+        self.position = Position::Running;
+        Trap::Dead
+    }
+
+    /// Puts the registers where the resume will load them from; answers with the command's flags.
+    fn load(&mut self, frame: Frame) -> u64 {
+        let mut flags = 0;
+        let control = |field: usize| field as u64;
+        if self.registers.fs_base != self.loaded.fs_base {
+            flags |= command::LOAD_FS;
+            self.slot.memory.write(control(offset_of!(Control, fs_base)), &self.registers.fs_base);
+        }
+        if self.registers.gs_base != self.loaded.gs_base {
+            flags |= command::LOAD_GS;
+            self.slot.memory.write(control(offset_of!(Control, gs_base)), &self.registers.gs_base);
+        }
+        let step = if self.is_stepping { TRAP_FLAG } else { 0 };
+        let wanted = Registers { eflags: self.registers.eflags | step, ..self.registers };
+        if wanted != self.loaded {
+            frame.set_registers(&self.slot.memory, &wanted);
+        }
+        flags
+    }
+
+    /// What happens at a resume instead of running, if anything.
+    fn trap_without_running(&mut self, mode: ResumeMode) -> Option<Trap> {
+        if self.slot.is_gone() {
+            return Some(Trap::Dead);
+        }
+        let is_loadable = |base: u64| base <= USER_END;
+        if !is_loadable(self.registers.fs_base) || !is_loadable(self.registers.gs_base) {
+            // A handler of the fault must be able to run, so the bad values go.
+            self.registers.fs_base = self.loaded.fs_base;
+            self.registers.gs_base = self.loaded.gs_base;
+            return Some(Trap::Fault(PROTECTION_FAULT));
+        }
+        if !self.slot.start_running() {
+            return Some(Trap::Interrupted);
+        }
+        self.is_stepping = mode == ResumeMode::SingleStep;
+        match self.position {
+            Position::Call { id } => self.answer(id, self.registers.rax),
+            Position::Stub { id, frame } => {
+                let flags = self.load(frame);
+                self.answer(id, command::RESUME | flags);
+            }
+            Position::Running => {}
+        }
+        self.position = Position::Running;
+        None
+    }
+
+    /// Has a thread in the stub make system calls.
+    fn start_calls(&mut self, calls: &[Call]) -> Result<(), Errno> {
+        let (id, _) = self.in_stub()?;
+        let count = calls.len().min(CALLS_MAX);
+        let memory = &self.slot.memory;
+        memory.write(offset_of!(Control, call_count) as u64, &(count as u64));
+        for (index, call) in calls[..count].iter().enumerate() {
+            let [a, b, c, d, e, f] = call.args;
+            let place = offset_of!(Control, calls) + index * size_of::<Call>();
+            memory.write(place as u64, &[call.number, a, b, c, d, e, f]);
+        }
+        self.answer(id, command::CALLS);
+        Ok(())
+    }
+
+    fn start_operation(&mut self, call: ops::Call, file: Option<BorrowedFd<'_>>) -> Operation {
+        let mut first = Call { number: call.number as u64, args: call.args };
+        let started = match file {
+            None => self.start_calls(&[first]),
+            Some(file) => self.in_stub().and_then(|(id, _)| {
+                let number = self.supervisor.listener.add_descriptor(id, file)?;
+                first.args[4] = number;
+                let close = Call { number: libc::SYS_close as u64, args: [number, 0, 0, 0, 0, 0] };
+                self.start_calls(&[first, close])
+            }),
+        };
+        match started {
+            Ok(()) => Operation::Started,
+            Err(Errno::ENOENT) => Operation::Over(Err(Errno::ESRCH)),
+            Err(error) => Operation::Over(Err(error)),
+        }
+    }
+
+    /// Waits until a command is done; answers with its result.
+    pub(super) fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<Result<u64, Errno>> {
+        let Poll::Ready(event) = self.slot.poll_event(cx) else { return Poll::Pending };
+        Poll::Ready(match (event, self.position) {
+            (Event::Done { id, result }, Position::Stub { frame, .. }) => {
+                self.position = Position::Stub { id, frame };
+                to_result(result)
+            }
+            (Event::Dead, _) => Err(Errno::ESRCH),
+            _ => {
+                self.corrupt();
+                Err(Errno::ESRCH)
+            }
+        })
+    }
+}
+
+/// What loading an address that is none does (`si_code` is `SI_KERNEL`).
+const PROTECTION_FAULT: Fault =
+    Fault { signo: libc::SIGSEGV, code: 0x80, addr: 0, trapno: 13, error_code: 0 };
+
+/// What a system call returned in a register.
+fn to_result(rax: u64) -> Result<u64, Errno> {
+    match rax as i64 {
+        error @ -4095..=-1 => Err(Errno::from_raw(-error as i32)),
+        _ => Ok(rax),
+    }
+}
+
+impl Thread for SystrapThread {
+    fn registers(&self) -> &Registers {
+        &self.registers
+    }
+
+    fn registers_mut(&mut self) -> &mut Registers {
+        &mut self.registers
+    }
+
+    fn complete(&mut self) -> BoxFuture<'_, Result<(), Errno>> {
+        Box::pin(async {
+            match self.position {
+                Position::Stub { .. } if self.slot.is_gone() => Err(Errno::ESRCH),
+                Position::Stub { .. } => Ok(()),
+                Position::Running => Err(Errno::ESRCH),
+                Position::Call { .. } => {
+                    self.start_completing();
+                    let event = self.slot.next_event().await;
+                    self.finish_completing(event)
+                }
+            }
+        })
+    }
+
+    fn fp_state(&mut self) -> Result<Vec<u8>, Errno> {
+        let (_, frame) = self.in_stub()?;
+        frame.fp_state(&self.slot.memory, self.supervisor.blank_fpu.len())
+    }
+
+    fn set_fp_state(&mut self, xsave: &[u8]) -> Result<(), Errno> {
+        let (_, frame) = self.in_stub()?;
+        let supervisor = &self.supervisor;
+        let image = fpu::completed(xsave, supervisor.blank_fpu.len())?;
+        fpu::check_loadable(&image, supervisor.fpu_features)?;
+        frame.set_fp_state(&self.slot.memory, &image)
+    }
+
+    fn reset_fp_state(&mut self) -> Result<(), Errno> {
+        let (_, frame) = self.in_stub()?;
+        frame.set_fp_state(&self.slot.memory, &self.supervisor.blank_fpu)
+    }
+
+    fn resume(&mut self, mode: ResumeMode) {
+        self.ready = self.trap_without_running(mode);
+    }
+
+    fn poll_trap(&mut self, cx: &mut Context<'_>) -> Poll<Trap> {
+        if let Some(trap) = self.ready.take() {
+            return Poll::Ready(trap);
+        }
+        self.slot.poll_event(cx).map(|event| self.take(event))
+    }
+
+    fn start_host_op(&mut self, op: HostOp<'_>) {
+        let call = match ops::to_call(&op, &self.supervisor.common.layout.reserved) {
+            Ok(call) => call,
+            Err(error) => {
+                self.operation = Operation::Over(Err(error));
+                return;
+            }
+        };
+        let file = match op {
+            HostOp::Mmap { fd, .. } => fd,
+            _ => None,
+        };
+        self.operation = match self.position {
+            Position::Call { .. } => match file.map(host::fs::dup).transpose() {
+                Ok(copy) => {
+                    self.start_completing();
+                    Operation::Completing(call, copy)
+                }
+                Err(error) => Operation::Over(Err(error)),
+            },
+            _ => self.start_operation(call, file),
+        };
+    }
+
+    fn poll_host_op(&mut self, cx: &mut Context<'_>) -> Poll<Result<u64, Errno>> {
+        loop {
+            match std::mem::replace(&mut self.operation, Operation::None) {
+                Operation::None => return Poll::Ready(Err(Errno::EINVAL)),
+                Operation::Over(result) => return Poll::Ready(result),
+                Operation::Started => {
+                    let done = self.poll_done(cx);
+                    if done.is_pending() {
+                        self.operation = Operation::Started;
+                    }
+                    return done;
+                }
+                Operation::Completing(call, file) => {
+                    let Poll::Ready(event) = self.slot.poll_event(cx) else {
+                        self.operation = Operation::Completing(call, file);
+                        return Poll::Pending;
+                    };
+                    self.operation = match self.finish_completing(event) {
+                        Ok(()) => self.start_operation(call, file.as_ref().map(OwnedFd::as_fd)),
+                        Err(error) => Operation::Over(Err(error)),
+                    };
+                }
+            }
+        }
+    }
+
+    fn spawn(&mut self, kind: Spawn) -> BoxFuture<'_, Result<NewProcess, Errno>> {
+        Box::pin(spawn::spawn(self, kind))
+    }
+
+    fn interrupter(&self) -> Arc<dyn Interrupter> {
+        let (supervisor, slot) = (Arc::clone(&self.supervisor), Arc::clone(&self.slot));
+        Arc::new(RunningThread { supervisor, slot })
+    }
+
+    fn cpu_time_ns(&self) -> (u64, u64) {
+        (self.supervisor.common.cpu_time_ns(self.slot.tid), 0)
+    }
+
+    fn host_cpu(&self) -> u32 {
+        // A notification wakes the worker on the processor that it comes from.
+        host::process::current_cpu() as u32
+    }
+}
+
+impl Drop for SystrapThread {
+    fn drop(&mut self) {
+        let event = match self.position {
+            Position::Running => None,
+            Position::Call { id } => Some(Event::Call { id, number: 0, ip: 0, args: [0; 6] }),
+            Position::Stub { id, .. } => Some(Event::Done { id, result: 0 }),
+        };
+        self.supervisor.abandon(&self.slot, event);
+    }
+}
+
+/// A thread as those see it who do not own it.
+struct RunningThread {
+    supervisor: Arc<Supervisor>,
+    slot: Arc<Slot>,
+}
+
+impl Interrupter for RunningThread {
+    fn interrupt(&self) {
+        self.slot.interrupt();
+    }
+
+    fn cpu_time_ns(&self) -> (u64, u64) {
+        (self.supervisor.common.cpu_time_ns(self.slot.tid), 0)
+    }
+}

@@ -1,0 +1,187 @@
+//! The kernel's workers, and how they wait such that a wake-up is never lost.
+//!
+//! A worker waits in `ioctl(NOTIF_RECV)`. A flag alone would leave a gap between testing it and
+//! entering the kernel. Here the test and the `syscall` instruction form a window of machine code,
+//! and the handler of the wake-up signal moves a thread it finds inside that window to its exit:
+//! the signal comes before the window (the flag is seen), inside (the call is skipped), or in the
+//! kernel (EINTR).
+
+use std::cell::Cell;
+use std::ffi::{c_int, c_void};
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use linux_abi::Errno;
+use parking_lot::RwLock;
+
+use crate::host;
+use crate::host::last_errno;
+use crate::process::{KICK, Tid, kick};
+
+/// The worker works.
+const WORKING: u32 = 0;
+/// It is in, or about to enter, the window; a wake-up must send the signal.
+const PARKED: u32 = 1;
+/// Somebody wants it to return.
+const NOTIFIED: u32 = 2;
+
+// fn platform_park_ioctl(fd, request, argument, state) -> ioctl's result or a negated errno
+std::arch::global_asm!(
+    ".pushsection .text.platform_park_ioctl,\"ax\",@progbits",
+    ".balign 16",
+    ".hidden platform_park_ioctl",
+    ".globl platform_park_ioctl",
+    ".type platform_park_ioctl, @function",
+    "platform_park_ioctl:",
+    ".hidden platform_park_ioctl_begin",
+    ".globl platform_park_ioctl_begin",
+    "platform_park_ioctl_begin:",
+    "cmp dword ptr [rcx], {parked}",
+    "jne platform_park_ioctl_exit",
+    "mov eax, {ioctl}",
+    ".hidden platform_park_ioctl_call",
+    ".globl platform_park_ioctl_call",
+    "platform_park_ioctl_call:",
+    "syscall",
+    "ret",
+    ".hidden platform_park_ioctl_exit",
+    ".globl platform_park_ioctl_exit",
+    "platform_park_ioctl_exit:",
+    "mov rax, -{eintr}",
+    "ret",
+    ".size platform_park_ioctl, . - platform_park_ioctl",
+    ".popsection",
+    parked = const PARKED,
+    ioctl = const libc::SYS_ioctl,
+    eintr = const libc::EINTR,
+);
+
+unsafe extern "C" {
+    fn platform_park_ioctl(fd: i32, request: u64, argument: u64, state: *const AtomicU32) -> i64;
+    static platform_park_ioctl_begin: u8;
+    static platform_park_ioctl_call: u8;
+    static platform_park_ioctl_exit: u8;
+}
+
+extern "C" fn on_kick(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
+    let begin = (&raw const platform_park_ioctl_begin).addr();
+    let call = (&raw const platform_park_ioctl_call).addr();
+    let context: *mut libc::ucontext_t = context.cast();
+    // SAFETY: the kernel passes the interrupted context, which nobody else uses now.
+    let rip = unsafe { &mut (*context).uc_mcontext.gregs[libc::REG_RIP as usize] };
+    if (begin..=call).contains(&(*rip as usize)) {
+        *rip = (&raw const platform_park_ioctl_exit).addr() as i64;
+    }
+}
+
+struct Worker {
+    tid: Tid,
+    state: AtomicU32,
+}
+
+thread_local! {
+    /// The calling thread's place in [`Workers::list`].
+    static INDEX: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// All workers of the platform.
+pub(super) struct Workers {
+    pid: Tid,
+    list: RwLock<Vec<Arc<Worker>>>,
+    /// A wake-up that found nobody parked.
+    note: AtomicBool,
+}
+
+/// The right to wait: the worker's state is [`PARKED`] or [`NOTIFIED`].
+#[derive(Clone, Copy)]
+pub(super) struct Parked<'a>(&'a Worker);
+
+impl Workers {
+    /// Errors: those of `sigaction(2)`.
+    pub(super) fn new() -> Result<Workers, Errno> {
+        let handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = on_kick;
+        // SAFETY: all zeroes is a valid `sigaction`.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        action.sa_sigaction = handler as usize;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+        // SAFETY: 1. `action` is live. 2. Its handler is async-signal-safe: it changes the context
+        // it is given and nothing else.
+        if unsafe { libc::sigaction(KICK, &raw const action, std::ptr::null_mut()) } != 0 {
+            return Err(last_errno());
+        }
+        let pid = host::process::pid();
+        Ok(Workers { pid, list: RwLock::default(), note: AtomicBool::new(false) })
+    }
+
+    /// Makes the calling thread a worker, unless it is one.
+    pub(super) fn enter(&self) {
+        let tid = host::process::tid();
+        let is_known = |index: usize| self.list.read().get(index).is_some_and(|w| w.tid == tid);
+        if INDEX.get().is_some_and(is_known) {
+            return;
+        }
+        unblock_kick();
+        let mut list = self.list.write();
+        INDEX.set(Some(list.len()));
+        list.push(Arc::new(Worker { tid, state: AtomicU32::new(WORKING) }));
+    }
+
+    /// Calls `wait` until it answers `true` or the worker is notified.
+    pub(super) fn park(&self, mut wait: impl FnMut(Parked<'_>) -> bool) {
+        self.enter();
+        let worker = INDEX.get().and_then(|index| self.list.read().get(index).cloned());
+        let Some(worker) = worker else { return };
+        worker.state.store(PARKED, Ordering::SeqCst);
+        if !self.note.swap(false, Ordering::SeqCst) {
+            while worker.state.load(Ordering::SeqCst) == PARKED && !wait(Parked(&worker)) {}
+        }
+        worker.state.store(WORKING, Ordering::SeqCst);
+    }
+
+    /// See [`Platform::unpark`].
+    ///
+    /// [`Platform::unpark`]: crate::contract::Platform::unpark
+    pub(super) fn unpark(&self) {
+        if self.notify_one() {
+            return;
+        }
+        self.note.store(true, Ordering::SeqCst);
+        // One that parked meanwhile may have missed the note.
+        self.notify_one();
+    }
+
+    fn notify_one(&self) -> bool {
+        let list = self.list.read();
+        for worker in list.iter() {
+            let change =
+                worker.state.compare_exchange(PARKED, NOTIFIED, Ordering::SeqCst, Ordering::SeqCst);
+            if change.is_ok() {
+                kick(self.pid, worker.tid);
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl Parked<'_> {
+    /// `ioctl(2)` unless the worker was notified, and until it is: EINTR then.
+    pub(super) fn ioctl(self, fd: impl AsFd, request: u64, argument: u64) -> Result<(), Errno> {
+        let fd = fd.as_fd().as_raw_fd();
+        // SAFETY: 1. The state outlives the call. 2. The routine follows the C ABI. 3. What
+        // `argument` points to is right for the request (a private matter of `listener`).
+        let result = unsafe { platform_park_ioctl(fd, request, argument, &raw const self.0.state) };
+        if result < 0 { Err(Errno::from_raw(-result as i32)) } else { Ok(()) }
+    }
+}
+
+fn unblock_kick() {
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `sigemptyset` initialises the set.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: the set was initialised above.
+    unsafe { libc::sigaddset(set.as_mut_ptr(), KICK) };
+    // SAFETY: the set is initialised; the old mask is not asked for.
+    unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), std::ptr::null_mut()) };
+}

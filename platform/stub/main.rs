@@ -1,0 +1,125 @@
+//! The stub: the part of the systrap platform that lives in every guest process.
+//!
+//! Freestanding code without data of its own. The platform copies it into a page of each guest's
+//! window, where guest code can read it and jump to any of its instructions, and where all memory
+//! it works with can be written by the guest: nothing here protects anybody. What protects the
+//! host is the seccomp filter; what protects the sentry is that it trusts nothing it gets.
+//!
+//! A guest thread enters through [`on_signal`] (a trapped call, a fault, a kick), rings the
+//! doorbell, and obeys the sentry's commands until one says to resume.
+
+#![no_std]
+#![no_main]
+
+#[path = "../src/systrap/layout.rs"]
+#[allow(dead_code, reason = "the sentry uses the rest")]
+mod layout;
+mod calls;
+mod entry;
+mod init;
+
+use calls::{doorbell, syscall};
+use layout::{
+    CALLS_MAX, CONTROL_BYTES, Call, Control, SLOT_BYTES, STACK_OFFSET, command, event,
+};
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    entry::crash()
+}
+
+/// The handler of every signal that reaches guest code; returning goes on with the guest.
+///
+/// # Safety
+/// Called by the kernel only, on the alternate stack of a slot.
+pub(crate) unsafe extern "C" fn on_signal(signo: u64, info: u64, context: u64) {
+    let slot = context & !(SLOT_BYTES - 1);
+    let (fs_base, gs_base) = entry::bases();
+    let word = doorbell(event::SIGNAL, [context, info, signo, fs_base, gs_base]);
+    // SAFETY: the alternate stack lies in the thread's slot.
+    unsafe { obey(slot, word) };
+}
+
+/// Where a new thread starts, on the small stack of its slot.
+///
+/// # Safety
+/// `slot` is the address of the thread's slot.
+pub(crate) unsafe extern "C" fn start_thread(slot: u64) -> ! {
+    // struct stack_t: ss_sp, ss_flags, ss_size.
+    let stack = [slot + STACK_OFFSET, 0, SLOT_BYTES - STACK_OFFSET];
+    syscall(calls::SIGALTSTACK, [(&raw const stack) as u64, 0, 0, 0, 0, 0]);
+    let word = doorbell(event::HELLO, [slot, 0, 0, 0, 0]);
+    // SAFETY: the caller's promise.
+    unsafe { obey(slot, word) };
+    // SAFETY: the sentry has put a signal frame there.
+    entry::sigreturn(unsafe { (*control(slot)).context })
+}
+
+fn control(slot: u64) -> *mut Control {
+    slot as *mut Control
+}
+
+/// Does what the sentry commands until it says to resume.
+///
+/// # Safety
+/// `slot` is the address of the thread's slot.
+unsafe fn obey(slot: u64, mut word: u64) {
+    let control = control(slot);
+    loop {
+        let result = match word & 0xff {
+            command::RESUME => {
+                if word & command::LOAD_FS != 0 {
+                    // SAFETY: the slot is mapped.
+                    entry::load_fs(unsafe { (&raw const (*control).fs_base).read_volatile() });
+                }
+                if word & command::LOAD_GS != 0 {
+                    // SAFETY: the slot is mapped.
+                    entry::load_gs(unsafe { (&raw const (*control).gs_base).read_volatile() });
+                }
+                return;
+            }
+            // SAFETY: the slot is mapped.
+            command::CALLS => unsafe { make_calls(control) },
+            // SAFETY: the slot is mapped.
+            command::SPAWN => unsafe { spawn(slot) },
+            // The sentry is gone, or wants the thread to go.
+            _ => entry::exit(),
+        };
+        word = doorbell(event::DONE, [result, 0, 0, 0, 0]);
+    }
+}
+
+/// Makes the commanded calls; the first one's result counts.
+unsafe fn make_calls(control: *mut Control) -> u64 {
+    // SAFETY: the slot is mapped.
+    let count = unsafe { (&raw const (*control).call_count).read_volatile() } as usize;
+    let mut first = 0;
+    let mut index = 0;
+    while index < count && index < CALLS_MAX {
+        // SAFETY: the index is within the array.
+        let call = unsafe { (&raw const (*control).calls).cast::<Call>().add(index) };
+        // SAFETY: the slot is mapped.
+        let Call { number, args } = unsafe { call.read_volatile() };
+        let result = syscall(number, args);
+        if index == 0 {
+            first = result;
+        }
+        index += 1;
+    }
+    first
+}
+
+/// Makes the commanded thread or process.
+unsafe fn spawn(slot: u64) -> u64 {
+    // SAFETY: the slot is mapped.
+    let args = unsafe { (&raw const (*control(slot)).spawn).read_volatile() };
+    // SAFETY: the child leaves this stack before it touches it.
+    let child = unsafe { entry::clone(args.flags, args.slot, args.channel, entry::channel()) };
+    if args.channel != u64::MAX {
+        syscall(calls::CLOSE, [args.channel, 0, 0, 0, 0, 0]);
+    }
+    child
+}
+
+/// Room for [`start_thread`]'s stack.
+const _: () = assert!(size_of::<Control>() as u64 + 2048 <= CONTROL_BYTES);
