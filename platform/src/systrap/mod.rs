@@ -27,6 +27,7 @@ mod channel;
 mod frame;
 mod layout;
 mod listener;
+pub mod patch;
 mod reaper;
 mod region;
 mod spawn;
