@@ -4,6 +4,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Rank {
+    /// Held while notifications' deferred work is done.
+    Deferred,
     /// Held by a read or write over all it does.
     FileOffset,
     Control,
