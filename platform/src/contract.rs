@@ -222,18 +222,23 @@ pub trait Platform: Send + Sync {
     /// Errors: EAGAIN or ENOMEM when the host refuses another process.
     fn new_address_space(&self) -> BoxFuture<'_, Result<NewProcess, Errno>>;
 
-    /// Waits until a trap has arrived for some thread (whose waker is then woken), [`unpark`] was
-    /// called since the last `park`, or `deadline` passed. Only kernel workers call it; with
-    /// ptrace there is exactly one, the tracer thread, which must also make every other call.
+    /// Waits until a trap has arrived for some thread, [`unpark`] was called, or `deadline` passed.
+    /// The waker of a thread whose trap arrived is woken from within, and `park` returns then.
+    /// Only kernel workers call it, several at the same time; with ptrace there is exactly one,
+    /// the tracer thread, which must also make every other call.
     ///
     /// [`unpark`]: Platform::unpark
     fn park(&self, deadline: Option<Instant>);
 
-    /// Makes one current or the next `park` return. Callable from any host thread; never lost.
+    /// Makes one current `park` return, or else the next one. Callable from any host thread; never
+    /// lost, but several calls may count as one until a `park` has returned.
     fn unpark(&self);
 
     /// How many kernel workers this platform wants (1 for ptrace).
     fn workers(&self) -> usize;
+
+    /// Makes the calling host thread a worker. Each calls it once, before it parks.
+    fn enter_worker(&self) {}
 
     /// Lets the calling host thread, which is no worker, run on every processor that the sentry
     /// may use. A platform may bind its workers to few, and threads inherit that from whoever

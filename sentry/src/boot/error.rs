@@ -19,6 +19,7 @@ pub enum BootError {
     Kernel(Errno),
     Filter(io::Error),
     Launcher(io::Error),
+    Workers(io::Error),
     /// A mount of the configuration failed.
     Mount {
         destination: String,
@@ -66,6 +67,7 @@ impl fmt::Display for BootError {
             BootError::Kernel(errno) => write!(f, "starting the kernel: {errno}"),
             BootError::Filter(error) => write!(f, "installing the seccomp filter: {error}"),
             BootError::Launcher(error) => write!(f, "launcher socket: {error}"),
+            BootError::Workers(error) => write!(f, "starting a worker thread: {error}"),
             BootError::Mount { destination, reason } => {
                 write!(f, "mounts: {destination}: {reason}")
             }

@@ -1,12 +1,13 @@
 //! Starting a sandbox: from a [`SandboxConfig`] to a running first process.
 //!
 //! [`run`] is the whole life of the sentry process. Order matters: the platform forks its stub
-//! while the process has one thread; the reactor and the control thread come next; the seccomp
-//! filter is installed before anything of the guest is loaded.
+//! while the process has one thread; the reactor and the control thread come next, then the
+//! seccomp filter, then the workers, and only they load anything of the guest.
 
 mod error;
 mod mounts;
 mod process;
+mod workers;
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -19,6 +20,7 @@ use platform::host::inherited;
 pub use error::BootError;
 pub(crate) use process::{Launch, Prepared, prepare_process};
 
+use self::workers::Workers;
 use crate::control::ControlServer;
 use crate::kernel::{Container, Kernel};
 
@@ -33,8 +35,8 @@ pub fn run(config: SandboxConfig) -> ExitCode {
         Err(_) => return ExitCode::FAILURE,
     };
     match start(&config, &launcher) {
-        Ok(kernel) => {
-            kernel.executor.run_worker();
+        Ok((kernel, workers)) => {
+            workers.join_in(&kernel);
             ExitCode::from(kernel.exit_code())
         }
         Err(error) => {
@@ -50,7 +52,10 @@ fn adopt(slot: usize, what: &'static str) -> Result<OwnedFd, BootError> {
     inherited::adopt(slot).map_err(|_| BootError::Descriptor { what, slot })
 }
 
-fn start(config: &SandboxConfig, launcher: &UnixStream) -> Result<Arc<Kernel>, BootError> {
+fn start(
+    config: &SandboxConfig,
+    launcher: &UnixStream,
+) -> Result<(Arc<Kernel>, Workers), BootError> {
     if config.platform != PlatformKind::Ptrace {
         return Err(BootError::Unsupported(
             "platform systrap is not available in this build; use --platform ptrace",
@@ -73,6 +78,7 @@ fn start(config: &SandboxConfig, launcher: &UnixStream) -> Result<Arc<Kernel>, B
     kernel.add_container(container.clone());
     let server = ControlServer::start(&kernel, &container, control, config)?;
     platform::filter::sentry::install().map_err(BootError::Filter)?;
+    let workers = workers::start(&kernel).map_err(BootError::Workers)?;
     let launcher = launcher.try_clone().map_err(BootError::Launcher)?;
     let start_now = config.start_now;
     let process = config.container.process.clone();
@@ -84,5 +90,5 @@ fn start(config: &SandboxConfig, launcher: &UnixStream) -> Result<Arc<Kernel>, B
         }
     };
     kernel.executor.spawn(job);
-    Ok(kernel)
+    Ok((kernel, workers))
 }

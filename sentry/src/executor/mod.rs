@@ -1,142 +1,133 @@
 //! The kernel's executor: runs one future per guest thread on the platform's workers.
 //!
 //! A worker polls ready jobs until none is left, then parks in the platform, which is where traps
-//! come from. A wake-up is a push to the ready queue; only a wake-up while a worker is parked costs a host call.
+//! come from. A wake-up is a push to the ready queue; only a wake-up while a worker is parked, and
+//! no running one is about to look at the queue, costs a host call.
+//!
+//! **Invariant:** a job in the queue is found. Whoever pushes either is a worker, which looks at
+//! the queue before it parks, or sees that a worker is parked and makes one return, or is seen by
+//! all workers before they park. A worker that takes a job and leaves others wakes the next one.
+
+mod job;
+#[cfg(test)]
+mod tests;
 
 use std::cell::Cell;
 use std::future::Future;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, Weak};
-use std::task::{Context, Wake, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::task::Waker;
 
 use crossbeam::queue::SegQueue;
 use platform::Platform;
 
-use crate::sync::{Mutex, Rank};
-
-type JobFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+use self::job::Job;
 
 /// The ready queue and its workers.
 pub struct Executor {
     platform: Arc<dyn Platform>,
+    workers: usize,
     ready: SegQueue<Arc<Job>>,
+    /// Workers that are in `park`, or about to enter it.
     parked: AtomicUsize,
+    /// Whether a worker was made to return from `park` and has not yet looked at the queue.
+    is_waking: AtomicBool,
     stopped: AtomicBool,
 }
 
-/// A spawned future. It is in exactly one state, so it is queued at most once.
-struct Job {
-    state: AtomicU8,
-    future: Mutex<Option<JobFuture>>,
-    executor: Weak<Executor>,
+/// Where a host thread is, as far as it is a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// It is none.
+    Elsewhere,
+    Serving,
+    Parked,
 }
 
 thread_local! {
-    static IS_WORKER: Cell<bool> = const { Cell::new(false) };
+    static PLACE: Cell<Place> = const { Cell::new(Place::Elsewhere) };
 }
-
-const IDLE: u8 = 0;
-const QUEUED: u8 = 1;
-const RUNNING: u8 = 2;
-/// Woken while running: to be queued again.
-const RERUN: u8 = 3;
 
 impl Executor {
     pub fn new(platform: Arc<dyn Platform>) -> Arc<Executor> {
         Arc::new(Executor {
+            workers: platform.workers(),
             platform,
             ready: SegQueue::new(),
             parked: AtomicUsize::new(0),
+            is_waking: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
         })
     }
 
     /// Makes `future` run soon. Callable from any host thread. The returned waker polls it again.
     pub fn spawn(self: &Arc<Self>, future: impl Future<Output = ()> + Send + 'static) -> Waker {
-        let job = Arc::new(Job {
-            state: AtomicU8::new(QUEUED),
-            future: Mutex::new(Rank::Executor, Some(Box::pin(future))),
-            executor: Arc::downgrade(self),
-        });
+        let job = Job::new(self, Box::pin(future));
         self.push(job.clone());
         Waker::from(job)
     }
 
-    /// Serves jobs on this host thread until [`Executor::stop`].
+    /// Serves jobs on this host thread, as one of the platform's workers, until
+    /// [`Executor::stop`].
     pub fn run_worker(&self) {
-        IS_WORKER.set(true);
+        self.platform.enter_worker();
         while !self.stopped.load(Ordering::Acquire) {
-            if let Some(job) = self.ready.pop() {
-                job.run(self);
-                continue;
+            match self.ready.pop() {
+                Some(job) => {
+                    PLACE.set(Place::Serving);
+                    // Nobody knows how long this job takes.
+                    if self.parked.load(Ordering::Relaxed) > 0 && !self.ready.is_empty() {
+                        self.wake_worker();
+                    }
+                    job.run(self);
+                }
+                None => self.park(),
             }
-            self.parked.fetch_add(1, Ordering::SeqCst);
-            fence(Ordering::SeqCst);
-            if self.ready.is_empty() && !self.stopped.load(Ordering::Acquire) {
-                self.platform.park(None);
-            }
-            self.parked.fetch_sub(1, Ordering::SeqCst);
         }
+        PLACE.set(Place::Elsewhere);
+        // One wakes the next.
+        self.platform.unpark();
     }
 
-    /// Makes all workers return; jobs that are left never run again.
+    /// Makes all workers return once their jobs rest; jobs that are left never run again.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
         self.platform.unpark();
     }
 
+    fn park(&self) {
+        PLACE.set(Place::Parked);
+        self.parked.fetch_add(1, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        if self.ready.is_empty() && !self.stopped.load(Ordering::SeqCst) {
+            self.platform.park(None);
+            // What was pushed by those who found it set is in the queue now.
+            self.is_waking.swap(false, Ordering::AcqRel);
+        }
+        self.parked.fetch_sub(1, Ordering::SeqCst);
+    }
+
     fn push(&self, job: Arc<Job>) {
         self.ready.push(job);
         fence(Ordering::SeqCst);
-        // A worker that wakes a job (from within `park`, too) finds it in the queue by itself.
-        let own = usize::from(IS_WORKER.get());
-        if self.parked.load(Ordering::SeqCst) > own {
+        let parked = self.parked.load(Ordering::SeqCst);
+        let needs_help = match PLACE.get() {
+            Place::Elsewhere => true,
+            // What a job wakes waits until that job rests, which is sooner than another worker
+            // could be there. But no more than one for each worker that runs.
+            Place::Serving => self.ready.len() > self.workers.saturating_sub(parked),
+            // `park` returns now that it woke somebody.
+            Place::Parked => false,
+        };
+        if needs_help && parked > 0 {
+            self.wake_worker();
+        }
+    }
+
+    /// Makes a worker look at the queue, unless one is just being made to.
+    fn wake_worker(&self) {
+        if !self.is_waking.swap(true, Ordering::AcqRel) {
             self.platform.unpark();
-        }
-    }
-}
-
-impl Job {
-    fn run(self: Arc<Self>, executor: &Executor) {
-        self.state.store(RUNNING, Ordering::SeqCst);
-        let waker = Waker::from(self.clone());
-        let taken = self.future.lock().take();
-        let Some(mut future) = taken else { return };
-        if future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
-            return;
-        }
-        *self.future.lock() = Some(future);
-        let rested = self.state.compare_exchange(RUNNING, IDLE, Ordering::SeqCst, Ordering::SeqCst);
-        if rested.is_err() {
-            self.state.store(QUEUED, Ordering::SeqCst);
-            executor.push(self);
-        }
-    }
-}
-
-impl Wake for Job {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        loop {
-            let (old, new) = match self.state.load(Ordering::SeqCst) {
-                IDLE => (IDLE, QUEUED),
-                RUNNING => (RUNNING, RERUN),
-                _ => return,
-            };
-            let swapped = self.state.compare_exchange(old, new, Ordering::SeqCst, Ordering::SeqCst);
-            if swapped.is_err() {
-                continue;
-            }
-            if old == IDLE
-                && let Some(executor) = self.executor.upgrade()
-            {
-                executor.push(self.clone());
-            }
-            return;
         }
     }
 }
