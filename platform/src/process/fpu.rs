@@ -7,6 +7,8 @@ use linux_abi::Errno;
 /// The legacy area (`fxsave`), and the header behind it.
 const LEGACY_BYTES: usize = 512;
 const HEADER_BYTES: usize = 64;
+/// What the processor leaves alone in the legacy area.
+const SOFTWARE_BYTES: std::ops::Range<usize> = 464..LEGACY_BYTES;
 
 const X87_AND_SSE: u64 = 3;
 const PKRU: u64 = 1 << 9;
@@ -28,6 +30,14 @@ pub(crate) fn completed(image: &[u8], full_bytes: usize) -> Result<Vec<u8>, Errn
         set_features(&mut full, X87_AND_SSE);
     }
     Ok(full)
+}
+
+/// Puts what the host's ptrace puts into the bytes that are software's: the enabled features.
+pub(crate) fn set_software_bytes(image: &mut [u8], enabled: u64) {
+    if let Some(bytes) = image.get_mut(SOFTWARE_BYTES) {
+        bytes.fill(0);
+        bytes[..8].copy_from_slice(&enabled.to_le_bytes());
+    }
 }
 
 /// Checks an image as the kernel does before it loads one from a signal frame.

@@ -50,6 +50,7 @@ use self::template::Template;
 use self::thread::{Position, SystrapThread};
 use self::workers::Workers;
 use crate::contract::{BoxFuture, Layout, NewProcess, Platform, Registers, Spawn, Thread};
+use crate::host;
 use crate::process::procfs::Procfs;
 use crate::process::space::{Common, OwnMemory};
 use crate::process::{USER_END, USER_START};
@@ -71,6 +72,8 @@ impl Systrap {
     /// # Errors
     /// Those of the host calls involved, with a description.
     pub fn new() -> io::Result<Arc<Systrap>> {
+        // The first use looks for the vDSO, by calls that the sentry's filter will not allow.
+        host::process::current_cpu();
         let workers = Workers::new()?;
         let template = template::create()?;
         let Template { tid, id, frame, slot, region, listener, blank_fpu, fpu_features, .. } =

@@ -298,7 +298,10 @@ impl Thread for SystrapThread {
 
     fn fp_state(&mut self) -> Result<Vec<u8>, Errno> {
         let (_, frame) = self.in_stub()?;
-        frame.fp_state(&self.slot.memory, self.supervisor.blank_fpu.len())
+        let supervisor = &self.supervisor;
+        let mut image = frame.fp_state(&self.slot.memory, supervisor.blank_fpu.len())?;
+        fpu::set_software_bytes(&mut image, supervisor.fpu_features);
+        Ok(image)
     }
 
     fn set_fp_state(&mut self, xsave: &[u8]) -> Result<(), Errno> {
