@@ -86,7 +86,7 @@ fn attempt(region: Region) -> io::Result<Template> {
         return Err(describe("the stub's filter is too long", Errno::E2BIG));
     }
     slot.write_bytes(PROGRAM_OFFSET, &program);
-    let open = OPEN_SIGNALS.iter().fold(0, |set, signal| set | 1 << (signal - 1));
+    let open = OPEN_SIGNALS.iter().fold(0_u64, |set, signal| set | 1 << (signal - 1));
     let init = offset_of!(Control, init) as u64;
     slot.write(init + offset_of!(Init, unmap) as u64, &unmap);
     slot.write(init + offset_of!(Init, vdso_hint) as u64, &vdso_hint);
