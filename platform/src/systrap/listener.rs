@@ -72,13 +72,16 @@ impl Listener {
         Ok(notification)
     }
 
-    /// Waits until there is a call, or until `deadline` or a signal; `true` for a call.
-    pub(super) fn wait_until(&self, deadline: Instant) -> bool {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let millis = left.as_millis().min(60_000) as i32 + i32::from(!left.is_zero());
-        let mut poll = libc::pollfd { fd: self.0.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    /// Waits until there is a call, the worker is notified, or `deadline`; `true` for a call.
+    pub(super) fn wait_until(&self, parked: Parked<'_>, deadline: Instant) -> bool {
+        parked.poll(&self.0, Some(deadline)) & libc::POLLIN != 0
+    }
+
+    /// Whether nobody is left who could make a call, so that no wait for one would ever end.
+    pub(super) fn is_orphaned(&self) -> bool {
+        let mut poll = libc::pollfd { fd: self.0.as_raw_fd(), events: 0, revents: 0 };
         // SAFETY: one live `pollfd`.
-        unsafe { libc::poll(&raw mut poll, 1, millis) == 1 }
+        unsafe { libc::poll(&raw mut poll, 1, 0) == 1 && poll.revents & libc::POLLHUP != 0 }
     }
 
     /// Waits for the next call; nobody can interrupt it.

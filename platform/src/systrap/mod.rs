@@ -139,13 +139,18 @@ impl Platform for Systrap {
     fn park(&self, deadline: Option<Instant>) {
         let supervisor = &self.supervisor;
         supervisor.workers.park(|parked| {
+            let listener = &supervisor.listener;
             if let Some(deadline) = deadline
-                && !supervisor.listener.wait_until(deadline)
+                && !listener.wait_until(parked, deadline)
             {
                 return deadline <= Instant::now();
             }
-            match supervisor.listener.receive(parked) {
+            match listener.receive(parked) {
                 Ok(notification) => supervisor.dispatch(&notification),
+                Err(Errno::ENOENT) if listener.is_orphaned() => {
+                    parked.sleep();
+                    false
+                }
                 Err(_) => false,
             }
         });

@@ -11,6 +11,7 @@ use std::ffi::{c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Instant;
 
 use linux_abi::Errno;
 use parking_lot::RwLock;
@@ -75,6 +76,9 @@ extern "C" fn on_kick(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
     }
 }
 
+/// `poll(2)` skips it.
+const NO_DESCRIPTOR: c_int = -1;
+
 struct Worker {
     tid: Tid,
     state: AtomicU32,
@@ -121,7 +125,7 @@ impl Workers {
         if INDEX.get().is_some_and(is_known) {
             return;
         }
-        unblock_kick();
+        change_mask(libc::SIG_UNBLOCK, &kick_set());
         let mut list = self.list.write();
         INDEX.set(Some(list.len()));
         list.push(Arc::new(Worker { tid, state: AtomicU32::new(WORKING) }));
@@ -176,12 +180,54 @@ impl Parked<'_> {
     }
 }
 
-fn unblock_kick() {
+impl Parked<'_> {
+    /// Waits until a descriptor is ready to read, the worker is notified, or `deadline`; answers
+    /// with what the descriptor is ready for. One that has hung up counts as never ready.
+    pub(super) fn poll(self, fd: impl AsFd, deadline: Option<Instant>) -> i16 {
+        let ready = self.poll_once(fd.as_fd().as_raw_fd(), deadline);
+        if ready & libc::POLLHUP == 0 { ready } else { self.poll_once(NO_DESCRIPTOR, deadline) }
+    }
+
+    /// Waits until the worker is notified.
+    pub(super) fn sleep(self) {
+        self.poll_once(NO_DESCRIPTOR, None);
+    }
+
+    fn poll_once(self, fd: c_int, deadline: Option<Instant>) -> i16 {
+        let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        let left = deadline.map(|deadline| timespec_until(deadline, Instant::now()));
+        let timeout = left.as_ref().map_or(std::ptr::null(), |left| &raw const *left);
+        // The kick that follows a notification is let in where the kernel waits, only.
+        let open = change_mask(libc::SIG_BLOCK, &kick_set());
+        if self.0.state.load(Ordering::SeqCst) == PARKED {
+            // SAFETY: one live `pollfd`, a live timeout or none, a live mask.
+            unsafe { libc::ppoll(&raw mut poll, 1, timeout, &raw const open) };
+        }
+        change_mask(libc::SIG_SETMASK, &open);
+        poll.revents
+    }
+}
+
+fn timespec_until(deadline: Instant, now: Instant) -> libc::timespec {
+    let left = deadline.saturating_duration_since(now);
+    let tv_sec = i64::try_from(left.as_secs()).unwrap_or(i64::MAX);
+    libc::timespec { tv_sec, tv_nsec: i64::from(left.subsec_nanos()) }
+}
+
+fn kick_set() -> libc::sigset_t {
     let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: `sigemptyset` initialises the set.
     unsafe { libc::sigemptyset(set.as_mut_ptr()) };
     // SAFETY: the set was initialised above.
     unsafe { libc::sigaddset(set.as_mut_ptr(), KICK) };
-    // SAFETY: the set is initialised; the old mask is not asked for.
-    unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), std::ptr::null_mut()) };
+    // SAFETY: the set was initialised above.
+    unsafe { set.assume_init() }
+}
+
+/// Changes the calling thread's signal mask; answers with the old one.
+fn change_mask(how: c_int, set: &libc::sigset_t) -> libc::sigset_t {
+    let mut old = *set;
+    // SAFETY: both sets are live and initialised.
+    unsafe { libc::pthread_sigmask(how, &raw const *set, &raw mut old) };
+    old
 }
