@@ -60,7 +60,7 @@ impl Frame {
         slot.address() + self.0
     }
 
-    /// The registers; segment bases and selectors are those of `bases`.
+    /// The registers; segment bases are those of `bases`.
     pub(super) fn registers(self, slot: &SlotMemory, bases: &Registers) -> (Registers, Cause) {
         let [
             r8,
@@ -81,7 +81,7 @@ impl Frame {
             rsp,
             rip,
             eflags,
-            _,
+            selectors,
             error_code,
             trapno,
             _,
@@ -107,7 +107,14 @@ impl Frame {
             rip,
             eflags,
             rsp,
-            ..*bases
+            cs: selectors & 0xffff,
+            gs: selectors >> 16 & 0xffff,
+            fs: selectors >> 32 & 0xffff,
+            ss: selectors >> 48,
+            ds: 0,
+            es: 0,
+            fs_base: bases.fs_base,
+            gs_base: bases.gs_base,
         };
         (registers, Cause { trapno, error_code })
     }
@@ -174,11 +181,17 @@ impl Frame {
     }
 }
 
+/// `si_code` of the `siginfo` at `info` (an address).
+pub(super) fn code(slot: &SlotMemory, info: u64) -> i32 {
+    // siginfo_t: si_signo, si_errno, si_code.
+    slot.read::<u32>(info.wrapping_sub(slot.address()).wrapping_add(8)) as i32
+}
+
 /// The fault that a frame and the `siginfo` at `info` (an address) tell of.
 pub(super) fn fault(slot: &SlotMemory, signo: i32, info: u64, cause: Cause) -> Fault {
-    // siginfo_t: si_signo, si_errno, si_code, padding, then si_addr for faults.
-    let [_, code_word, addr] = slot.read::<[u64; 3]>(info.wrapping_sub(slot.address()));
-    let code = code_word as u32 as i32;
+    // si_addr comes behind si_code and padding.
+    let addr: u64 = slot.read(info.wrapping_sub(slot.address()).wrapping_add(16));
+    let code = code(slot, info);
     const SI_KERNEL: i32 = 0x80;
     let addr = if code == SI_KERNEL { 0 } else { addr };
     Fault { signo, code, addr, trapno: cause.trapno, error_code: cause.error_code }

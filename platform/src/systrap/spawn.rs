@@ -39,7 +39,10 @@ pub(super) async fn spawn(parent: &mut SystrapThread, kind: Spawn) -> Result<New
         _ => Mark::write(parent, &parent.slot)?,
     };
     let file = match kind {
-        Spawn::CopyMemory => supervisor.listener.add_descriptor(id, channel.file())?,
+        Spawn::CopyMemory => {
+            let added = supervisor.listener.add_descriptor(id, channel.file());
+            added.map_err(|error| if error == Errno::ENOENT { Errno::ESRCH } else { error })?
+        }
         _ => u64::MAX,
     };
     let expectation = supervisor.expect_newcomer();

@@ -4,7 +4,7 @@
 //! A stub's thread is known by its host thread id, which the kernel tells with each notification;
 //! nothing that shared memory says identifies anybody. Locks (each held for a few instructions,
 //! none while another is taken): `Supervisor::table`, `Supervisor::newcomers`, `Slot::inbox`,
-//! `Process::threads`.
+//! `Process::members`.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -15,6 +15,7 @@ use linux_abi::Errno;
 use parking_lot::{Mutex, RwLock};
 
 use super::channel::{Channel, SlotMemory};
+use super::frame;
 use super::layout::{DOORBELL, command, event};
 use super::listener::{Listener, Notification};
 use super::region::Region;
@@ -32,6 +33,10 @@ const GONE: u32 = 4;
 const ABANDONED: u32 = 8;
 /// A kick that it reports is for its handle, whoever sent it.
 const COMPLETING: u32 = 16;
+/// It is no longer counted.
+const UNCOUNTED: u32 = 32;
+/// It is no longer in the table, and its slot of the channel was given back.
+const FORGOTTEN: u32 = 64;
 
 /// What a stub's thread tells.
 #[derive(Clone, Copy, Debug)]
@@ -67,13 +72,30 @@ pub(super) struct Process {
     pub(super) tgid: Tid,
     pub(super) memory: Arc<Memory>,
     pub(super) channel: Arc<Channel>,
-    /// Those with a handle.
-    threads: Mutex<Vec<Weak<Slot>>>,
+    members: Mutex<Members>,
+}
+
+#[derive(Default)]
+struct Members {
+    /// Those that may report.
+    threads: Vec<Weak<Slot>>,
+    /// How many of them have a handle.
+    owned: usize,
+    /// The host is about to give its number to others.
+    has_ended: bool,
 }
 
 impl Process {
     pub(super) fn new(tgid: Tid, memory: Arc<Memory>, channel: Arc<Channel>) -> Arc<Process> {
-        Arc::new(Process { tgid, memory, channel, threads: Mutex::default() })
+        Arc::new(Process { tgid, memory, channel, members: Mutex::default() })
+    }
+
+    /// Kills all its threads, if it has not ended.
+    pub(super) fn kill(&self) {
+        let members = self.members.lock();
+        if !members.has_ended {
+            kill_process(self.tgid);
+        }
     }
 }
 
@@ -142,9 +164,9 @@ impl Slot {
         }
     }
 
-    fn die(&self) {
-        self.flags.fetch_or(GONE, Ordering::SeqCst);
-        self.deliver(Event::Dead);
+    /// Sets a flag; `true` if it was not set.
+    fn mark(&self, flag: u32) -> bool {
+        self.flags.fetch_or(flag, Ordering::SeqCst) & flag == 0
     }
 }
 
@@ -210,13 +232,33 @@ impl Supervisor {
             flags: AtomicU32::new(0),
             inbox: Mutex::default(),
         });
-        slot.process.threads.lock().push(Arc::downgrade(&slot));
+        let mut members = slot.process.members.lock();
+        members.threads.push(Arc::downgrade(&slot));
+        members.owned += 1;
+        drop(members);
         self.thread_count.fetch_add(1, Ordering::Relaxed);
         let old = self.table.write().insert(tid, Arc::clone(&slot));
         if let Some(old) = old {
-            old.die();
+            self.record_end(&old);
         }
         slot
+    }
+
+    /// A thread is no more: tells its handle.
+    fn record_end(&self, slot: &Slot) {
+        slot.mark(GONE);
+        self.uncount(slot);
+        slot.deliver(Event::Dead);
+        if slot.has(ABANDONED) {
+            self.forget(slot);
+        }
+    }
+
+    fn uncount(&self, slot: &Slot) {
+        if slot.mark(UNCOUNTED) {
+            slot.process.memory.remove_user(slot.tid);
+            self.thread_count.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     fn slot(&self, tid: Tid) -> Option<Arc<Slot>> {
@@ -255,7 +297,7 @@ impl Supervisor {
             (true, event::DONE) => Event::Done { id, result: args[0] },
             // The guest rings by itself.
             (true, _) => {
-                kill_process(slot.process.tgid);
+                slot.process.kill();
                 return false;
             }
         };
@@ -263,8 +305,8 @@ impl Supervisor {
             self.send_off(&slot, &event);
             return false;
         }
-        if let Event::Signal { id, signo: KICK, .. } = event
-            && !self.is_kick_wanted(&slot)
+        if let Event::Signal { id, signo, info, .. } = event
+            && !self.is_signal_wanted(&slot, signo, info)
         {
             let _ = self.listener.answer(id, command::RESUME);
             return false;
@@ -281,8 +323,12 @@ impl Supervisor {
         true
     }
 
-    /// Whether the handle shall learn that the thread was kicked.
-    fn is_kick_wanted(&self, slot: &Slot) -> bool {
+    /// Whether the handle shall learn of a signal: a kick if it asked for one, all others if they
+    /// were raised by the thread itself and not sent by somebody outside the sandbox.
+    fn is_signal_wanted(&self, slot: &Slot, signo: i32, info: u64) -> bool {
+        if signo != KICK {
+            return frame::code(&slot.memory, info) > 0;
+        }
         if slot.has(COMPLETING) {
             return true;
         }
@@ -358,24 +404,22 @@ impl Supervisor {
     /// it runs.
     pub(super) fn abandon(&self, slot: &Slot, event: Option<Event>) {
         let process = &slot.process;
-        process.memory.remove_user(slot.tid);
-        self.thread_count.fetch_sub(1, Ordering::Relaxed);
+        self.uncount(slot);
         let is_last = {
-            let mut threads = process.threads.lock();
-            threads.retain(|other| !std::ptr::eq(other.as_ptr(), slot));
-            threads.is_empty()
+            let mut members = process.members.lock();
+            members.owned -= 1;
+            members.owned == 0
         };
+        slot.mark(ABANDONED);
         if slot.is_gone() {
             self.forget(slot);
             return;
         }
         if is_last {
-            self.forget(slot);
-            kill_process(process.tgid);
+            process.kill();
             return;
         }
         // Killing would take the rest of its process along: it must exit by itself.
-        slot.flags.fetch_or(ABANDONED, Ordering::SeqCst);
         let unread = slot.inbox.lock().event.take();
         match event.or(unread) {
             Some(event) => self.send_off(slot, &event),
@@ -385,13 +429,17 @@ impl Supervisor {
 
     /// The thread will not report again.
     fn forget(&self, slot: &Slot) {
-        slot.flags.fetch_or(GONE, Ordering::SeqCst);
+        slot.mark(GONE);
+        if !slot.mark(FORGOTTEN) {
+            return;
+        }
         let mut table = self.table.write();
         if table.get(&slot.tid).is_some_and(|known| std::ptr::eq(Arc::as_ptr(known), slot)) {
             table.remove(&slot.tid);
         }
         drop(table);
         let process = &slot.process;
+        process.members.lock().threads.retain(|other| !std::ptr::eq(other.as_ptr(), slot));
         process.channel.give_back(slot.memory.index, process.tgid, slot.tid);
     }
 
@@ -410,9 +458,13 @@ impl Supervisor {
             }
             return;
         };
-        let threads: Vec<_> = process.threads.lock().iter().filter_map(Weak::upgrade).collect();
+        let threads: Vec<_> = {
+            let mut members = process.members.lock();
+            members.has_ended = true;
+            members.threads.iter().filter_map(Weak::upgrade).collect()
+        };
         for slot in threads {
-            slot.die();
+            self.record_end(&slot);
         }
     }
 

@@ -16,7 +16,7 @@ use crate::contract::{
     BoxFuture, Fault, HostOp, Interrupter, NewProcess, Registers, ResumeMode, Spawn, Thread, Trap,
 };
 use crate::host;
-use crate::process::{KICK, USER_END, fpu, kill_process, ops};
+use crate::process::{KICK, USER_END, fpu, ops};
 
 /// Where the host thread is.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +48,12 @@ pub(super) struct SystrapThread {
     /// A trap that needed no run.
     ready: Option<Trap>,
     operation: Operation,
+    /// The trap flag is set in the registers that the host thread has.
     is_stepping: bool,
+    /// The last single step ended at a system call, which the host does not count as a step.
+    is_step_due: bool,
+    /// The resume that waits until the thread is in the stub.
+    resume_then: Option<ResumeMode>,
 }
 
 impl SystrapThread {
@@ -67,6 +72,8 @@ impl SystrapThread {
             ready: None,
             operation: Operation::None,
             is_stepping: false,
+            is_step_due: false,
+            resume_then: None,
         }
     }
 
@@ -104,7 +111,11 @@ impl SystrapThread {
                 self.registers.rip = rip;
                 Ok(())
             }
-            _ => Err(Errno::ESRCH),
+            Trap::Dead => Err(Errno::ESRCH),
+            _ => {
+                self.corrupt();
+                Err(Errno::ESRCH)
+            }
         }
     }
 
@@ -119,6 +130,7 @@ impl SystrapThread {
                 self.registers =
                     Registers { rax, orig_rax, rdi, rsi, rdx, r10, r8, r9, rip: ip, ..old };
                 self.position = Position::Call { id };
+                self.is_step_due = self.is_stepping;
                 Trap::Syscall
             }
             Event::Signal { id, context, info, signo, fs_base, gs_base } => {
@@ -132,11 +144,15 @@ impl SystrapThread {
                 self.position = Position::Stub { id, frame };
                 if std::mem::take(&mut self.is_stepping) {
                     self.registers.eflags &= !TRAP_FLAG;
+                    self.is_step_due |= signo == libc::SIGSYS;
                 }
                 self.decode(signo, info, cause)
             }
             Event::Done { .. } => self.corrupt(),
-            Event::Dead => Trap::Dead,
+            Event::Dead => {
+                self.position = Position::Running;
+                Trap::Dead
+            }
         }
     }
 
@@ -157,7 +173,7 @@ impl SystrapThread {
 
     /// The stub says what it cannot say: the guest has meddled with it. Only its own process dies.
     pub(super) fn corrupt(&mut self) -> Trap {
-        kill_process(self.slot.process.tgid);
+        self.slot.process.kill();
         self.position = Position::Running;
         Trap::Dead
     }
@@ -187,8 +203,22 @@ impl SystrapThread {
         if self.slot.is_gone() {
             return Some(Trap::Dead);
         }
-        let is_loadable = |base: u64| base <= USER_END;
-        if !is_loadable(self.registers.fs_base) || !is_loadable(self.registers.gs_base) {
+        if matches!(self.position, Position::Call { .. })
+            && (self.is_stepping || mode == ResumeMode::SingleStep)
+        {
+            // Only in a frame can the trap flag be set and cleared.
+            self.start_completing();
+            self.resume_then = Some(mode);
+            return None;
+        }
+        if std::mem::take(&mut self.is_step_due) && mode == ResumeMode::SingleStep {
+            return Some(Trap::Fault(Fault { addr: self.registers.rip, ..STEPPED }));
+        }
+        // What user code has loaded by itself may be any address.
+        let is_loadable = |new: u64, old: u64| new == old || new < USER_END;
+        if !is_loadable(self.registers.fs_base, self.loaded.fs_base)
+            || !is_loadable(self.registers.gs_base, self.loaded.gs_base)
+        {
             // A handler of the fault must be able to run, so the bad values go.
             self.registers.fs_base = self.loaded.fs_base;
             self.registers.gs_base = self.loaded.gs_base;
@@ -264,6 +294,9 @@ impl SystrapThread {
 const PROTECTION_FAULT: Fault =
     Fault { signo: libc::SIGSEGV, code: 0x80, addr: 0, trapno: 13, error_code: 0 };
 
+/// One instruction was executed (`si_code` is `TRAP_TRACE`).
+const STEPPED: Fault = Fault { signo: libc::SIGTRAP, code: 2, addr: 0, trapno: 1, error_code: 0 };
+
 /// What a system call returned in a register.
 fn to_result(rax: u64) -> Result<u64, Errno> {
     match rax as i64 {
@@ -325,7 +358,16 @@ impl Thread for SystrapThread {
         if let Some(trap) = self.ready.take() {
             return Poll::Ready(trap);
         }
-        self.slot.poll_event(cx).map(|event| self.take(event))
+        loop {
+            let Poll::Ready(event) = self.slot.poll_event(cx) else { return Poll::Pending };
+            let Some(mode) = self.resume_then.take() else { return Poll::Ready(self.take(event)) };
+            if self.finish_completing(event).is_err() {
+                return Poll::Ready(Trap::Dead);
+            }
+            if let Some(trap) = self.trap_without_running(mode) {
+                return Poll::Ready(trap);
+            }
+        }
     }
 
     fn start_host_op(&mut self, op: HostOp<'_>) {
