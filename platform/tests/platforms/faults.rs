@@ -18,6 +18,7 @@ guest_code!(simd: "ldmxcsr [rdi]", "xorps xmm0, xmm0", "movsd xmm1, [rdi + 8]", 
 
 fn fault_of(guest: &mut Guest, code: &[u8], rdi: u64) -> Fault {
     let mut guest = Guest::on(&guest.platform, code);
+    guest.space.write(DATA, &[0]).expect("write");
     guest.op(HostOp::Mprotect { addr: DATA, len: 4096, prot: READ }).expect("mprotect");
     guest.thread.registers_mut().rdi = rdi;
     guest.run_to_fault()
@@ -75,6 +76,7 @@ pub fn a_file_shorter_than_its_mapping_is_sigbus() {
     let addr = guest.op(op).expect("mmap");
     guest.thread.registers_mut().rdi = addr;
     assert_eq!(guest.run(), Trap::Syscall);
+    guest.complete().expect("complete");
     guest.thread.registers_mut().rip = CODE;
     guest.thread.registers_mut().rdi = addr + 4096;
     let fault = guest.run_to_fault();
@@ -93,13 +95,14 @@ pub fn hostile_registers_fault_in_the_guest() {
     guest.thread.registers_mut().fs_base = 0xffff_ffff_8000_0000;
     assert_eq!(guest.run_to_fault().signo, libc::SIGSEGV);
     assert_eq!(guest.run_to_call(), 39);
-    assert_eq!(guest.thread.registers().fs_base, 0);
+    assert_eq!(guest.registers().fs_base, 0);
     // Selectors and flags that nobody may choose.
+    guest.complete().expect("complete");
     let registers = guest.thread.registers_mut();
     (registers.cs, registers.ss, registers.ds, registers.gs) = (0x10, 0, 0x18, 0x28);
     registers.eflags = !0x100;
     assert_eq!(guest.run_to_call(), 39);
-    let registers = *guest.thread.registers();
+    let registers = guest.registers();
     assert_eq!((registers.cs, registers.ss, registers.ds, registers.gs), (0x33, 0x2b, 0, 0));
     assert_eq!(registers.eflags & 0x3000, 0, "no I/O privilege");
 }

@@ -5,13 +5,14 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
 
 use platform::filter::{Allowed, Check, sentry, stub};
-use platform::{HostOp, Platform, Spawn, Trap, host};
+use platform::{HostOp, Spawn, Trap, host};
 
 use super::guest::{DATA, Guest, READ, park_until, spin};
+use super::kind::Kind;
 use super::processes::count;
 
 /// Which forbidden call the child process makes.
-const CALL_VARIABLE: &str = "PTRACE_TEST_CALL";
+const CALL_VARIABLE: &str = "PLATFORM_TEST_CALL";
 
 /// Neither a process, nor a descriptor, nor mapped memory; nothing bad as a flag or a length.
 const NOTHING: u64 = 0x7fff_fff0;
@@ -57,7 +58,7 @@ pub fn the_platform_works_under_the_sentry_filter() {
     other.expect("thread").join().expect("join");
     let platform = guest.platform.clone();
     drop((thread, child, guest, spinning));
-    park_until(&platform, || platform.thread_count() == 0);
+    park_until(&*platform, || platform.thread_count() == 0);
     platform.unpark();
     platform.park(None);
     println!("{}", vec![1; 1 << 20].len());
@@ -197,7 +198,7 @@ pub fn the_stub_filter_kills() {
 fn run(case: &str, index: usize) -> ExitStatus {
     let program = std::env::current_exe().expect("own path");
     Command::new(program)
-        .env(crate::CASE_VARIABLE, case)
+        .env(crate::CASE_VARIABLE, Kind::selected().case(case))
         .env(CALL_VARIABLE, index.to_string())
         .status()
         .expect("spawn")

@@ -1,14 +1,16 @@
 //! A guest process with a little code in it, and a loop that waits for its traps.
 
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use linux_abi::Errno;
-use platform::ptrace::Ptrace;
 use platform::{
-    AddressSpace, BoxFuture, Fault, HostOp, NewProcess, Platform, ResumeMode, Spawn, Thread, Trap,
+    AddressSpace, BoxFuture, Fault, HostOp, NewProcess, Registers, ResumeMode, Spawn, Thread, Trap,
 };
+
+use super::kind::{AnyPlatform, new_platform};
 
 /// Where the code of a guest is mapped, readable and executable.
 pub const CODE: u64 = 0x40_0000;
@@ -52,18 +54,19 @@ guest_code!(getpid_loop: "2: mov eax, 39", "syscall", "jmp 2b");
 guest_code!(spin: "2: inc rbx", "jmp 2b");
 
 pub struct Guest {
-    pub platform: Arc<Ptrace>,
+    pub platform: Arc<dyn AnyPlatform>,
     pub space: Arc<dyn AddressSpace>,
     pub thread: Box<dyn Thread>,
+    waker: Waker,
 }
 
 impl Guest {
     /// A fresh process on a new platform that is about to run `code`.
     pub fn new(code: &[u8]) -> Guest {
-        Guest::on(&Ptrace::new().expect("platform"), code)
+        Guest::on(&new_platform(), code)
     }
 
-    pub fn on(platform: &Arc<Ptrace>, code: &[u8]) -> Guest {
+    pub fn on(platform: &Arc<dyn AnyPlatform>, code: &[u8]) -> Guest {
         let mut guest = Guest::blank(platform);
         guest.map(CODE, 4096, RW);
         guest.map(DATA, DATA_BYTES, RW);
@@ -74,17 +77,26 @@ impl Guest {
         guest
     }
 
-    pub fn blank(platform: &Arc<Ptrace>) -> Guest {
-        Guest::from(platform, at_once(platform.new_address_space()).expect("address space"))
+    pub fn blank(platform: &Arc<dyn AnyPlatform>) -> Guest {
+        Guest::from(platform, wait(platform, platform.new_address_space()).expect("address space"))
     }
 
-    fn from(platform: &Arc<Ptrace>, (space, thread): NewProcess) -> Guest {
-        Guest { platform: Arc::clone(platform), space, thread }
+    fn from(platform: &Arc<dyn AnyPlatform>, (space, thread): NewProcess) -> Guest {
+        Guest { platform: Arc::clone(platform), space, thread, waker: waker(platform) }
     }
 
     pub fn spawn(&mut self, kind: Spawn) -> Guest {
-        let child = at_once(self.thread.spawn(kind)).expect("child");
+        self.complete().expect("complete");
+        let child = self.try_spawn(kind).expect("child");
         Guest::from(&self.platform, child)
+    }
+
+    pub fn try_spawn(&mut self, kind: Spawn) -> Result<NewProcess, Errno> {
+        wait(&self.platform, self.thread.spawn(kind))
+    }
+
+    pub fn complete(&mut self) -> Result<(), Errno> {
+        wait(&self.platform, self.thread.complete())
     }
 
     pub fn map(&mut self, addr: u64, len: u64, prot: i32) {
@@ -95,10 +107,8 @@ impl Guest {
 
     pub fn op(&mut self, op: HostOp<'_>) -> Result<u64, Errno> {
         self.thread.start_host_op(op);
-        match self.thread.poll_host_op(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(result) => result,
-            Poll::Pending => panic!("ptrace operations are synchronous"),
-        }
+        let mut cx = Context::from_waker(&self.waker);
+        park_for(&*self.platform, || self.thread.poll_host_op(&mut cx))
     }
 
     pub fn run(&mut self) -> Trap {
@@ -112,20 +122,21 @@ impl Guest {
     }
 
     pub fn await_trap(&mut self) -> Trap {
-        let mut cx = Context::from_waker(Waker::noop());
-        loop {
-            match self.thread.poll_trap(&mut cx) {
-                Poll::Ready(trap) => return trap,
-                Poll::Pending => self.platform.park(None),
-            }
-        }
+        let mut cx = Context::from_waker(&self.waker);
+        park_for(&*self.platform, || self.thread.poll_trap(&mut cx))
     }
 
     pub fn is_trapped(&mut self) -> Option<Trap> {
-        match self.thread.poll_trap(&mut Context::from_waker(Waker::noop())) {
+        match self.thread.poll_trap(&mut Context::from_waker(&self.waker)) {
             Poll::Ready(trap) => Some(trap),
             Poll::Pending => None,
         }
+    }
+
+    /// All registers of the thread.
+    pub fn registers(&mut self) -> Registers {
+        self.complete().expect("complete");
+        *self.thread.registers()
     }
 
     /// Runs to the next system call and answers with its number.
@@ -150,9 +161,17 @@ impl Guest {
 
     /// Host pids of all stub processes, oldest (the template) first.
     pub fn host_children() -> Vec<i32> {
-        let path = format!("/proc/self/task/{}/children", platform::host::process::tid());
-        let text = std::fs::read_to_string(path).expect("children");
+        let text = std::fs::read_to_string("/proc/thread-self/children").expect("children");
         text.split_ascii_whitespace().map(|pid| pid.parse().expect("a pid")).collect()
+    }
+
+    /// Waits until there are just so many stub processes; a platform may collect them late.
+    pub fn await_host_children(count: usize) {
+        let limit = Instant::now() + Duration::from_secs(10);
+        while Guest::host_children().len() != count {
+            assert!(Instant::now() < limit, "{:?} are left", Guest::host_children());
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Host pid of the newest guest process.
@@ -161,16 +180,47 @@ impl Guest {
     }
 }
 
-/// The result of a future of the ptrace platform, which makes them complete.
-pub fn at_once<T>(mut future: BoxFuture<'_, T>) -> T {
-    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(result) => result,
-        Poll::Pending => panic!("ptrace never waits"),
+/// The result of a future of the platform.
+pub fn wait<T>(platform: &Arc<dyn AnyPlatform>, mut future: BoxFuture<'_, T>) -> T {
+    let waker = waker(platform);
+    let mut cx = Context::from_waker(&waker);
+    park_for(&**platform, || future.as_mut().poll(&mut cx))
+}
+
+/// Parks until `poll` is ready.
+fn park_for<T>(platform: &dyn AnyPlatform, mut poll: impl FnMut() -> Poll<T>) -> T {
+    loop {
+        match poll() {
+            Poll::Ready(result) => return result,
+            Poll::Pending => platform.park(None),
+        }
+    }
+}
+
+/// Ends the parking of the kernel's worker, the thread that makes the waker.
+fn waker(platform: &Arc<dyn AnyPlatform>) -> Waker {
+    let worker = std::thread::current().id();
+    Waker::from(Arc::new(Unpark { platform: Arc::downgrade(platform), worker }))
+}
+
+struct Unpark {
+    platform: Weak<dyn AnyPlatform>,
+    worker: ThreadId,
+}
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        // The worker itself returns from `park` anyway, and then looks at everything.
+        if std::thread::current().id() != self.worker
+            && let Some(platform) = self.platform.upgrade()
+        {
+            platform.unpark();
+        }
     }
 }
 
 /// Parks until `is_done`, or fails after some seconds.
-pub fn park_until(platform: &Ptrace, mut is_done: impl FnMut() -> bool) {
+pub fn park_until(platform: &dyn AnyPlatform, mut is_done: impl FnMut() -> bool) {
     let limit = Instant::now() + Duration::from_secs(10);
     while !is_done() {
         assert!(Instant::now() < limit, "timed out");

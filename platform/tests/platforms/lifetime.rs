@@ -6,10 +6,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use linux_abi::Errno;
-use platform::ptrace::Ptrace;
-use platform::{HostOp, Platform, ResumeMode, Spawn, Trap, host};
+use platform::{HostOp, ResumeMode, Spawn, Trap, host};
 
-use super::guest::{DATA, Guest, READ, at_once, getpid_loop, kill, park_until, spin};
+use super::guest::{DATA, Guest, READ, getpid_loop, kill, park_until, spin, wait};
+use super::kind::{Kind, new_platform, try_new_platform};
 
 fn assert_dead(guest: &mut Guest) {
     assert_eq!(guest.run(), Trap::Dead);
@@ -17,8 +17,8 @@ fn assert_dead(guest: &mut Guest) {
     assert_eq!(guest.op(HostOp::Yield), Err(Errno::ESRCH));
     assert_eq!(guest.space.read(DATA, &mut [0]), Err(Errno::ESRCH));
     assert_eq!(guest.space.mappings().err(), Some(Errno::ESRCH));
-    assert!(at_once(guest.thread.spawn(Spawn::Thread)).is_err());
-    assert!(at_once(guest.thread.spawn(Spawn::CopyMemory)).is_err());
+    assert!(guest.try_spawn(Spawn::Thread).is_err());
+    assert!(guest.try_spawn(Spawn::CopyMemory).is_err());
     assert!(guest.thread.fp_state().is_err());
     guest.thread.interrupter().interrupt();
 }
@@ -37,18 +37,18 @@ pub fn a_killed_stub_is_dead() {
     assert_dead(&mut trapped);
     let platform = trapped.platform.clone();
     drop((trapped, running));
-    park_until(&platform, || platform.thread_count() == 0);
-    assert_eq!(Guest::host_children().len(), 1);
+    park_until(&*platform, || platform.thread_count() == 0);
+    Guest::await_host_children(1);
     // Without the template there are no more processes, but no harm either.
     kill(Guest::newest_host_pid(), libc::SIGKILL);
-    assert_eq!(at_once(platform.new_address_space()).err(), Some(Errno::EAGAIN));
+    assert_eq!(wait(&platform, platform.new_address_space()).err(), Some(Errno::EAGAIN));
     platform.unpark();
     platform.park(None);
     platform.park(Some(Instant::now() + Duration::from_millis(20)));
 }
 
 pub fn kills_in_the_middle_of_operations() {
-    let platform = Ptrace::new().expect("platform");
+    let platform = new_platform();
     let file = host::fs::memfd_create("file").expect("memfd");
     host::fs::ftruncate(&file, 4096).expect("ftruncate");
     for round in 0..200_u64 {
@@ -71,7 +71,7 @@ pub fn kills_in_the_middle_of_operations() {
                 offset: 0,
             };
             let end = match guest.op(op) {
-                Ok(_) => match at_once(guest.thread.spawn(Spawn::CopyMemory)) {
+                Ok(_) => match guest.try_spawn(Spawn::CopyMemory) {
                     Ok(_) => continue,
                     Err(error) => error,
                 },
@@ -97,7 +97,7 @@ pub fn kills_in_the_middle_of_operations() {
     let addr = guest.op(op).expect("mmap");
     assert_eq!(guest.read_u64(addr) as u32, u32::from_le_bytes(*b"othe"));
     drop(guest);
-    park_until(&platform, || platform.thread_count() == 0);
+    park_until(&*platform, || platform.thread_count() == 0);
 }
 
 pub fn a_killed_process_with_threads_is_reaped() {
@@ -113,9 +113,9 @@ pub fn a_killed_process_with_threads_is_reaped() {
     assert_eq!(leader.run(), Trap::Dead);
     assert_eq!(third.run(), Trap::Dead);
     let platform = leader.platform.clone();
-    park_until(&platform, || platform.thread_count() == 0);
+    park_until(&*platform, || platform.thread_count() == 0);
     drop((leader, second, third));
-    assert_eq!(Guest::host_children().len(), 1);
+    Guest::await_host_children(1);
 }
 
 impl Guest {
@@ -132,42 +132,58 @@ pub fn dropping_the_platform_leaves_nothing() {
         let mut second = guest.spawn(Spawn::Thread);
         second.thread.resume(ResumeMode::Run);
         let child = guest.spawn(Spawn::CopyMemory);
-        assert_eq!(Guest::host_children().len(), 3);
+        Guest::await_host_children(3);
         drop((guest, second, child));
-        assert_eq!(Guest::host_children().len(), 0);
+        match Kind::selected() {
+            Kind::Ptrace => assert_eq!(Guest::host_children().len(), 0),
+            Kind::Systrap => Guest::await_host_children(0),
+        }
     }
 }
 
 pub fn only_one_platform_at_a_time() {
-    let first = Ptrace::new().expect("platform");
-    let error = Ptrace::new().err().expect("refused");
+    let first = new_platform();
+    let error = try_new_platform().err().expect("refused");
     assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
     drop(first);
-    Ptrace::new().expect("again");
+    try_new_platform().expect("again");
 }
 
-/// Makes stubs, tells their pids, and runs them until it is killed.
+/// Another case, to be started.
+fn helper(case: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("own path"));
+    command.env(crate::CASE_VARIABLE, Kind::selected().case(case));
+    command
+}
+
+/// Starts the next case as the first process of a pid namespace.
+pub fn runs_in_a_namespace() {
+    let namespaces = libc::CLONE_NEWUSER | libc::CLONE_NEWPID;
+    // SAFETY: this process has one thread.
+    assert_eq!(unsafe { libc::unshare(namespaces) }, 0, "{}", std::io::Error::last_os_error());
+    helper("runs_forever").status().expect("spawn");
+}
+
+/// Makes stubs, tells its own pid and theirs, and runs them until it is killed.
 pub fn runs_forever() {
     let mut guest = Guest::new(spin());
     let mut second = guest.spawn(Spawn::Thread);
     second.thread.resume(ResumeMode::Run);
     let mut child = guest.spawn(Spawn::CopyMemory);
     child.thread.resume(ResumeMode::Run);
+    let own = std::fs::read_link("/proc/self").expect("own pid");
     let pids: Vec<_> = Guest::host_children().iter().map(i32::to_string).collect();
-    println!("{}", pids.join(" "));
+    println!("{} {}", own.display(), pids.join(" "));
     loop {
         guest.platform.park(None);
     }
 }
 
-pub fn a_killed_tracer_leaves_nothing() {
-    let program = std::env::current_exe().expect("own path");
-    let mut sentry = Command::new(program)
-        .env(crate::CASE_VARIABLE, "runs_forever")
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("spawn");
-    let mut output = sentry.stdout.take().expect("a pipe");
+pub fn a_killed_sentry_leaves_nothing() {
+    // Without tracing, stubs rely on the pid namespace of which their sentry is the first process.
+    let case = if Kind::is_systrap() { "runs_in_a_namespace" } else { "runs_forever" };
+    let mut child = helper(case).stdout(Stdio::piped()).spawn().expect("spawn");
+    let mut output = child.stdout.take().expect("a pipe");
     let mut line = Vec::new();
     let mut byte = [0];
     while output.read(&mut byte).expect("read") == 1 && byte[0] != b'\n' {
@@ -176,9 +192,9 @@ pub fn a_killed_tracer_leaves_nothing() {
     let text = String::from_utf8(line).expect("text");
     let pids: Vec<i32> =
         text.split_ascii_whitespace().map(|pid| pid.parse().expect("a pid")).collect();
-    assert_eq!(pids.len(), 3);
-    sentry.kill().expect("kill");
-    sentry.wait().expect("wait");
+    assert_eq!(pids.len(), 1 + 3);
+    kill(pids[0], libc::SIGKILL);
+    child.wait().expect("wait");
     let limit = Instant::now() + Duration::from_secs(5);
     while pids.iter().any(|&pid| is_alive(pid)) {
         assert!(Instant::now() < limit, "stubs survive");

@@ -5,10 +5,13 @@ pub mod calls;
 pub mod faults;
 pub mod filters;
 pub mod guest;
+pub mod kind;
 pub mod lifetime;
 pub mod memory;
 pub mod processes;
 pub mod wakeups;
+
+use kind::Kind;
 
 /// A name and what to run.
 pub type Case = (&'static str, fn());
@@ -21,12 +24,12 @@ macro_rules! cases {
     };
 }
 
-pub const ALL: &[Case] = cases! {
+/// What every platform must do.
+const COMMON: &[Case] = cases! {
     calls: a_fresh_process_is_blank, a_syscall_traps_with_its_registers,
-        arguments_and_results_pass, foreign_calls_are_told_apart, a_restart_code_stays_a_number,
+        arguments_and_results_pass, a_restart_code_stays_a_number,
         single_steps_trap_once_each, the_vdso_works, floating_point_state_is_per_thread,
-        segment_bases_are_kept, a_call_from_the_stub_page_traps,
-        the_vsyscall_page_is_as_the_host_has_it;
+        segment_bases_are_kept, the_vsyscall_page_is_as_the_host_has_it;
     faults: page_faults_tell_address_and_access, other_exceptions_have_their_signals,
         a_file_shorter_than_its_mapping_is_sigbus, hostile_registers_fault_in_the_guest;
     memory: copies_stop_at_the_first_bad_byte, forced_writes_ignore_protection,
@@ -43,18 +46,41 @@ pub const ALL: &[Case] = cases! {
         a_deadline_ends_parking, foreign_signals_are_swallowed, stop_and_continue_are_swallowed;
     lifetime: a_killed_stub_is_dead, kills_in_the_middle_of_operations,
         a_killed_process_with_threads_is_reaped, dropping_the_platform_leaves_nothing,
-        a_killed_tracer_leaves_nothing, only_one_platform_at_a_time;
-    filters: the_platform_works_under_the_sentry_filter, each_listed_call_is_allowed,
-        everything_else_kills_the_sentry, the_stub_filter_kills;
+        a_killed_sentry_leaves_nothing;
 };
 
-pub const BENCHMARKS: &[Case] = cases! {
-    bench: getpid_round_trip, getpid_beside_a_spinner, mmap_munmap, map_file, fork_and_drop, thread_and_drop,
-        copy_one_page;
+const PTRACE: &[Case] = cases! {
+    calls: foreign_calls_are_told_apart, a_call_from_the_stub_page_traps;
+    memory: all_memory_can_be_locked;
+    lifetime: only_one_platform_at_a_time;
+    filters: the_platform_works_under_the_sentry_filter, each_listed_call_is_allowed, everything_else_kills_the_sentry, the_stub_filter_kills;
+};
+
+const SYSTRAP: &[Case] = cases! {
+    calls: foreign_calls_do_not_exist;
+};
+
+const BENCHMARKS: &[Case] = cases! {
+    bench: getpid_round_trip, getpid_beside_a_spinner, mmap_munmap, map_file, fork_and_drop,
+        thread_and_drop, copy_one_page;
 };
 
 /// Cases that other cases start as processes.
 pub const HELPERS: &[Case] = cases! {
-    lifetime: runs_forever;
+    lifetime: runs_forever, runs_in_a_namespace;
     filters: makes_a_forbidden_call, makes_a_forbidden_stub_call;
 };
+
+/// The cases of a platform.
+pub fn of(kind: Kind) -> impl Iterator<Item = &'static Case> {
+    let own = match kind {
+        Kind::Ptrace => PTRACE,
+        Kind::Systrap => SYSTRAP,
+    };
+    COMMON.iter().chain(own)
+}
+
+/// Those that run only when asked for.
+pub fn ignored(_kind: Kind) -> impl Iterator<Item = &'static Case> {
+    BENCHMARKS.iter()
+}

@@ -1,0 +1,73 @@
+//! Which platform a process tests.
+
+use std::sync::{Arc, OnceLock};
+
+use platform::Platform;
+use platform::ptrace::Ptrace;
+use platform::systrap::Systrap;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Ptrace,
+    Systrap,
+}
+
+static SELECTED: OnceLock<Kind> = OnceLock::new();
+
+impl Kind {
+    pub const ALL: [Kind; 2] = [Kind::Ptrace, Kind::Systrap];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Ptrace => "ptrace",
+            Kind::Systrap => "systrap",
+        }
+    }
+
+    /// A case's full name.
+    pub fn case(self, name: &str) -> String {
+        format!("{}::{name}", self.name())
+    }
+
+    /// Makes this the platform of this process.
+    pub fn select(self) {
+        SELECTED.set(self).expect("selected once");
+    }
+
+    /// The platform of this process.
+    pub fn selected() -> Kind {
+        *SELECTED.get().expect("main selects one")
+    }
+
+    pub fn is_systrap() -> bool {
+        Kind::selected() == Kind::Systrap
+    }
+}
+
+/// What the platforms offer beside the contract.
+pub trait AnyPlatform: Platform {
+    fn thread_count(&self) -> usize;
+}
+
+impl AnyPlatform for Ptrace {
+    fn thread_count(&self) -> usize {
+        Ptrace::thread_count(self)
+    }
+}
+
+impl AnyPlatform for Systrap {
+    fn thread_count(&self) -> usize {
+        Systrap::thread_count(self)
+    }
+}
+
+pub fn try_new_platform() -> std::io::Result<Arc<dyn AnyPlatform>> {
+    Ok(match Kind::selected() {
+        Kind::Ptrace => Ptrace::new()?,
+        Kind::Systrap => Systrap::new()?,
+    })
+}
+
+pub fn new_platform() -> Arc<dyn AnyPlatform> {
+    try_new_platform().expect("platform")
+}
