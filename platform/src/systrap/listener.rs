@@ -17,6 +17,9 @@ const NOTIF_SET_FLAGS: u64 = 0x4008_2104;
 /// Wakes the other side on the same processor and lets it run at once, since Linux 6.6.
 const SYNC_WAKE_UP: u64 = 1;
 
+/// `SECCOMP_USER_NOTIF_FLAG_CONTINUE`.
+const CONTINUE: u32 = 1;
+
 /// A system call that a stub's thread makes and the sentry answers: `struct seccomp_notif`.
 /// All of it is the kernel's word.
 #[derive(Clone, Copy, Debug, Default)]
@@ -96,7 +99,17 @@ impl Listener {
     ///
     /// Errors: ENOENT when its thread was killed.
     pub(super) fn answer(&self, id: u64, value: u64) -> Result<(), Errno> {
-        let response = Response { id, value: value as i64, error: 0, flags: 0 };
+        self.respond(Response { id, value: value as i64, error: 0, flags: 0 })
+    }
+
+    /// Lets the host execute a call.
+    ///
+    /// Errors: ENOENT when its thread was killed.
+    pub(super) fn allow(&self, id: u64) -> Result<(), Errno> {
+        self.respond(Response { id, value: 0, error: 0, flags: CONTINUE })
+    }
+
+    fn respond(&self, response: Response) -> Result<(), Errno> {
         // SAFETY: the request reads a `struct seccomp_notif_resp`.
         unsafe { self.request(NOTIF_SEND, (&raw const response).addr()) }.map(drop)
     }

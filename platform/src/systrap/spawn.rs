@@ -79,6 +79,7 @@ pub(super) async fn spawn(parent: &mut SystrapThread, kind: Spawn) -> Result<New
 async fn clone(parent: &mut SystrapThread, args: [u64; 3]) -> Result<u64, Errno> {
     let (id, _) = parent.in_stub()?;
     parent.slot.memory.write(offset_of!(Control, spawn) as u64, &args);
+    parent.slot.expect_clone(args[0]);
     parent.supervisor.listener.answer(id, command::SPAWN).map_err(|_| Errno::ESRCH)?;
     std::future::poll_fn(|cx| parent.poll_done(cx)).await
 }

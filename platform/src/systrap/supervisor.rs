@@ -7,7 +7,7 @@
 //! `Process::members`.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
@@ -57,6 +57,8 @@ pub(super) struct Slot {
     pub(super) process: Arc<Process>,
     pub(super) memory: SlotMemory,
     flags: AtomicU32,
+    /// Flags of the one `clone(2)` that its stub was told to make, 0 if none.
+    clone_flags: AtomicU64,
     inbox: Mutex<Inbox>,
 }
 
@@ -126,6 +128,11 @@ impl Slot {
         }
         self.flags.fetch_and(!(RUNNING | INTERRUPT), Ordering::SeqCst);
         false
+    }
+
+    /// Lets its stub make one clone with just these flags.
+    pub(super) fn expect_clone(&self, flags: u64) {
+        self.clone_flags.store(flags, Ordering::SeqCst);
     }
 
     /// Makes it enter the stub with all its registers as soon as its present call is answered.
@@ -230,6 +237,7 @@ impl Supervisor {
             process,
             memory,
             flags: AtomicU32::new(0),
+            clone_flags: AtomicU64::new(0),
             inbox: Mutex::default(),
         });
         let mut members = slot.process.members.lock();
@@ -283,7 +291,12 @@ impl Supervisor {
             return false;
         };
         let id = notification.id;
-        let event = match (rings, kind) {
+        let is_stub = self.region.is_code(notification.ip);
+        if is_stub && !rings {
+            self.judge_clone(&slot, notification);
+            return false;
+        }
+        let event = match (is_stub, kind) {
             (false, _) => Event::Call {
                 id,
                 number: notification.number,
@@ -333,6 +346,18 @@ impl Supervisor {
             return true;
         }
         slot.flags.fetch_and(!INTERRUPT, Ordering::SeqCst) & INTERRUPT != 0
+    }
+
+    /// A stub asks for a call that it may not make by itself: a clone. Only that which it was told
+    /// to make is right.
+    fn judge_clone(&self, slot: &Slot, notification: &Notification) {
+        let [flags, stack, ..] = notification.args;
+        let expected = slot.clone_flags.swap(0, Ordering::SeqCst);
+        if notification.number == libc::SYS_clone as i32 && flags == expected && stack == 0 {
+            let _ = self.listener.allow(notification.id);
+        } else {
+            slot.process.kill();
+        }
     }
 
     /// A thread says that it is new.

@@ -49,10 +49,8 @@ pub fn stub(number: i64, args: [u64; 6]) -> Call {
 pub const INTERRUPT_0X80: Call = Call { from: GUEST_CODE + 0x40, number: 20, args: [0; 6] };
 /// `time` of the vsyscall page; its argument is no address.
 pub const VSYSCALL_TIME: Call = Call { from: 0xffff_ffff_ff60_0400, number: 0, args: [0; 6] };
-/// Where a signal handler returns to,
+/// Where a signal handler returns to.
 const RETURN_FROM_SIGNAL: u64 = CODE.start + 0x60;
-/// and where new threads and processes go.
-const EXIT: u64 = CODE.start + 0x80;
 
 std::arch::global_asm!(
     ".pushsection .text.caller,\"ax\",@progbits",
@@ -78,15 +76,10 @@ std::arch::global_asm!(
     "mov eax, {rt_sigreturn}",
     "syscall",
     ".org caller_begin + 0x80",
-    "xor edi, edi",
-    "mov eax, {exit}",
-    "syscall",
-    ".org caller_begin + 0xa0",
     ".popsection",
     rt_sigreturn = const libc::SYS_rt_sigreturn,
-    exit = const libc::SYS_exit,
 );
-const CALLER_BYTES: usize = 0xa0;
+const CALLER_BYTES: usize = 0x80;
 
 unsafe extern "C" {
     static caller_begin: u8;
@@ -117,15 +110,6 @@ fn prepare() {
         map(CHANNEL.start, (CHANNEL.end - CHANNEL.start) as usize, libc::MAP_SHARED);
         map(SCRATCH, SCRATCH_BYTES, libc::MAP_PRIVATE);
     });
-}
-
-/// A stack for `clone` that leads the newcomer to its end.
-pub fn stack_of_a_newcomer() -> u64 {
-    prepare();
-    let top = SCRATCH + SCRATCH_BYTES as u64 - 64;
-    // SAFETY: `prepare` mapped it; all who write here write the same.
-    unsafe { std::ptr::write_volatile(top as *mut u64, EXIT) };
-    top
 }
 
 /// A file of the size of the channel memory, which all processes inherit.

@@ -10,7 +10,8 @@
 //!
 //! 1. `int 0x80` and x32 do not exist: ENOSYS.
 //! 2. From the stub's code: the [`DOORBELL`] is a user notification, [`HOST_CALLS`] reach the
-//!    host if their arguments are within bounds and else fail with the error of the entry. All
+//!    host if their arguments are within bounds and else fail with the error of the entry. Where
+//!    the entry says so they are user notifications first, and the sentry decides. All
 //!    other numbers kill the process: the stub makes none, so it was the guest, on purpose. To
 //!    serve such a call would show the sentry an address that the guest does not have, and a trap
 //!    would enter the stub's signal handler from within the stub.

@@ -184,7 +184,7 @@ impl Generator<'_> {
             for bound in *alternative {
                 self.require(*bound, next);
             }
-            self.asm.answer(Answer::Allow);
+            self.asm.answer(if call.is_asked { Answer::Notify } else { Answer::Allow });
             self.asm.bind(next);
         }
         self.asm.answer(Answer::Refuse(call.refusal));

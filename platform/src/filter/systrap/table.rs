@@ -41,6 +41,8 @@ pub struct HostCall {
     pub when: &'static [&'static [Bound]],
     /// How it fails out of bounds.
     pub refusal: Errno,
+    /// Whether the sentry is asked each time, and lets the host go on.
+    pub is_asked: bool,
     /// Why it harms nobody but the process that makes it.
     pub reason: &'static str,
 }
@@ -66,7 +68,7 @@ pub enum Bound {
 }
 
 const fn always(number: i64, reason: &'static str) -> HostCall {
-    HostCall { number, when: &[], refusal: Errno::EINVAL, reason }
+    HostCall { number, when: &[], refusal: Errno::EINVAL, is_asked: false, reason }
 }
 
 const fn within(
@@ -75,7 +77,11 @@ const fn within(
     refusal: Errno,
     reason: &'static str,
 ) -> HostCall {
-    HostCall { number, when, refusal, reason }
+    HostCall { number, when, refusal, is_asked: false, reason }
+}
+
+const fn asked(call: HostCall) -> HostCall {
+    HostCall { is_asked: true, ..call }
 }
 
 /// Where most calls on memory state their range.
@@ -128,13 +134,13 @@ pub const HOST_CALLS: &[HostCall] = &[
         "its own memory; the host hides the page cache of files it may not write",
     ),
     always(libc::SYS_membarrier, "its own threads, and processes that registered for barriers"),
-    within(
+    asked(within(
         libc::SYS_clone,
         &[&[IsLong(0, CLONE_COPY)], &[IsLong(0, CLONE_SHARE)], &[IsLong(0, CLONE_THREAD)]],
         Errno::EINVAL,
-        "exactly these flags: what comes of it is under this filter and known to the sentry by \
-         its parent or thread group; no namespaces, no tracing",
-    ),
+        "exactly these flags: what comes of it is under this filter; no namespaces, no tracing; \
+         asked, so that there are no more threads and processes than the sentry has commanded",
+    )),
     within(
         libc::SYS_futex,
         &[&[OneOfBeside {

@@ -67,7 +67,8 @@ fn stub(layout: &Layout, number: u32, args: [u64; 6]) -> Answer {
             (known && outside(a, b), Errno::EINVAL)
         }
         // clone
-        56 => (matches!(a, 0x8011 | 0x8111 | 0x5_0f00), Errno::EINVAL),
+        56 if matches!(a, 0x8011 | 0x8111 | 0x5_0f00) => return Answer::Notify,
+        56 => (false, Errno::EINVAL),
         // futex
         202 => (matches!(b as u32 & !384, 0 | 1 | 3 | 4 | 5 | 9 | 10), Errno::ENOSYS),
         // arch_prctl
