@@ -4,6 +4,8 @@
 //! [`ops`] translates host operations into the system calls that the stub makes; [`fpu`] knows
 //! floating-point images.
 
+use linux_abi::Errno;
+
 pub(crate) mod copy;
 pub(crate) mod fpu;
 pub(crate) mod ops;
@@ -31,8 +33,11 @@ pub(crate) fn kill_process(tgid: Tid) {
     unsafe { libc::kill(tgid, libc::SIGKILL) };
 }
 
-/// Sends [`KICK`] to one thread.
-pub(crate) fn kick(tgid: Tid, tid: Tid) {
+/// Sends [`KICK`] to one thread. Errors: ESRCH when there is no such thread.
+pub(crate) fn kick(tgid: Tid, tid: Tid) -> Result<(), Errno> {
     // SAFETY: sending a signal touches no memory of ours.
-    unsafe { libc::syscall(libc::SYS_tgkill, tgid, tid, KICK) };
+    match unsafe { libc::syscall(libc::SYS_tgkill, tgid, tid, KICK) } {
+        0 => Ok(()),
+        _ => Err(crate::host::last_errno()),
+    }
 }

@@ -47,6 +47,15 @@ impl Procfs {
         parse_usage(&String::from_utf8_lossy(&text)).ok_or(Errno::ESRCH)
     }
 
+    /// Processes that a thread of the sentry has made, or that were made in its name.
+    ///
+    /// Errors: ESRCH where the host has no such list.
+    pub(crate) fn children(&self, tid: Tid) -> Result<Vec<Tid>, Errno> {
+        let text = self.read(tid, &format!("task/{tid}/children"))?;
+        let text = String::from_utf8_lossy(&text);
+        Ok(text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
+    }
+
     /// CPU time of one thread in nanoseconds.
     pub(crate) fn run_time_ns(&self, tid: Tid) -> Result<u64, Errno> {
         let text = self.read(tid, "schedstat")?;

@@ -113,7 +113,7 @@ impl Slot {
         let old = self.flags.fetch_or(INTERRUPT, Ordering::SeqCst);
         // A thread that is not running finds the flag at its next resume.
         if old & (RUNNING | INTERRUPT | GONE) == RUNNING {
-            sys::kick(self.process.tgid, self.tid);
+            let _ = sys::kick(self.process.tgid, self.tid);
         }
     }
 
@@ -369,7 +369,7 @@ impl Tracer {
         }
         // Killing would take the rest of its process along: it must exit by itself.
         if slot.has(RUNNING) {
-            sys::kick(slot.process.tgid, slot.tid);
+            let _ = sys::kick(slot.process.tgid, slot.tid);
             if self.wait(slot) == Status::Gone {
                 return;
             }

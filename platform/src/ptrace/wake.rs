@@ -161,7 +161,7 @@ impl Parker {
     /// [`Platform::unpark`]: crate::contract::Platform::unpark
     pub(super) fn unpark(&self) {
         if STATE.swap(NOTIFIED, Ordering::SeqCst) == PARKED {
-            super::sys::kick(self.sentry, self.tracer);
+            let _ = super::sys::kick(self.sentry, self.tracer);
         }
     }
 

@@ -17,7 +17,7 @@
 //!
 //! The kernel's workers ([`workers`]) wait for notifications and hand them to the threads they are
 //! from ([`supervisor`], [`thread`]); [`spawn`] makes threads and processes; [`reaper`] learns of
-//! processes that ended.
+//! processes that ended; [`watchdog`] ends those that do not obey.
 //!
 //! **Invariant:** a notification's thread is known by the kernel's word only. What the stub says is
 //! said in the doorbell's arguments, which nobody can change any more, or lies in memory that the
@@ -34,13 +34,14 @@ mod spawn;
 mod supervisor;
 mod template;
 mod thread;
+mod watchdog;
 mod workers;
 
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use linux_abi::Errno;
 use parking_lot::Mutex;
@@ -48,6 +49,7 @@ use parking_lot::Mutex;
 use self::supervisor::{Process, Setup, Supervisor};
 use self::template::Template;
 use self::thread::{Position, SystrapThread};
+use self::watchdog::Watchdog;
 use self::workers::Workers;
 use crate::contract::{BoxFuture, Layout, NewProcess, Platform, Registers, Spawn, Thread};
 use crate::host;
@@ -87,8 +89,15 @@ impl Systrap {
         };
         let common = Arc::new(Common::new(layout, own));
         let process = Process::new(tid, common.new_memory(), Arc::clone(slot.channel()));
-        let supervisor =
-            Supervisor::new(Setup { common, listener, workers, region, blank_fpu, fpu_features });
+        let supervisor = Supervisor::new(Setup {
+            common,
+            listener,
+            workers,
+            watchdog: Watchdog::new(),
+            region,
+            blank_fpu,
+            fpu_features,
+        });
         let slot = supervisor.add(tid, process, slot);
         let registers = blank_registers();
         let position = Position::Stub { id, frame };
@@ -96,6 +105,7 @@ impl Systrap {
         (thread.loaded.fs_base, thread.loaded.gs_base) = template.bases;
         thread.reset_fp_state()?;
         reaper::start(&supervisor)?;
+        supervisor.watchdog.start()?;
         Ok(Arc::new(Systrap { supervisor, template: TemplateLock::new(thread) }))
     }
 
@@ -110,6 +120,12 @@ impl Systrap {
     pub fn set_proc_dir(&self, directory: OwnedFd) -> Result<(), Errno> {
         *self.supervisor.common.procfs.write() = Some(Procfs::new(directory)?);
         Ok(())
+    }
+
+    /// Sets how long a guest thread may take to trap when it is interrupted, a few seconds by
+    /// default. Its process is killed then.
+    pub fn set_patience(&self, patience: Duration) {
+        self.supervisor.watchdog.set_patience(patience);
     }
 
     /// Number of live guest threads, the template not counted.
@@ -167,6 +183,7 @@ impl Platform for Systrap {
 
 impl Drop for Systrap {
     fn drop(&mut self) {
+        self.supervisor.watchdog.stop();
         self.supervisor.kill_all();
     }
 }

@@ -23,6 +23,13 @@ use crate::process::{Tid, copy};
 ///
 /// [`Thread::spawn`]: crate::contract::Thread::spawn
 pub(super) async fn spawn(parent: &mut SystrapThread, kind: Spawn) -> Result<NewProcess, Errno> {
+    parent.supervisor.start_obeying(&parent.slot);
+    let made = make(parent, kind).await;
+    parent.slot.has_obeyed();
+    made
+}
+
+async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<NewProcess, Errno> {
     let supervisor = Arc::clone(&parent.supervisor);
     let process = Arc::clone(&parent.slot.process);
     let (id, frame) = parent.in_stub()?;
@@ -54,9 +61,17 @@ pub(super) async fn spawn(parent: &mut SystrapThread, kind: Spawn) -> Result<New
             return Err(error);
         }
     };
-    mark.check(&parent.slot, tid)?;
-    let hello = supervisor.claim(tid, &parent.slot).await?;
-    drop(expectation);
+    let claimed = match mark.check(&parent.slot, tid) {
+        Ok(()) => supervisor.claim(tid, &parent.slot).await,
+        Err(error) => Err(error),
+    };
+    let hello = match claimed {
+        Ok(hello) => hello,
+        Err(error) => {
+            supervisor.report_stranger();
+            return Err(error);
+        }
+    };
     let process = match kind {
         Spawn::Thread => process,
         Spawn::ShareMemory => Process::new(tid, Arc::clone(&process.memory), channel),
@@ -68,6 +83,7 @@ pub(super) async fn spawn(parent: &mut SystrapThread, kind: Spawn) -> Result<New
         Arc::clone(&process.memory),
     ));
     let slot = supervisor.add(tid, process, memory);
+    drop(expectation);
     let position = Position::Stub { id: hello, frame };
     let mut child = SystrapThread::new(supervisor, slot, parent.registers, position);
     // The frame has the parent's registers of its trap; the bases were inherited.
@@ -109,7 +125,7 @@ impl Mark {
         }
     }
 
-    /// Errors: EAGAIN if the thread is not the parent's clone.
+    /// Errors: EAGAIN if the thread is not the parent's clone, which then must not live.
     fn check(self, parent: &Slot, tid: Tid) -> Result<(), Errno> {
         let is_own = match self {
             Mark::Thread => {
@@ -119,7 +135,10 @@ impl Mark {
             Mark::Word { address, word } => {
                 let mut found = [0; 8];
                 let read = copy::read(tid, address, &mut found);
-                tid != parent.tid && read == Ok(8) && u64::from_ne_bytes(found) == word
+                if tid == parent.tid || read == Ok(8) && u64::from_ne_bytes(found) != word {
+                    parent.process.kill();
+                }
+                read == Ok(8) && u64::from_ne_bytes(found) == word
             }
         };
         if is_own { Ok(()) } else { Err(Errno::EAGAIN) }

@@ -3,8 +3,8 @@
 //!
 //! A stub's thread is known by its host thread id, which the kernel tells with each notification;
 //! nothing that shared memory says identifies anybody. Locks (each held for a few instructions,
-//! none while another is taken): `Supervisor::table`, `Supervisor::newcomers`, `Slot::inbox`,
-//! `Process::members`.
+//! none while another is taken but for the first two): `Supervisor::newcomers`,
+//! `Supervisor::processes`, `Supervisor::table`, `Slot::inbox`, `Process::members`.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -19,7 +19,9 @@ use super::frame;
 use super::layout::{DOORBELL, command, event};
 use super::listener::{Listener, Notification};
 use super::region::Region;
+use super::watchdog::Watchdog;
 use super::workers::Workers;
+use crate::host;
 use crate::process::space::{Common, Memory};
 use crate::process::{KICK, Tid, kick, kill_process};
 
@@ -37,6 +39,14 @@ const COMPLETING: u32 = 16;
 const UNCOUNTED: u32 = 32;
 /// It is no longer in the table, and its slot of the channel was given back.
 const FORGOTTEN: u32 = 64;
+
+/// Its stub was told to do something before the thread can go on.
+const OBEYING: u32 = 128;
+/// The watchdog has it on its list.
+const WATCHED: u32 = 256;
+
+/// How often the host may have to restart a clone.
+const CLONE_RESTARTS: u32 = 1000;
 
 /// What a stub's thread tells.
 #[derive(Clone, Copy, Debug)]
@@ -57,8 +67,12 @@ pub(super) struct Slot {
     pub(super) process: Arc<Process>,
     pub(super) memory: SlotMemory,
     flags: AtomicU32,
-    /// Flags of the one `clone(2)` that its stub was told to make, 0 if none.
+    /// Flags of the `clone(2)` that its stub was told to make, 0 if none,
     clone_flags: AtomicU64,
+    /// and how often it has asked for it.
+    clones: AtomicU32,
+    /// How many events it has reported.
+    reports: AtomicU32,
     inbox: Mutex<Inbox>,
 }
 
@@ -110,15 +124,27 @@ impl Slot {
         self.has(GONE)
     }
 
-    /// See [`Interrupter::interrupt`].
-    ///
-    /// [`Interrupter::interrupt`]: crate::contract::Interrupter::interrupt
-    pub(super) fn interrupt(&self) {
-        let old = self.flags.fetch_or(INTERRUPT, Ordering::SeqCst);
-        // A thread that is not running finds the flag at its next resume.
-        if old & (RUNNING | INTERRUPT | GONE) == RUNNING {
-            kick(self.process.tgid, self.tid);
-        }
+    /// How many events it has reported, if it was asked to trap and another event is awaited.
+    pub(super) fn overdue(&self) -> Option<u32> {
+        let flags = self.flags.load(Ordering::SeqCst);
+        let is_awaited = flags & (RUNNING | COMPLETING | OBEYING) != 0;
+        (is_awaited && flags & INTERRUPT != 0 && flags & GONE == 0)
+            .then(|| self.reports.load(Ordering::SeqCst))
+    }
+
+    /// Puts it on the watchdog's list; `false` if it is there already.
+    pub(super) fn start_watching(&self) -> bool {
+        self.mark(WATCHED)
+    }
+
+    pub(super) fn stop_watching(&self) {
+        self.flags.fetch_and(!WATCHED, Ordering::SeqCst);
+    }
+
+    /// Its stub has done what it was told.
+    pub(super) fn has_obeyed(&self) {
+        self.clone_flags.store(0, Ordering::SeqCst);
+        self.flags.fetch_and(!OBEYING, Ordering::SeqCst);
     }
 
     /// Notes that it is about to run; `false` if it has to trap at once instead.
@@ -130,15 +156,10 @@ impl Slot {
         false
     }
 
-    /// Lets its stub make one clone with just these flags.
+    /// Lets its stub make a clone with just these flags, until [`Slot::has_obeyed`].
     pub(super) fn expect_clone(&self, flags: u64) {
+        self.clones.store(0, Ordering::SeqCst);
         self.clone_flags.store(flags, Ordering::SeqCst);
-    }
-
-    /// Makes it enter the stub with all its registers as soon as its present call is answered.
-    pub(super) fn start_completing(&self) {
-        self.flags.fetch_or(COMPLETING, Ordering::SeqCst);
-        kick(self.process.tgid, self.tid);
     }
 
     /// Waits for the next event.
@@ -162,6 +183,7 @@ impl Slot {
     }
 
     fn deliver(&self, event: Event) {
+        self.reports.fetch_add(1, Ordering::SeqCst);
         let mut inbox = self.inbox.lock();
         inbox.event = Some(event);
         let waker = inbox.waker.take();
@@ -185,6 +207,8 @@ struct Newcomers {
     /// Notification of each, `None` for one that died.
     arrived: HashMap<Tid, Option<u64>>,
     waiting: HashMap<Tid, Waker>,
+    /// There may be a process that nobody will claim.
+    has_stranger: bool,
 }
 
 /// The platform's shared state.
@@ -192,10 +216,13 @@ pub(super) struct Supervisor {
     pub(super) common: Arc<Common>,
     pub(super) listener: Listener,
     pub(super) workers: Workers,
+    pub(super) watchdog: Arc<Watchdog>,
     pub(super) region: Region,
     /// The floating-point state of a fresh process, and the features it may have.
     pub(super) blank_fpu: Vec<u8>,
     pub(super) fpu_features: u64,
+    /// The thread whose children all stub processes are.
+    parent: Tid,
     table: RwLock<HashMap<Tid, Arc<Slot>>>,
     newcomers: Mutex<Newcomers>,
     processes: Mutex<HashMap<Tid, Arc<Process>>>,
@@ -207,6 +234,7 @@ pub(super) struct Setup {
     pub(super) common: Arc<Common>,
     pub(super) listener: Listener,
     pub(super) workers: Workers,
+    pub(super) watchdog: Arc<Watchdog>,
     pub(super) region: Region,
     pub(super) blank_fpu: Vec<u8>,
     pub(super) fpu_features: u64,
@@ -218,9 +246,11 @@ impl Supervisor {
             common: setup.common,
             listener: setup.listener,
             workers: setup.workers,
+            watchdog: setup.watchdog,
             region: setup.region,
             blank_fpu: setup.blank_fpu,
             fpu_features: setup.fpu_features,
+            parent: host::process::tid(),
             table: RwLock::default(),
             newcomers: Mutex::default(),
             processes: Mutex::default(),
@@ -238,6 +268,8 @@ impl Supervisor {
             memory,
             flags: AtomicU32::new(0),
             clone_flags: AtomicU64::new(0),
+            clones: AtomicU32::new(0),
+            reports: AtomicU32::new(0),
             inbox: Mutex::default(),
         });
         let mut members = slot.process.members.lock();
@@ -259,6 +291,41 @@ impl Supervisor {
         slot.deliver(Event::Dead);
         if slot.has(ABANDONED) {
             self.forget(slot);
+        }
+    }
+
+    /// See [`Interrupter::interrupt`].
+    ///
+    /// [`Interrupter::interrupt`]: crate::contract::Interrupter::interrupt
+    pub(super) fn interrupt(&self, slot: &Arc<Slot>) {
+        let old = slot.flags.fetch_or(INTERRUPT, Ordering::SeqCst);
+        // A thread that is not running finds the flag at its next resume.
+        if old & (RUNNING | INTERRUPT | GONE) == RUNNING
+            && kick(slot.process.tgid, slot.tid) == Err(Errno::ESRCH)
+        {
+            self.record_end(slot);
+        }
+        if old & GONE == 0 && old & (RUNNING | COMPLETING | OBEYING) != 0 {
+            self.watchdog.watch(slot);
+        }
+    }
+
+    /// Notes that the stub is told to do something, which ends with an event and
+    /// [`Slot::has_obeyed`].
+    pub(super) fn start_obeying(&self, slot: &Arc<Slot>) {
+        self.start(slot, OBEYING);
+    }
+
+    /// Makes a thread enter the stub with all its registers as soon as its present call is answered.
+    pub(super) fn start_completing(&self, slot: &Arc<Slot>) {
+        self.start(slot, COMPLETING);
+        // Without the thread there will be no answer either, but the end of its process.
+        let _ = kick(slot.process.tgid, slot.tid);
+    }
+
+    fn start(&self, slot: &Arc<Slot>, flag: u32) {
+        if slot.flags.fetch_or(flag, Ordering::SeqCst) & INTERRUPT != 0 {
+            self.watchdog.watch(slot);
         }
     }
 
@@ -352,12 +419,18 @@ impl Supervisor {
     /// to make is right.
     fn judge_clone(&self, slot: &Slot, notification: &Notification) {
         let [flags, stack, ..] = notification.args;
-        let expected = slot.clone_flags.swap(0, Ordering::SeqCst);
-        if notification.number == libc::SYS_clone as i32 && flags == expected && stack == 0 {
-            let _ = self.listener.allow(notification.id);
-        } else {
+        let expected = slot.clone_flags.load(Ordering::SeqCst);
+        let is_told = notification.number == libc::SYS_clone as i32 && flags == expected;
+        let before = slot.clones.fetch_add(1, Ordering::SeqCst);
+        if !is_told || stack != 0 || before > CLONE_RESTARTS {
             slot.process.kill();
+            return;
         }
+        if before > 0 {
+            // The host restarts a clone when the thread is stopped. Or did the guest ask again?
+            self.report_stranger();
+        }
+        let _ = self.listener.allow(notification.id);
     }
 
     /// A thread says that it is new.
@@ -391,9 +464,12 @@ impl Supervisor {
 
     /// Waits for a thread's hello; answers with its notification.
     ///
-    /// Errors: EAGAIN if it died first, ESRCH if `parent` did.
+    /// Errors: EAGAIN if it died first or is nobody new, ESRCH if `parent` died.
     pub(super) async fn claim(&self, tid: Tid, parent: &Slot) -> Result<u64, Errno> {
         std::future::poll_fn(|cx| {
+            if self.slot(tid).is_some() {
+                return Poll::Ready(Err(Errno::EAGAIN));
+            }
             if let Poll::Ready(Event::Dead) = parent.poll_event(cx) {
                 return Poll::Ready(Err(Errno::ESRCH));
             }
@@ -414,7 +490,8 @@ impl Supervisor {
     fn send_off(&self, slot: &Slot, event: &Event) {
         match *event {
             Event::Call { id, .. } => {
-                slot.start_completing();
+                slot.mark(COMPLETING);
+                let _ = kick(slot.process.tgid, slot.tid);
                 let _ = self.listener.answer(id, 0);
             }
             Event::Signal { id, .. } | Event::Done { id, .. } => {
@@ -448,7 +525,8 @@ impl Supervisor {
         let unread = slot.inbox.lock().event.take();
         match event.or(unread) {
             Some(event) => self.send_off(slot, &event),
-            None => kick(process.tgid, slot.tid),
+            None if kick(process.tgid, slot.tid) == Err(Errno::ESRCH) => self.forget(slot),
+            None => {}
         }
     }
 
@@ -498,6 +576,30 @@ impl Supervisor {
         for &tgid in self.processes.lock().keys() {
             kill_process(tgid);
         }
+        self.children().into_iter().for_each(kill_process);
+    }
+
+    /// A thread or process was made that nobody will claim: has it killed, at the latest when
+    /// nobody waits for a newcomer.
+    pub(super) fn report_stranger(&self) {
+        self.newcomers.lock().has_stranger = true;
+    }
+
+    /// Kills processes that nobody has claimed; nobody waits for one now.
+    fn kill_strangers(&self, newcomers: &mut Newcomers) {
+        if std::mem::take(&mut newcomers.has_stranger) {
+            let processes = self.processes.lock();
+            let children = self.children();
+            let strangers = children.into_iter().filter(|pid| !processes.contains_key(pid));
+            strangers.for_each(kill_process);
+        }
+    }
+
+    /// All stub processes, as far as the host tells.
+    fn children(&self) -> Vec<Tid> {
+        let procfs = self.common.procfs.read();
+        let children = procfs.as_ref().map(|procfs| procfs.children(self.parent));
+        children.and_then(Result::ok).unwrap_or_default()
     }
 }
 
@@ -513,6 +615,7 @@ impl Drop for Expectation<'_> {
         }
         let left = std::mem::take(&mut newcomers.arrived);
         newcomers.waiting.clear();
+        self.0.kill_strangers(&mut newcomers);
         drop(newcomers);
         for (tid, id) in left {
             if let Some(id) = id {

@@ -93,7 +93,7 @@ impl SystrapThread {
     /// Starts to bring the thread from a call into the stub.
     fn start_completing(&mut self) {
         if let Position::Call { id } = self.position {
-            self.slot.start_completing();
+            self.supervisor.start_completing(&self.slot);
             // A harmless value: the kernel acts on restart codes.
             self.answer(id, 0);
             self.position = Position::Running;
@@ -251,6 +251,7 @@ impl SystrapThread {
             let place = offset_of!(Control, calls) + index * size_of::<Call>();
             memory.write(place as u64, &[call.number, a, b, c, d, e, f]);
         }
+        self.supervisor.start_obeying(&self.slot);
         self.answer(id, command::CALLS);
         Ok(())
     }
@@ -401,8 +402,9 @@ impl Thread for SystrapThread {
                 Operation::Over(result) => return Poll::Ready(result),
                 Operation::Started => {
                     let done = self.poll_done(cx);
-                    if done.is_pending() {
-                        self.operation = Operation::Started;
+                    match done {
+                        Poll::Pending => self.operation = Operation::Started,
+                        Poll::Ready(_) => self.slot.has_obeyed(),
                     }
                     return done;
                 }
@@ -458,7 +460,7 @@ struct RunningThread {
 
 impl Interrupter for RunningThread {
     fn interrupt(&self) {
-        self.slot.interrupt();
+        self.supervisor.interrupt(&self.slot);
     }
 
     fn cpu_time_ns(&self) -> (u64, u64) {

@@ -161,7 +161,8 @@ impl Workers {
             let change =
                 worker.state.compare_exchange(PARKED, NOTIFIED, Ordering::SeqCst, Ordering::SeqCst);
             if change.is_ok() {
-                kick(self.pid, worker.tid);
+                // A worker that has ended waits no more.
+                let _ = kick(self.pid, worker.tid);
                 return true;
             }
         }
