@@ -4,6 +4,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 use linux_abi::Errno;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::workers::Parked;
 use crate::host::last_errno;
@@ -82,9 +83,9 @@ impl Listener {
 
     /// Whether nobody is left who could make a call, so that no wait for one would ever end.
     pub(super) fn is_orphaned(&self) -> bool {
-        let mut poll = libc::pollfd { fd: self.0.as_raw_fd(), events: 0, revents: 0 };
-        // SAFETY: one live `pollfd`.
-        unsafe { libc::poll(&raw mut poll, 1, 0) == 1 && poll.revents & libc::POLLHUP != 0 }
+        let mut polled = [PollFd::new(&self.0, PollFlags::empty())];
+        let at_once = Timespec::default();
+        poll(&mut polled, Some(&at_once)) == Ok(1) && polled[0].revents().contains(PollFlags::HUP)
     }
 
     /// Waits for the next call; nobody can interrupt it.

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Instant;
 
 use linux_abi::Errno;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use parking_lot::RwLock;
 
 use crate::host;
@@ -76,6 +77,9 @@ extern "C" fn on_kick(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
     }
 }
 
+/// [`KICK`], typed.
+const KICK_SIGNAL: Signal = Signal::SIGURG;
+const _: () = assert!(KICK_SIGNAL as i32 == KICK);
 /// `poll(2)` skips it.
 const NO_DESCRIPTOR: c_int = -1;
 
@@ -125,7 +129,7 @@ impl Workers {
         if INDEX.get().is_some_and(is_known) {
             return;
         }
-        change_mask(libc::SIG_UNBLOCK, &kick_set());
+        change_mask(SigmaskHow::SIG_UNBLOCK, &kick_set());
         let mut list = self.list.write();
         INDEX.set(Some(list.len()));
         list.push(Arc::new(Worker { tid, state: AtomicU32::new(WORKING) }));
@@ -199,12 +203,12 @@ impl Parked<'_> {
         let left = deadline.map(|deadline| timespec_until(deadline, Instant::now()));
         let timeout = left.as_ref().map_or(std::ptr::null(), |left| &raw const *left);
         // The kick that follows a notification is let in where the kernel waits, only.
-        let open = change_mask(libc::SIG_BLOCK, &kick_set());
+        let open = change_mask(SigmaskHow::SIG_BLOCK, &kick_set());
         if self.0.state.load(Ordering::SeqCst) == PARKED {
             // SAFETY: one live `pollfd`, a live timeout or none, a live mask.
-            unsafe { libc::ppoll(&raw mut poll, 1, timeout, &raw const open) };
+            unsafe { libc::ppoll(&raw mut poll, 1, timeout, &raw const *open.as_ref()) };
         }
-        change_mask(libc::SIG_SETMASK, &open);
+        change_mask(SigmaskHow::SIG_SETMASK, &open);
         poll.revents
     }
 }
@@ -215,20 +219,13 @@ fn timespec_until(deadline: Instant, now: Instant) -> libc::timespec {
     libc::timespec { tv_sec, tv_nsec: i64::from(left.subsec_nanos()) }
 }
 
-fn kick_set() -> libc::sigset_t {
-    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: `sigemptyset` initialises the set.
-    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
-    // SAFETY: the set was initialised above.
-    unsafe { libc::sigaddset(set.as_mut_ptr(), KICK) };
-    // SAFETY: the set was initialised above.
-    unsafe { set.assume_init() }
+fn kick_set() -> SigSet {
+    let mut set = SigSet::empty();
+    set.add(KICK_SIGNAL);
+    set
 }
 
 /// Changes the calling thread's signal mask; answers with the old one.
-fn change_mask(how: c_int, set: &libc::sigset_t) -> libc::sigset_t {
-    let mut old = *set;
-    // SAFETY: both sets are live and initialised.
-    unsafe { libc::pthread_sigmask(how, &raw const *set, &raw mut old) };
-    old
+fn change_mask(how: SigmaskHow, set: &SigSet) -> SigSet {
+    set.thread_swap_mask(how).expect("the kernel knows the request")
 }
