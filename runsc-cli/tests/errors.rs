@@ -29,7 +29,6 @@ fn features_not_there_are_said_so() {
     let scratch = Scratch::new();
     let bundle = scratch.bundle("b", |_| {});
     for (flags, message) in [
-        (["--platform", "systrap"], "systrap is not implemented"),
         (["--network", "host"], "host is not implemented"),
         (["--network", "sandbox"], "sandbox is not implemented"),
     ] {

@@ -121,8 +121,6 @@ pub const EVENTS: &[Allowed] = &[
     allow(libc::SYS_timerfd_create, "timers"),
     allow(libc::SYS_timerfd_settime, "timers"),
     allow(libc::SYS_signalfd4, "signals to the sandbox"),
-    allow(libc::SYS_timer_settime, "deadlines of the tracer"),
-    allow(libc::SYS_timer_delete, "deadlines of the tracer"),
     allow(libc::SYS_nanosleep, "std::thread::sleep"),
     allow(libc::SYS_clock_nanosleep, "std::thread::sleep"),
     allow(libc::SYS_clock_gettime, "clocks, where the vDSO cannot"),
@@ -165,10 +163,9 @@ pub const RUNTIME: &[Allowed] = &[
     allow_when(
         libc::SYS_tgkill,
         &[&[Is(2, libc::SIGURG as u32)], &[Is(2, libc::SIGABRT as u32)]],
-        "waking the tracer, stopping a stub, abort",
+        "waking a worker, stopping a stub, abort",
     ),
     allow(libc::SYS_sched_getaffinity, "number of processors"),
-    allow(libc::SYS_sched_setaffinity, "helper threads leave the tracer's processor"),
     allow(libc::SYS_getcpu, "getcpu, where the vDSO cannot"),
     allow(libc::SYS_getrandom, "random numbers"),
     allow(libc::SYS_sysinfo, "sysinfo"),
@@ -176,7 +173,7 @@ pub const RUNTIME: &[Allowed] = &[
     allow(libc::SYS_exit_group, "the end"),
 ];
 
-/// The ptrace platform.
+/// The ptrace platform's part.
 pub const PTRACE: &[Allowed] = &[
     allow_when(
         libc::SYS_ptrace,
@@ -199,7 +196,39 @@ pub const PTRACE: &[Allowed] = &[
     allow(libc::SYS_process_vm_writev, "guest memory; the host checks that it is ours to trace"),
     allow(libc::SYS_prlimit64, "memory limits of stubs"),
     allow_when(libc::SYS_readlinkat, &[&[IsNot(0, libc::AT_FDCWD as u32)]], "checking a procfs"),
+    allow(libc::SYS_timer_settime, "deadlines of the tracer"),
+    allow(libc::SYS_timer_delete, "deadlines of the tracer"),
+    allow(libc::SYS_sched_setaffinity, "helper threads leave the tracer's processor"),
 ];
+
+/// The systrap platform's part. Calls that [`FILES`] and [`RUNTIME`] have with some arguments get
+/// more of them here.
+pub const SYSTRAP: &[Allowed] = &[
+    allow_when(
+        libc::SYS_ioctl,
+        &[
+            &[Is(1, SECCOMP_IOCTL_NOTIF_RECV)],
+            &[Is(1, SECCOMP_IOCTL_NOTIF_SEND)],
+            &[Is(1, SECCOMP_IOCTL_NOTIF_ID_VALID)],
+            &[Is(1, SECCOMP_IOCTL_NOTIF_ADDFD)],
+        ],
+        "system calls of stubs, their answers, descriptors for stubs",
+    ),
+    allow_when(libc::SYS_tgkill, &[&[Is(2, 0)]], "whether a stub's thread is still there"),
+    allow_when(libc::SYS_kill, &[&[Is(1, libc::SIGKILL as u32)]], "ending stubs"),
+    allow(libc::SYS_waitid, "the end of stubs"),
+    allow(libc::SYS_wait4, "the end of stubs"),
+    allow(libc::SYS_process_vm_readv, "guest memory; the host checks that it may be ours to trace"),
+    allow(libc::SYS_process_vm_writev, "guest memory; the host checks the same"),
+    allow(libc::SYS_prlimit64, "memory limits of stubs"),
+    allow_when(libc::SYS_readlinkat, &[&[IsNot(0, libc::AT_FDCWD as u32)]], "checking a procfs"),
+];
+
+// Linux' names and values, `include/uapi/linux/seccomp.h`.
+const SECCOMP_IOCTL_NOTIF_RECV: u32 = 0xc050_2100;
+const SECCOMP_IOCTL_NOTIF_SEND: u32 = 0xc018_2101;
+const SECCOMP_IOCTL_NOTIF_ID_VALID: u32 = 0x4008_2102;
+const SECCOMP_IOCTL_NOTIF_ADDFD: u32 = 0x4018_2103;
 
 /// Answered with ENOSYS: what a library tries although it can do without.
 pub const REFUSED: &[Allowed] = &[
@@ -224,18 +253,18 @@ const THREAD_FLAGS: u64 = (libc::CLONE_VM
     | libc::CLONE_PARENT_SETTID
     | libc::CLONE_CHILD_CLEARTID) as u64;
 
-/// All calls that the sentry may make on the ptrace platform.
-pub fn tables() -> impl Iterator<Item = &'static Allowed> {
-    [FILES, EVENTS, RUNTIME, PTRACE].into_iter().flatten()
+/// All calls that the sentry may make on a platform whose part is [`PTRACE`] or [`SYSTRAP`].
+pub fn tables(platform: &'static [Allowed]) -> impl Iterator<Item = &'static Allowed> {
+    [FILES, EVENTS, RUNTIME, platform].into_iter().flatten()
 }
 
 /// Confines the sentry, all its threads and all that they will start: any call that the tables do
-/// not list kills it. Cannot be undone.
+/// not list kills it. `platform` is [`PTRACE`] or [`SYSTRAP`]. Cannot be undone.
 ///
 /// # Errors
 /// Those of `seccomp(2)`.
-pub fn install() -> io::Result<()> {
-    let (refusals, allowed) = programs().map_err(io::Error::other)?;
+pub fn install(platform: &'static [Allowed]) -> io::Result<()> {
+    let (refusals, allowed) = programs(platform).map_err(io::Error::other)?;
     // The second one would forbid installing the first.
     for program in [&refusals, &allowed] {
         seccompiler::apply_filter_all_threads(program).map_err(io::Error::other)?;
@@ -245,8 +274,8 @@ pub fn install() -> io::Result<()> {
 
 /// Of several filters the host takes the strictest answer: an error wins over "allowed", but not
 /// over "kill".
-fn programs() -> Result<(BpfProgram, BpfProgram), BackendError> {
-    let known = tables().chain(REFUSED);
+fn programs(platform: &'static [Allowed]) -> Result<(BpfProgram, BpfProgram), BackendError> {
+    let known = tables(platform).chain(REFUSED);
     Ok((refuse_list(REFUSED, libc::ENOSYS)?, allow_list(known)?))
 }
 
@@ -254,12 +283,18 @@ fn programs() -> Result<(BpfProgram, BpfProgram), BackendError> {
 mod tests {
     use super::*;
 
+    /// A call that is listed twice is checked in both places, or one would undo the other.
     #[test]
-    fn tables_compile_and_name_each_call_once() {
-        programs().expect("valid tables");
-        let mut numbers: Vec<i64> = tables().map(|allowed| allowed.number).collect();
-        numbers.sort_unstable();
-        assert!(numbers.is_sorted_by(|left, right| left < right), "{numbers:?}");
-        assert!(tables().all(|allowed| !allowed.reason.is_empty()));
+    fn tables_compile_and_calls_are_listed_once_or_checked() {
+        for platform in [PTRACE, SYSTRAP] {
+            programs(platform).expect("valid tables");
+            assert!(tables(platform).all(|allowed| !allowed.reason.is_empty()));
+            let mut listed: Vec<&Allowed> = tables(platform).collect();
+            listed.sort_unstable_by_key(|allowed| allowed.number);
+            for pair in listed.windows(2) {
+                let are_checked = pair.iter().all(|allowed| !allowed.when.is_empty());
+                assert!(pair[0].number != pair[1].number || are_checked, "{}", pair[0].number);
+            }
+        }
     }
 }

@@ -17,10 +17,18 @@ const CALL_VARIABLE: &str = "PLATFORM_TEST_CALL";
 /// Neither a process, nor a descriptor, nor mapped memory; nothing bad as a flag or a length.
 const NOTHING: u64 = 0x7fff_fff0;
 
+/// The host calls that only this platform's sentry needs.
+fn own_calls() -> &'static [Allowed] {
+    match Kind::selected() {
+        Kind::Ptrace => sentry::PTRACE,
+        Kind::Systrap => sentry::SYSTRAP,
+    }
+}
+
 pub fn the_platform_works_under_the_sentry_filter() {
     let mut guest = Guest::new(count());
     guest.thread.registers_mut().rdi = DATA;
-    sentry::install().expect("filter");
+    sentry::install(own_calls()).expect("filter");
     guest.run_to_call();
     let mut thread = guest.spawn(Spawn::Thread);
     thread.run_to_call();
@@ -86,10 +94,10 @@ fn harmless(checks: &[Check]) -> [u64; 6] {
 }
 
 pub fn each_listed_call_is_allowed() {
-    sentry::install().expect("filter");
+    sentry::install(own_calls()).expect("filter");
     // Calls that do not come back, or not in this world; the other cases use them.
     let elsewhere = [libc::SYS_exit, libc::SYS_exit_group, libc::SYS_rt_sigreturn, libc::SYS_clone];
-    for &Allowed { number, when, .. } in sentry::tables() {
+    for &Allowed { number, when, .. } in sentry::tables(own_calls()) {
         if elsewhere.contains(&number) {
             continue;
         }
@@ -107,7 +115,7 @@ pub fn each_listed_call_is_allowed() {
     }
 }
 
-/// A sample of what a sentry that was taken over would like to do.
+/// A sample of what a sentry that was taken over would like to do, on any platform.
 const FORBIDDEN: &[(i64, [u64; 6])] = &[
     (libc::SYS_execve, [0; 6]),
     (libc::SYS_execveat, [0; 6]),
@@ -143,15 +151,30 @@ const FORBIDDEN: &[(i64, [u64; 6])] = &[
     (libc::SYS_read | 0x4000_0000, [0; 6]),
 ];
 
+/// What only the other platform may do.
+const FORBIDDEN_WITH_PTRACE: &[(i64, [u64; 6])] =
+    &[(libc::SYS_ioctl, [NOTHING, 0xc018_2101, 0, 0, 0, 0]), (libc::SYS_waitid, [0; 6])];
+const FORBIDDEN_WITH_SYSTRAP: &[(i64, [u64; 6])] =
+    &[(libc::SYS_ptrace, [libc::PTRACE_CONT as u64, 1, 0, 0, 0, 0])];
+
+/// All that this platform's sentry must not do.
+fn forbidden() -> impl Iterator<Item = &'static (i64, [u64; 6])> {
+    let of_others = match Kind::selected() {
+        Kind::Ptrace => FORBIDDEN_WITH_PTRACE,
+        Kind::Systrap => FORBIDDEN_WITH_SYSTRAP,
+    };
+    FORBIDDEN.iter().chain(of_others)
+}
+
 pub fn makes_a_forbidden_call() {
     let index: usize = std::env::var(CALL_VARIABLE).expect("set").parse().expect("a number");
-    let (number, args) = FORBIDDEN[index];
-    sentry::install().expect("filter");
+    let (number, args) = *forbidden().nth(index).expect("a call");
+    sentry::install(own_calls()).expect("filter");
     call(number, args);
 }
 
 pub fn everything_else_kills_the_sentry() {
-    for (index, forbidden) in FORBIDDEN.iter().enumerate() {
+    for (index, forbidden) in forbidden().enumerate() {
         let status = run("makes_a_forbidden_call", index);
         assert_eq!(status.signal(), Some(libc::SIGSYS), "{forbidden:?}: {status}");
     }

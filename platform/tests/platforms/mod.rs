@@ -47,13 +47,15 @@ const COMMON: &[Case] = cases! {
     lifetime: a_killed_stub_is_dead, kills_in_the_middle_of_operations,
         a_killed_process_with_threads_is_reaped, dropping_the_platform_leaves_nothing,
         a_killed_sentry_leaves_nothing;
+    filters: the_platform_works_under_the_sentry_filter, each_listed_call_is_allowed,
+        everything_else_kills_the_sentry;
 };
 
 const PTRACE: &[Case] = cases! {
     calls: foreign_calls_are_told_apart, a_call_from_the_stub_page_traps;
     memory: all_memory_can_be_locked;
     lifetime: only_one_platform_at_a_time;
-    filters: the_platform_works_under_the_sentry_filter, each_listed_call_is_allowed, everything_else_kills_the_sentry, the_stub_filter_kills;
+    filters: the_stub_filter_kills;
 };
 
 const SYSTRAP: &[Case] = cases! {

@@ -17,7 +17,7 @@ mod state;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
-use control_protocol::{ContainerConfig, NetworkMode, PlatformKind, SandboxConfig};
+use control_protocol::{ContainerConfig, NetworkMode, SandboxConfig};
 
 use crate::cli::{Cli, Command, GlobalArgs};
 use crate::error::Error;
@@ -66,13 +66,12 @@ fn unsupported(what: &str) -> Error {
 impl Context<'_> {
     /// Refuses global flags that no sandbox can be made with.
     pub fn check_sandbox_flags(&self) -> Result<(), Error> {
-        let problem = match (self.global.platform, self.global.network) {
-            (PlatformKind::Systrap, _) => "--platform systrap is not implemented; use ptrace",
-            (_, NetworkMode::Host) => "--network host is not implemented; use none (loopback only)",
-            (_, NetworkMode::Sandbox) => {
+        let problem = match self.global.network {
+            NetworkMode::Host => "--network host is not implemented; use none (loopback only)",
+            NetworkMode::Sandbox => {
                 "--network sandbox is not implemented; use none (loopback only)"
             }
-            (PlatformKind::Ptrace, NetworkMode::None) => return Ok(()),
+            NetworkMode::None => return Ok(()),
         };
         Err(Error::Unsupported(problem.into()))
     }

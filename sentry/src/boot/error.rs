@@ -14,7 +14,6 @@ pub enum BootError {
         what: &'static str,
         slot: usize,
     },
-    Unsupported(&'static str),
     Platform(io::Error),
     Kernel(Errno),
     Filter(io::Error),
@@ -62,7 +61,6 @@ impl fmt::Display for BootError {
             BootError::Descriptor { what, slot } => {
                 write!(f, "descriptor {slot} ({what}) was not passed to the sentry")
             }
-            BootError::Unsupported(reason) => f.write_str(reason),
             BootError::Platform(error) => write!(f, "starting the platform: {error}"),
             BootError::Kernel(errno) => write!(f, "starting the kernel: {errno}"),
             BootError::Filter(error) => write!(f, "installing the seccomp filter: {error}"),

@@ -6,6 +6,7 @@
 
 mod error;
 mod mounts;
+mod platforms;
 mod process;
 mod workers;
 
@@ -14,7 +15,7 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use control_protocol::{PlatformKind, SandboxConfig, startup};
+use control_protocol::{SandboxConfig, startup};
 use platform::host::inherited;
 
 pub use error::BootError;
@@ -56,14 +57,7 @@ fn start(
     config: &SandboxConfig,
     launcher: &UnixStream,
 ) -> Result<(Arc<Kernel>, Workers), BootError> {
-    if config.platform != PlatformKind::Ptrace {
-        return Err(BootError::Unsupported(
-            "platform systrap is not available in this build; use --platform ptrace",
-        ));
-    }
-    let platform = platform::ptrace::Ptrace::new().map_err(BootError::Platform)?;
-    let proc_dir = adopt(config.proc_dir, "proc_dir")?;
-    platform.set_proc_dir(proc_dir).map_err(BootError::Kernel)?;
+    let (platform, host_calls) = platforms::start(config)?;
     let log = config.debug_log.map(|slot| adopt(slot, "debug_log")).transpose()?;
     let control = config.control.map(|slot| adopt(slot, "control")).transpose()?;
     let kernel = Kernel::new(platform, config, log).map_err(BootError::Kernel)?;
@@ -77,7 +71,7 @@ fn start(
     let container = Container::new(&config.container, namespace);
     kernel.add_container(container.clone());
     let server = ControlServer::start(&kernel, &container, control, config)?;
-    platform::filter::sentry::install().map_err(BootError::Filter)?;
+    platform::filter::sentry::install(host_calls).map_err(BootError::Filter)?;
     let workers = workers::start(&kernel).map_err(BootError::Workers)?;
     let launcher = launcher.try_clone().map_err(BootError::Launcher)?;
     let start_now = config.start_now;
