@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use control_protocol::{
     CapabilitySets, ContainerConfig, MountConfig, MountSource, ProcessConfig, Rlimit, RootConfig,
 };
+use linux_abi::task::CAP_FULL_SET;
 
 use super::Context;
 use crate::cli::DoArgs;
@@ -154,7 +155,7 @@ fn process(args: &DoArgs, root: &Path, has_terminal: bool) -> Result<ProcessConf
         env.retain(|variable| !variable.starts_with("HOME="));
         env.push(format!("HOME={}", users.home(uid)));
     }
-    let all = oci::ALL_CAPABILITIES;
+    let all = CAP_FULL_SET;
     let held = if uid == 0 { all } else { 0 };
     let capabilities =
         CapabilitySets { effective: held, permitted: held, bounding: all, ..Default::default() };

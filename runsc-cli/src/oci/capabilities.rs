@@ -1,63 +1,16 @@
 //! Capability names and sets.
 
 use control_protocol::CapabilitySets;
+use linux_abi::task::CAP_NAMES;
 use oci_spec::runtime::{Capabilities, LinuxCapabilities};
 
 use super::{ConfigError, Notices};
-
-/// Names in the order of their numbers (`linux/capability.h`).
-const NAMES: [&str; 41] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
-
-/// Every capability there is.
-pub const FULL: u64 = (1 << NAMES.len()) - 1;
 
 /// Gives the bit of a capability by name, with or without `CAP_`, in any case.
 pub fn parse_name(name: &str) -> Option<u64> {
     let upper = name.to_ascii_uppercase();
     let bare = upper.strip_prefix("CAP_").unwrap_or(&upper);
-    NAMES.iter().position(|&known| known == bare).map(|number| 1 << number)
+    CAP_NAMES.iter().position(|&known| known == bare).map(|number| 1 << number)
 }
 
 /// Converts the sets and checks the rules that `capset(2)` and `prctl(2)` would enforce.
@@ -99,7 +52,7 @@ pub fn convert(
 }
 
 fn names(mask: u64) -> String {
-    let names: Vec<String> = NAMES
+    let names: Vec<String> = CAP_NAMES
         .iter()
         .enumerate()
         .filter(|(number, _)| mask & (1 << number) != 0)
@@ -110,17 +63,19 @@ fn names(mask: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use linux_abi::task::CAP_FULL_SET;
+
     use super::*;
 
     #[test]
     fn every_capability_of_the_specification_has_a_number() {
-        let sets: Capabilities = NAMES
+        let sets: Capabilities = CAP_NAMES
             .iter()
             .map(|name| serde_json::from_value(format!("CAP_{name}").into()).expect(name))
             .collect();
         let total: u64 =
             sets.iter().map(|capability| parse_name(&capability.to_string()).expect("known")).sum();
-        assert_eq!(total, FULL);
+        assert_eq!(total, CAP_FULL_SET);
     }
 
     #[test]

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use bundle::{Bundle, parse_process};
-pub use capabilities::{FULL as ALL_CAPABILITIES, parse_name as capability_bit};
+pub use capabilities::parse_name as capability_bit;
 pub use container::{console_size, convert};
 pub use mounts::empty_tmpfs;
 pub use namespaces::{IdMapping, IdMappings};

@@ -1,6 +1,7 @@
 //! An OCI bundle that holds nothing but the case binary.
 
 use anyhow::{Context, Result};
+use linux_abi::task::CAP_NAMES;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -116,51 +117,6 @@ fn mounts() -> Value {
     ])
 }
 
-/// Names of the capabilities, by number.
-const CAPABILITIES: [&str; 41] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
-
 /// Returns the capabilities that this process holds: more cannot be given to the container.
 fn capabilities() -> Vec<String> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -168,6 +124,6 @@ fn capabilities() -> Vec<String> {
     let permitted = permitted.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
     // An ordinary user starts the runtime in a user namespace, where it has them all.
     let permitted = permitted.filter(|set| *set != 0).unwrap_or(u64::MAX);
-    let held = CAPABILITIES.iter().enumerate().filter(|(bit, _)| permitted & (1 << bit) != 0);
+    let held = CAP_NAMES.iter().enumerate().filter(|(bit, _)| permitted & (1 << bit) != 0);
     held.map(|(_, name)| format!("CAP_{name}")).collect()
 }

@@ -28,47 +28,60 @@ pub const _LINUX_CAPABILITY_VERSION_1: u32 = 0x19980330;
 pub const _LINUX_CAPABILITY_VERSION_2: u32 = 0x20071026;
 pub const _LINUX_CAPABILITY_VERSION_3: u32 = 0x20080522;
 
-pub const CAP_CHOWN: u32 = 0;
-pub const CAP_DAC_OVERRIDE: u32 = 1;
-pub const CAP_DAC_READ_SEARCH: u32 = 2;
-pub const CAP_FOWNER: u32 = 3;
-pub const CAP_FSETID: u32 = 4;
-pub const CAP_KILL: u32 = 5;
-pub const CAP_SETGID: u32 = 6;
-pub const CAP_SETUID: u32 = 7;
-pub const CAP_SETPCAP: u32 = 8;
-pub const CAP_LINUX_IMMUTABLE: u32 = 9;
-pub const CAP_NET_BIND_SERVICE: u32 = 10;
-pub const CAP_NET_BROADCAST: u32 = 11;
-pub const CAP_NET_ADMIN: u32 = 12;
-pub const CAP_NET_RAW: u32 = 13;
-pub const CAP_IPC_LOCK: u32 = 14;
-pub const CAP_IPC_OWNER: u32 = 15;
-pub const CAP_SYS_MODULE: u32 = 16;
-pub const CAP_SYS_RAWIO: u32 = 17;
-pub const CAP_SYS_CHROOT: u32 = 18;
-pub const CAP_SYS_PTRACE: u32 = 19;
-pub const CAP_SYS_PACCT: u32 = 20;
-pub const CAP_SYS_ADMIN: u32 = 21;
-pub const CAP_SYS_BOOT: u32 = 22;
-pub const CAP_SYS_NICE: u32 = 23;
-pub const CAP_SYS_RESOURCE: u32 = 24;
-pub const CAP_SYS_TIME: u32 = 25;
-pub const CAP_SYS_TTY_CONFIG: u32 = 26;
-pub const CAP_MKNOD: u32 = 27;
-pub const CAP_LEASE: u32 = 28;
-pub const CAP_AUDIT_WRITE: u32 = 29;
-pub const CAP_AUDIT_CONTROL: u32 = 30;
-pub const CAP_SETFCAP: u32 = 31;
-pub const CAP_MAC_OVERRIDE: u32 = 32;
-pub const CAP_MAC_ADMIN: u32 = 33;
-pub const CAP_SYSLOG: u32 = 34;
-pub const CAP_WAKE_ALARM: u32 = 35;
-pub const CAP_BLOCK_SUSPEND: u32 = 36;
-pub const CAP_AUDIT_READ: u32 = 37;
-pub const CAP_PERFMON: u32 = 38;
-pub const CAP_BPF: u32 = 39;
-pub const CAP_CHECKPOINT_RESTORE: u32 = 40;
+/// Numbers the capabilities from 0 on, and lists their names.
+macro_rules! capabilities {
+    ($($constant:ident $number:literal $name:literal,)*) => {
+        $(pub const $constant: u32 = $number;)*
+
+        /// The names by number, without `CAP_`.
+        pub const CAP_NAMES: [&str; CAP_LAST_CAP as usize + 1] = [$($name),*];
+    };
+}
+
+capabilities! {
+    CAP_CHOWN 0 "CHOWN",
+    CAP_DAC_OVERRIDE 1 "DAC_OVERRIDE",
+    CAP_DAC_READ_SEARCH 2 "DAC_READ_SEARCH",
+    CAP_FOWNER 3 "FOWNER",
+    CAP_FSETID 4 "FSETID",
+    CAP_KILL 5 "KILL",
+    CAP_SETGID 6 "SETGID",
+    CAP_SETUID 7 "SETUID",
+    CAP_SETPCAP 8 "SETPCAP",
+    CAP_LINUX_IMMUTABLE 9 "LINUX_IMMUTABLE",
+    CAP_NET_BIND_SERVICE 10 "NET_BIND_SERVICE",
+    CAP_NET_BROADCAST 11 "NET_BROADCAST",
+    CAP_NET_ADMIN 12 "NET_ADMIN",
+    CAP_NET_RAW 13 "NET_RAW",
+    CAP_IPC_LOCK 14 "IPC_LOCK",
+    CAP_IPC_OWNER 15 "IPC_OWNER",
+    CAP_SYS_MODULE 16 "SYS_MODULE",
+    CAP_SYS_RAWIO 17 "SYS_RAWIO",
+    CAP_SYS_CHROOT 18 "SYS_CHROOT",
+    CAP_SYS_PTRACE 19 "SYS_PTRACE",
+    CAP_SYS_PACCT 20 "SYS_PACCT",
+    CAP_SYS_ADMIN 21 "SYS_ADMIN",
+    CAP_SYS_BOOT 22 "SYS_BOOT",
+    CAP_SYS_NICE 23 "SYS_NICE",
+    CAP_SYS_RESOURCE 24 "SYS_RESOURCE",
+    CAP_SYS_TIME 25 "SYS_TIME",
+    CAP_SYS_TTY_CONFIG 26 "SYS_TTY_CONFIG",
+    CAP_MKNOD 27 "MKNOD",
+    CAP_LEASE 28 "LEASE",
+    CAP_AUDIT_WRITE 29 "AUDIT_WRITE",
+    CAP_AUDIT_CONTROL 30 "AUDIT_CONTROL",
+    CAP_SETFCAP 31 "SETFCAP",
+    CAP_MAC_OVERRIDE 32 "MAC_OVERRIDE",
+    CAP_MAC_ADMIN 33 "MAC_ADMIN",
+    CAP_SYSLOG 34 "SYSLOG",
+    CAP_WAKE_ALARM 35 "WAKE_ALARM",
+    CAP_BLOCK_SUSPEND 36 "BLOCK_SUSPEND",
+    CAP_AUDIT_READ 37 "AUDIT_READ",
+    CAP_PERFMON 38 "PERFMON",
+    CAP_BPF 39 "BPF",
+    CAP_CHECKPOINT_RESTORE 40 "CHECKPOINT_RESTORE",
+}
+
 pub const CAP_LAST_CAP: u32 = 40;
 
 /// The set of all capabilities as a bit mask.
