@@ -4,13 +4,14 @@
 //! see is as with packets: ports, backlogs, half-closed connections, resets, refusals.
 //!
 //! * [`address`]: addresses of both families in one form, and which of them can be reached.
-//! * [`ports`]: who is bound to which port.
+//! * [`ports`]: who is bound to which port; [`time_wait`]: which are kept for a while.
 //! * [`tcp`], [`udp`]: the protocols. [`options`] are those they share.
 
 pub mod address;
 mod options;
 pub mod ports;
 pub mod tcp;
+mod time_wait;
 pub mod udp;
 
 use std::sync::Arc;

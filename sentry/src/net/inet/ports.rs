@@ -11,13 +11,14 @@ use std::sync::{Arc, Weak};
 use linux_abi::Errno;
 
 use super::address::Endpoint;
+use super::time_wait::TimeWait;
 use crate::sync::{Mutex, Rank};
 
 /// Ports given out by the kernel (`net.ipv4.ip_local_port_range`).
 const EPHEMERAL: std::ops::RangeInclusive<u16> = 32768..=60999;
 
 /// What a socket asks for when it binds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
     pub ip: IpAddr,
     /// An `AF_INET6` socket for any address that takes IPv4 too.
@@ -42,10 +43,16 @@ struct Entry<S> {
 pub struct Ports<S> {
     /// Whether `SO_REUSEADDR` alone lets several sockets share a port for good (UDP).
     shares_by_address: bool,
-    entries: Mutex<HashMap<u16, Vec<Entry<S>>>>,
+    table: Mutex<Table<S>>,
     last_id: AtomicU64,
     next_ephemeral: AtomicU32,
     next_turn: AtomicU32,
+}
+
+/// What the lock of [`Ports`] guards.
+struct Table<S> {
+    entries: HashMap<u16, Vec<Entry<S>>>,
+    time_wait: TimeWait,
 }
 
 /// Keeps a socket bound.
@@ -58,9 +65,10 @@ pub struct Lease<S> {
 impl<S> Ports<S> {
     pub fn new(shares_by_address: bool) -> Arc<Ports<S>> {
         let start = platform::host::random::number().unwrap_or(0) as u32;
+        let table = Table { entries: HashMap::new(), time_wait: TimeWait::default() };
         Arc::new(Ports {
             shares_by_address,
-            entries: Mutex::new(Rank::Leaf, HashMap::new()),
+            table: Mutex::new(Rank::Leaf, table),
             last_id: AtomicU64::new(0),
             next_ephemeral: AtomicU32::new(start),
             next_turn: AtomicU32::new(0),
@@ -76,17 +84,19 @@ impl<S> Ports<S> {
         claim: Claim,
         socket: Weak<S>,
     ) -> Result<Lease<S>, Errno> {
-        let mut entries = self.entries.lock();
+        let mut table = self.table.lock();
+        let suits = |port: u16, list: &[Entry<S>]| {
+            list.iter().all(|entry| !conflict(&claim, entry, self.shares_by_address))
+                && table.time_wait.claims(port).all(|kept| !conflict_with_kept(&claim, kept))
+        };
         let port = match port {
-            0 => self.find_free(&entries, |list| {
-                list.iter().all(|entry| !conflict(&claim, entry, self.shares_by_address))
-            })?,
+            0 => self.find_free(&table.entries, suits)?,
             port => port,
         };
-        let list = entries.entry(port).or_default();
-        if list.iter().any(|entry| conflict(&claim, entry, self.shares_by_address)) {
+        if !suits(port, table.entries.get(&port).map_or(&[], Vec::as_slice)) {
             return Err(Errno::EADDRINUSE);
         }
+        let list = table.entries.entry(port).or_default();
         Ok(self.insert(list, port, claim, None, socket))
     }
 
@@ -100,11 +110,11 @@ impl<S> Ports<S> {
         claim: Claim,
         socket: Weak<S>,
     ) -> Result<Lease<S>, Errno> {
-        let mut entries = self.entries.lock();
+        let entries = &mut self.table.lock().entries;
         let differs = |entry: &Entry<S>| entry.peer.is_some_and(|other| other != peer);
         let port = self
-            .find_free(&entries, |list| list.is_empty())
-            .or_else(|_| self.find_free(&entries, |list| list.iter().all(differs)))
+            .find_free(entries, |_, list| list.is_empty())
+            .or_else(|_| self.find_free(entries, |_, list| list.iter().all(differs)))
             .map_err(|_| Errno::EADDRNOTAVAIL)?;
         let list = entries.entry(port).or_default();
         Ok(self.insert(list, port, claim, Some(peer), socket))
@@ -118,8 +128,8 @@ impl<S> Ports<S> {
         peer: Endpoint,
         socket: Weak<S>,
     ) -> Lease<S> {
-        let mut entries = self.entries.lock();
-        let list = entries.entry(port).or_default();
+        let mut table = self.table.lock();
+        let list = table.entries.entry(port).or_default();
         self.insert(list, port, claim, Some(peer), socket)
     }
 
@@ -140,13 +150,13 @@ impl<S> Ports<S> {
     fn find_free(
         &self,
         entries: &HashMap<u16, Vec<Entry<S>>>,
-        suits: impl Fn(&[Entry<S>]) -> bool,
+        suits: impl Fn(u16, &[Entry<S>]) -> bool,
     ) -> Result<u16, Errno> {
         let count = u32::from(*EPHEMERAL.end() - *EPHEMERAL.start()) + 1;
         let first = self.next_ephemeral.fetch_add(1, Ordering::Relaxed);
         (0..count)
             .map(|step| *EPHEMERAL.start() + (first.wrapping_add(step) % count) as u16)
-            .find(|port| entries.get(port).is_none_or(|list| suits(list)))
+            .find(|port| suits(*port, entries.get(port).map_or(&[], Vec::as_slice)))
             .ok_or(Errno::EADDRINUSE)
     }
 
@@ -155,8 +165,8 @@ impl<S> Ports<S> {
     /// one bound last gets it.
     pub fn find(&self, target: Endpoint, score: impl Fn(&Arc<S>) -> Option<u32>) -> Option<Arc<S>> {
         let candidates: Vec<(Claim, Arc<S>)> = {
-            let entries = self.entries.lock();
-            let list = entries.get(&target.port)?;
+            let table = self.table.lock();
+            let list = table.entries.get(&target.port)?;
             list.iter()
                 .filter(|entry| takes(&entry.claim, target.ip))
                 .filter_map(|entry| Some((entry.claim, entry.socket.upgrade()?)))
@@ -186,8 +196,8 @@ impl<S> Lease<S> {
 
     /// Becomes a listener. Errors: EADDRINUSE when another one is there.
     pub fn listen(&self) -> Result<(), Errno> {
-        let mut entries = self.ports.entries.lock();
-        let list = entries.entry(self.port).or_default();
+        let mut table = self.ports.table.lock();
+        let list = table.entries.entry(self.port).or_default();
         let Some(own) = list.iter().position(|entry| entry.id == self.id) else { return Ok(()) };
         let claim = list[own].claim;
         let is_taken = list.iter().any(|entry| {
@@ -204,17 +214,27 @@ impl<S> Lease<S> {
 
     /// No longer a listener.
     pub fn stop_listening(&self) {
-        let mut entries = self.ports.entries.lock();
-        let list = entries.entry(self.port).or_default();
+        let mut table = self.ports.table.lock();
+        let list = table.entries.entry(self.port).or_default();
         if let Some(own) = list.iter_mut().find(|entry| entry.id == self.id) {
             own.is_listening = false;
         }
     }
 
+    /// Ends it, but keeps the port for a while (`TIME_WAIT`).
+    pub fn end_after_wait(self) {
+        let mut table = self.ports.table.lock();
+        let Table { entries, time_wait } = &mut *table;
+        let own = entries.get(&self.port).into_iter().flatten().find(|entry| entry.id == self.id);
+        if let Some(own) = own {
+            time_wait.keep(self.port, own.claim);
+        }
+    }
+
     /// The socket's own address changed from any to a certain one (`connect`).
     pub fn set_ip(&self, ip: IpAddr) {
-        let mut entries = self.ports.entries.lock();
-        let list = entries.entry(self.port).or_default();
+        let mut table = self.ports.table.lock();
+        let list = table.entries.entry(self.port).or_default();
         if let Some(own) = list.iter_mut().find(|entry| entry.id == self.id) {
             own.claim.ip = ip;
             own.claim.is_dual = false;
@@ -225,7 +245,7 @@ impl<S> Lease<S> {
 impl<S> Drop for Lease<S> {
     fn drop(&mut self) {
         let removed = {
-            let mut entries = self.ports.entries.lock();
+            let entries = &mut self.ports.table.lock().entries;
             let Some(list) = entries.get_mut(&self.port) else { return };
             let position = list.iter().position(|entry| entry.id == self.id);
             let removed = position.map(|index| list.remove(index));
@@ -271,6 +291,13 @@ fn conflict<S>(new: &Claim, old: &Entry<S>, shares_by_address: bool) -> bool {
     !(both_reuse && (shares_by_address || !old.is_listening))
 }
 
+/// Whether `new` may not be bound where a connection that claimed `kept` has just ended.
+fn conflict_with_kept(new: &Claim, kept: &Claim) -> bool {
+    overlap(new, kept)
+        && !(new.reuses_address && kept.reuses_address)
+        && !(new.reuses_port && kept.reuses_port && new.uid == kept.uid)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -299,6 +326,16 @@ mod tests {
         assert_eq!(ports.bind(80, dual, Weak::new()).err(), Some(Errno::EADDRINUSE));
         drop(lease);
         assert!(ports.bind(80, dual, Weak::new()).is_ok());
+    }
+
+    #[test]
+    fn a_port_that_waits_can_be_reused_but_not_taken() {
+        let ports = Ports::<()>::new(false);
+        let reuse = Claim { reuses_address: true, ..PLAIN };
+        ports.bind(80, reuse, Weak::new()).unwrap().end_after_wait();
+        assert_eq!(ports.bind(80, PLAIN, Weak::new()).err(), Some(Errno::EADDRINUSE));
+        assert!(ports.bind(80, reuse, Weak::new()).is_ok());
+        assert!(ports.bind(80, claim("127.0.0.2"), Weak::new()).is_ok());
     }
 
     #[test]

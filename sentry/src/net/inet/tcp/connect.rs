@@ -192,7 +192,7 @@ impl TcpSocket {
             if !matches!(state.phase, Phase::Waiting) {
                 drop(state);
                 // Closed meanwhile.
-                connection.close(true);
+                connection.close(true, None);
                 return;
             }
             state.phase = Phase::Connected(connection);

@@ -8,7 +8,9 @@ use linux_abi::Errno;
 use linux_abi::net::MsgFlags;
 use linux_abi::poll::PollEvents;
 
+use super::TcpSocket;
 use crate::memory::{ByteRing, IoDest, IoSource};
+use crate::net::inet::ports::Lease;
 use crate::net::{HUNG_UP, READABLE};
 use crate::sync::{Mutex, Rank, WaitQueue};
 
@@ -33,6 +35,10 @@ struct State {
     urgent: Option<Urgent>,
     /// The writer sent its last byte (FIN).
     is_finished: bool,
+    /// It did so before the other direction was finished.
+    was_first: bool,
+    /// The port of a reader that has closed already, until the writer has finished too.
+    port_of_reader: Option<Lease<TcpSocket>>,
     /// The reader's socket is gone: what is sent is answered with a reset.
     is_abandoned: bool,
     is_reset: bool,
@@ -162,11 +168,41 @@ impl Flow {
         state.urgent.is_some_and(|urgent| urgent.position == state.read)
     }
 
-    /// The writer has no more to say.
-    pub(super) fn finish(&self) {
-        self.state.lock().is_finished = true;
+    /// The writer has no more to say; `is_first`: nor has the other side said so. Answers whether it
+    /// was the first when it did this for the first time.
+    pub(super) fn finish(&self, is_first: bool) -> bool {
+        let (was_first, port) = {
+            let mut state = self.state.lock();
+            if !state.is_finished {
+                state.is_finished = true;
+                state.was_first = is_first;
+            }
+            (state.was_first, state.port_of_reader.take())
+        };
+        if let Some(port) = port {
+            port.end_after_wait();
+        }
         self.reader.notify(HUNG_UP);
         self.writer.notify(HUNG_UP);
+        was_first
+    }
+
+    /// The reader closed first: its port is kept until the writer finishes (`FIN_WAIT2`), and for a
+    /// while after that (`TIME_WAIT`).
+    ///
+    /// Divergence: Linux gives up waiting for the writer after a minute.
+    pub(super) fn keep_port(&self, port: Lease<TcpSocket>) {
+        let port = {
+            let mut state = self.state.lock();
+            if !state.is_finished && !state.is_reset {
+                state.port_of_reader = Some(port);
+                return;
+            }
+            if state.is_reset { None } else { Some(port) }
+        };
+        if let Some(port) = port {
+            port.end_after_wait();
+        }
     }
 
     /// The reader goes away; answers whether it left something unread.
@@ -182,7 +218,12 @@ impl Flow {
 
     /// Breaks it; what has arrived can still be read.
     pub(super) fn reset(&self) {
-        self.state.lock().is_reset = true;
+        let port = {
+            let mut state = self.state.lock();
+            state.is_reset = true;
+            state.port_of_reader.take()
+        };
+        drop(port);
         self.reader.notify(HUNG_UP);
         self.writer.notify(HUNG_UP);
     }

@@ -2,7 +2,8 @@
 //!
 //! A connection is two [`flow`]s that both ends share. `connect` finds the listener and completes
 //! the connection at once, if its backlog has room; `accept` only picks it up. There are no
-//! segments: nothing is lost, delayed or retransmitted, and no port waits in `TIME_WAIT`.
+//! segments: nothing is lost, delayed or retransmitted. The side that closes first leaves its port
+//! in `TIME_WAIT`.
 
 mod connect;
 mod flow;
@@ -188,12 +189,21 @@ impl Connection {
     }
 
     /// Ends this side: with FIN, or with a reset if something is unread or `hard` asks for it.
-    fn close(&self, hard: bool) {
+    /// `port` is its own.
+    fn close(&self, hard: bool, port: Option<Lease<TcpSocket>>) {
         if self.incoming.abandon() || hard {
             self.reset_peer();
-        } else {
-            self.outgoing.finish();
+        } else if self.finish()
+            && let Some(port) = port
+        {
+            self.incoming.keep_port(port);
         }
+    }
+
+    /// Sends FIN; answers whether this side was the first to do so.
+    fn finish(&self) -> bool {
+        let is_first = !self.incoming.condition().is_finished;
+        self.outgoing.finish(is_first)
     }
 
     /// The other side sees a reset.

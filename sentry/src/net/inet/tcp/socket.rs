@@ -35,9 +35,8 @@ impl TcpSocket {
             let mut state = self.state.lock();
             (std::mem::replace(&mut state.phase, Phase::Closed), state.lease.take())
         };
-        drop(lease);
         match phase {
-            Phase::Connected(connection) => connection.close(hard),
+            Phase::Connected(connection) => connection.close(hard, lease),
             Phase::Listening(listener) => listener.refuse_all(),
             Phase::Fresh | Phase::Waiting | Phase::Failed | Phase::Closed => {}
         }
@@ -52,7 +51,7 @@ impl TcpSocket {
             std::mem::replace(&mut state.phase, Phase::Fresh)
         };
         if let Phase::Connected(connection) = phase {
-            connection.close(true);
+            connection.close(true, None);
         }
         self.common.take_error();
         Ok(())
@@ -167,7 +166,7 @@ impl Socket for TcpSocket {
             self.common.queue().notify(READABLE | PollEvents::RDHUP);
         }
         if how.write {
-            connection.outgoing.finish();
+            connection.finish();
         }
         Ok(())
     }
