@@ -188,9 +188,9 @@ syscall_table! {
         272 unshare(flags: UnshareFlags)
             => [sync] namespaces::unshare, partial "mount namespaces only; others are EINVAL";
         303 name_to_handle_at(dirfd: DirFd, path: Path, handle: Pointer, mount_id: OutInt, flags: AtFlags)
-            => [sync] handles::name_to_handle_at, partial "EOPNOTSUPP: no file system has handles";
+            => [sync] handles::name_to_handle_at, full;
         304 open_by_handle_at(mount: Fd, handle: Pointer, flags: OpenFlags)
-            => [sync] handles::open_by_handle_at, partial "ESTALE: no file system has handles";
+            => [sync] handles::open_by_handle_at, partial "ESTALE: handles only tell files apart";
 
         // Files: events.
         253 inotify_init() => [sync] inotify::inotify_init, full;

@@ -136,6 +136,9 @@ case!(file_handles, [name_to_handle_at, open_by_handle_at], {
     let mut handle = [0u32; 34];
     let result = sys!(name_to_handle_at, AT_FDCWD, c"f", &mut handle, &mut mount, 0);
     check!(matches!(result, Err(EOVERFLOW | EOPNOTSUPP | ENOSYS)), "no room: {result:?}");
+    if result == Err(EOVERFLOW) {
+        check!((1..=128).contains(&handle[0]), "needs {}", handle[0]);
+    }
     check_eq!(
         sys!(name_to_handle_at, AT_FDCWD, c"missing", &mut handle, &mut mount, 0)
             .err()
@@ -146,6 +149,26 @@ case!(file_handles, [name_to_handle_at, open_by_handle_at], {
     as_nobody(|| {
         check_eq!(sys!(open_by_handle_at, AT_FDCWD, &mut handle, O_RDONLY), Err(EPERM));
     });
+});
+
+case!(file_handles_tell_files_apart, [name_to_handle_at], {
+    let handle_of = |name: &std::ffi::CStr| {
+        let (mut mount, mut handle) = (0i32, [0u32; 34]);
+        handle[0] = 128;
+        let result = sys!(name_to_handle_at, AT_FDCWD, name, &mut handle, &mut mount, 0);
+        result.map(|_| (mount, handle))
+    };
+    create(c"f", b"");
+    create(c"g", b"");
+    sys!(link, c"f", c"h").must();
+    let Ok((mount, handle)) = handle_of(c"f") else { skip!("no handles here") };
+    check!(mount > 0);
+    check_eq!(handle_of(c"h"), Ok((mount, handle)));
+    check!(handle_of(c"g") != Ok((mount, handle)));
+    let mut too_large = [0u32; 34];
+    too_large[0] = 129;
+    let result = sys!(name_to_handle_at, AT_FDCWD, c"f", &mut too_large, NULL, 0);
+    check_eq!(result, Err(EINVAL));
 });
 
 case!(kernel_log_is_not_for_everyone, [syslog], {
