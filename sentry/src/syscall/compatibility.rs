@@ -3,7 +3,9 @@
 
 use std::fmt::Write;
 
-use super::table::{Entry, Level, TABLE};
+use linux_abi::task::CAP_NAMES;
+
+use super::table::{Entry, Level, Stub, TABLE};
 
 /// The table as text in columns.
 pub fn text() -> String {
@@ -45,7 +47,11 @@ fn describe(level: Level) -> (&'static str, String) {
     match level {
         Level::Full => ("full", String::new()),
         Level::Partial(note) => ("partial", note.to_owned()),
-        Level::Stub(errno, reason) => ("stub", format!("{errno}: {reason}")),
+        Level::Stub(Stub { errno, reason, needs: None }) => ("stub", format!("{errno}: {reason}")),
+        Level::Stub(Stub { errno, reason, needs: Some(capability) }) => {
+            let name = CAP_NAMES.get(capability as usize).unwrap_or(&"?");
+            ("stub", format!("{errno}, or EPERM without CAP_{name}: {reason}"))
+        }
     }
 }
 

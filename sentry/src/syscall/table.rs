@@ -3,7 +3,7 @@
 //! A row is `number name(argument: Kind, …) => [mode] family::handler, level;` where *Kind* is how
 //! strace shows the argument (`strace::ArgKind`), *mode* is `sync` or `async`, and *level* is
 //! `full` or `partial "what is missing"`. `stubs` rows answer with a fixed errno: calls that we
-//! leave out on purpose. A number in neither list is ENOSYS, as for a kernel without that call.
+//! leave out on purpose; with `needs CAP_…` it is EPERM for those who lack the capability. A number in neither list is ENOSYS, as for a kernel without that call.
 
 use linux_abi::Errno;
 
@@ -17,8 +17,26 @@ pub enum Level {
     Full,
     /// With what is missing.
     Partial(&'static str),
-    /// Always fails so, with the reason.
-    Stub(Errno, &'static str),
+    /// Always fails.
+    Stub(Stub),
+}
+
+/// How a call fails that is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stub {
+    pub errno: Errno,
+    pub reason: &'static str,
+    /// The capability without which it is EPERM.
+    pub needs: Option<u32>,
+}
+
+impl Stub {
+    fn answer(&self, ctx: &Ctx) -> Errno {
+        match self.needs {
+            Some(capability) if !ctx.task.credentials().has(capability) => Errno::EPERM,
+            _ => self.errno,
+        }
+    }
 }
 
 /// A row of the table, for strace, documentation and tests.
@@ -37,7 +55,8 @@ macro_rules! syscall_table {
                 => [$mode:ident] $family:ident::$handler:ident, $level:ident $($note:literal)?;)*
         }
         stubs {
-            $($stub_nr:literal $stub_name:ident => $errno:ident $reason:literal;)*
+            $($stub_nr:literal $stub_name:ident
+                => $errno:ident $(needs $capability:ident)? $reason:literal;)*
         }
     ) => {
         /// All rows, in the order they are written.
@@ -52,7 +71,7 @@ macro_rules! syscall_table {
                 number: $stub_nr,
                 name: stringify!($stub_name),
                 args: &[],
-                level: Level::Stub(Errno::$errno, $reason),
+                level: Level::Stub(syscall_table!(@stub $errno $reason $($capability)?)),
             },)*
         ];
 
@@ -62,9 +81,22 @@ macro_rules! syscall_table {
             let _ = &mut args;
             match number {
                 $($nr => syscall_table!(@call $mode $family $handler ctx args $($arg)*),)*
-                $($stub_nr => Flow::Return(Err(Errno::$errno)),)*
+                $($stub_nr => {
+                    const STUB: Stub = syscall_table!(@stub $errno $reason $($capability)?);
+                    Flow::Return(Err(STUB.answer(ctx)))
+                })*
                 _ => Flow::Return(Err(Errno::ENOSYS)),
             }
+        }
+    };
+    (@stub $errno:ident $reason:literal) => {
+        Stub { errno: Errno::$errno, reason: $reason, needs: None }
+    };
+    (@stub $errno:ident $reason:literal $capability:ident) => {
+        Stub {
+            errno: Errno::$errno,
+            reason: $reason,
+            needs: Some(linux_abi::task::$capability),
         }
     };
     (@level full) => { Level::Full };
@@ -549,14 +581,14 @@ syscall_table! {
         139 sysfs => ENOSYS "obsolete; Linux can be built without it";
         154 modify_ldt => ENOSYS "16-bit segments; Linux can be built without it";
         156 _sysctl => ENOSYS "gone from Linux since 5.5; use /proc/sys";
-        163 acct => ENOSYS "as without CONFIG_BSD_PROCESS_ACCT";
-        167 swapon => ENOSYS "as without CONFIG_SWAP";
-        168 swapoff => ENOSYS "as without CONFIG_SWAP";
+        163 acct => ENOSYS needs CAP_SYS_PACCT "as without CONFIG_BSD_PROCESS_ACCT";
+        167 swapon => ENOSYS needs CAP_SYS_ADMIN "as without CONFIG_SWAP";
+        168 swapoff => ENOSYS needs CAP_SYS_ADMIN "as without CONFIG_SWAP";
         172 iopl => ENOSYS "as without CONFIG_X86_IOPL_IOPERM; there are no I/O ports";
         173 ioperm => ENOSYS "as without CONFIG_X86_IOPL_IOPERM; there are no I/O ports";
         174 create_module => ENOSYS "gone from Linux";
-        175 init_module => ENOSYS "as without CONFIG_MODULES";
-        176 delete_module => ENOSYS "as without CONFIG_MODULES";
+        175 init_module => ENOSYS needs CAP_SYS_MODULE "as without CONFIG_MODULES";
+        176 delete_module => ENOSYS needs CAP_SYS_MODULE "as without CONFIG_MODULES";
         177 get_kernel_syms => ENOSYS "gone from Linux";
         178 query_module => ENOSYS "gone from Linux";
         179 quotactl => ENOSYS "as without CONFIG_QUOTA";
@@ -578,15 +610,15 @@ syscall_table! {
         215 epoll_wait_old => ENOSYS "never in Linux";
         216 remap_file_pages => ENOSYS "obsolete; mmap does the same";
         236 vserver => ENOSYS "never in Linux";
-        246 kexec_load => ENOSYS "as without CONFIG_KEXEC";
+        246 kexec_load => ENOSYS needs CAP_SYS_BOOT "as without CONFIG_KEXEC";
         248 add_key => ENOSYS "as without CONFIG_KEYS";
         249 request_key => ENOSYS "as without CONFIG_KEYS";
         250 keyctl => ENOSYS "as without CONFIG_KEYS";
         298 perf_event_open => ENOSYS "as without CONFIG_PERF_EVENTS";
         300 fanotify_init => ENOSYS "as without CONFIG_FANOTIFY; inotify is there";
         301 fanotify_mark => ENOSYS "as without CONFIG_FANOTIFY; inotify is there";
-        313 finit_module => ENOSYS "as without CONFIG_MODULES";
-        320 kexec_file_load => ENOSYS "as without CONFIG_KEXEC_FILE";
+        313 finit_module => ENOSYS needs CAP_SYS_MODULE "as without CONFIG_MODULES";
+        320 kexec_file_load => ENOSYS needs CAP_SYS_BOOT "as without CONFIG_KEXEC_FILE";
         321 bpf => ENOSYS "as without CONFIG_BPF_SYSCALL";
         323 userfaultfd => ENOSYS "as without CONFIG_USERFAULTFD: page faults are the host's";
         333 io_pgetevents => ENOSYS "as without CONFIG_AIO";
