@@ -20,7 +20,11 @@ pub fn delete(context: &Context, args: &DeleteArgs) -> Result<ExitCode, Error> {
         false => context.store.open(&args.id),
     };
     let (entry, record) = match opened {
-        Err(StateError::NoSuchContainer(_)) if args.force => return Ok(ExitCode::SUCCESS),
+        Err(StateError::NoSuchContainer(_)) if args.force => {
+            // A delete that was killed may have left its directory.
+            context.store.sweep_all()?;
+            return Ok(ExitCode::SUCCESS);
+        }
         Err(StateError::Damaged { .. }) if args.force => {
             context.store.find(&args.id)?.remove()?;
             return Ok(ExitCode::SUCCESS);

@@ -108,6 +108,9 @@ impl Store {
 
     /// Removes abandoned entries.
     pub fn sweep_all(&self) -> Result<(), StateError> {
+        if !self.path.exists() {
+            return Ok(());
+        }
         let root_lock = self.lock_root()?;
         self.sweep(&root_lock);
         Ok(())

@@ -77,9 +77,9 @@ impl Requests {
 
     /// A connection has closed.
     pub fn closed(&self, connection: &Connection) {
-        let owned = std::mem::take(&mut *connection.owned.lock());
-        for group in owned {
-            let _ = crate::signal::send_to_group(&group, SigInfo::kernel(SIGKILL));
+        for group in connection.disown_all() {
+            send(&group, SigInfo::kernel(SIGKILL));
+            self.started.lock().remove(&group.pid);
         }
         if connection.owns_sandbox && !self.is_committed.load(Ordering::Acquire) {
             self.kernel.stop(128 + SIGKILL);
@@ -140,11 +140,13 @@ impl Requests {
                 Ok(prepared) => {
                     let pid = prepared.pid();
                     let group = prepared.task.group.clone();
-                    if kill_on_close {
-                        connection.owned.lock().push(group.clone());
-                    }
-                    started.lock().insert(pid, group);
+                    // The client may have been killed while the program was loaded.
+                    let is_unwanted = kill_on_close && !connection.own(&group);
+                    started.lock().insert(pid, group.clone());
                     prepared.start();
+                    if is_unwanted {
+                        send(&group, SigInfo::kernel(SIGKILL));
+                    }
                     Ok(Response::Started { pid })
                 }
                 Err(error) => Err(error.into_control_error()),
@@ -164,7 +166,7 @@ impl Requests {
             let ended = || group.exit_status();
             let status = wait_for(&group.exit_events, PollEvents::IN, ended).await;
             if pid != INIT_PID {
-                connection.owned.lock().retain(|owned| !Arc::ptr_eq(owned, &group));
+                connection.disown(&group);
                 table.lock().remove(&pid);
             }
             respond(&connection, Ok(Response::Exited { status: exit_status(status) }));

@@ -14,6 +14,7 @@ use super::requests::Requests;
 use crate::boot::{BootError, Launch, prepare_process};
 use crate::kernel::{Container, Kernel};
 use crate::sync::{Mutex, Rank};
+use crate::task::ThreadGroup;
 
 /// Token of the listening socket; connections count from 1.
 const LISTENER: u64 = 0;
@@ -47,8 +48,28 @@ pub(super) struct Connection {
     pub stream: UnixStream,
     /// Whether its closing ends the sandbox (the launcher of `run` and `do`).
     pub owns_sandbox: bool,
-    /// Processes to kill when it closes.
-    pub owned: Mutex<Vec<Arc<crate::task::ThreadGroup>>>,
+    /// Processes to kill when it closes; `None` once it has.
+    owned: Mutex<Option<Vec<Arc<ThreadGroup>>>>,
+}
+
+impl Connection {
+    /// Makes a process die with the connection; false if that has closed already.
+    pub fn own(&self, group: &Arc<ThreadGroup>) -> bool {
+        let mut owned = self.owned.lock();
+        owned.iter_mut().for_each(|list| list.push(group.clone()));
+        owned.is_some()
+    }
+
+    /// The process has ended.
+    pub fn disown(&self, group: &Arc<ThreadGroup>) {
+        let mut owned = self.owned.lock();
+        owned.iter_mut().for_each(|list| list.retain(|one| !Arc::ptr_eq(one, group)));
+    }
+
+    /// The connection has closed; answers with the processes that it owned.
+    pub fn disown_all(&self) -> Vec<Arc<ThreadGroup>> {
+        self.owned.lock().take().unwrap_or_default()
+    }
 }
 
 impl ControlServer {
@@ -123,7 +144,7 @@ impl ControlServer {
         let connection = Arc::new(Connection {
             stream,
             owns_sandbox,
-            owned: Mutex::new(Rank::Leaf, Vec::new()),
+            owned: Mutex::new(Rank::Leaf, Some(Vec::new())),
         });
         let mut connections = self.shared.connections.lock();
         connections.last += 1;
