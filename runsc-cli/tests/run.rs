@@ -307,3 +307,14 @@ fn hooks_run_in_order() {
     scratch.run(&["run", "--bundle", &failing, "c"]).fails_with(&["/bin/sh", "because"]);
     assert!(scratch.state_entries().is_empty());
 }
+
+#[test]
+fn signals_from_inside_do_not_end_the_first_process() {
+    let scratch = Scratch::new();
+    let script = "kill 0; kill -9 0; kill -9 -1; kill -9 $$; sh -c 'kill -9 1'; echo alive";
+    let outcome = shell(&scratch, &[], script);
+    assert_eq!(outcome.succeeds().stdout, "alive\n", "{outcome:?}");
+    // What a program does to itself has its native status.
+    let outcome = shell(&scratch, &[], "exec perl -MPOSIX -e 'POSIX::abort()'");
+    assert_eq!(outcome.status, Some(128 + 6), "{outcome:?}");
+}

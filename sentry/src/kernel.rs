@@ -15,7 +15,7 @@ use crate::fs::mqueue::Queues;
 use crate::fs::nsfs::Namespaces;
 use crate::futex::FutexTable;
 use crate::ipc::Ipc;
-use crate::signal::SignalAccounting;
+use crate::signal::{Immunity, SignalAccounting};
 use crate::sync::{Mutex, Rank};
 use crate::syscall::strace::StraceLog;
 use crate::task::TaskTree;
@@ -31,8 +31,8 @@ pub struct Kernel {
     /// Queued signals of each user (`RLIMIT_SIGPENDING`).
     pub signal_accounting: SignalAccounting,
     pub futexes: FutexTable,
-    /// Whether the first process is immune to signals that it has no handler for.
-    pub immune_init: bool,
+    /// Which signals that it has no handler for do nothing to the first process.
+    pub init_immunity: Immunity,
     pub devices: Devices,
     pub epoll_topology: crate::fs::epoll::Topology,
     pub vfs: Vfs,
@@ -113,7 +113,10 @@ impl Kernel {
             network: Default::default(),
             signal_accounting: Default::default(),
             futexes: Default::default(),
-            immune_init: config.immune_init,
+            init_immunity: match config.init_obeys_outside {
+                true => Immunity::Inside,
+                false => Immunity::Full,
+            },
             epoll_topology: Default::default(),
             ipc: Default::default(),
             queues: Default::default(),

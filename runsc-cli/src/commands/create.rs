@@ -198,7 +198,7 @@ fn launch<'a>(
             control: Some(slots::CONTROL),
             start_now,
             owns_terminal: terminal.is_some(),
-            immune_init: true,
+            init_obeys_outside: false,
             memory_limit: container.resources.memory_bytes(),
             cpus: container.resources.cpus(),
             ..context.sandbox_config(container.config.clone(), &stdio)

@@ -95,7 +95,7 @@ impl Context<'_> {
             proc_dir: slots::PROC,
             start_now: true,
             owns_terminal: false,
-            immune_init: false,
+            init_obeys_outside: true,
             memory_limit: None,
             cpus: None,
             container,

@@ -49,9 +49,10 @@ pub struct SandboxConfig {
     /// and SIGHUP to the sentry, which passes them to the terminal's foreground process group.
     /// (Else the launcher owns the terminal and sends [`crate::Request::Signal`] with `group`.)
     pub owns_terminal: bool,
-    /// Whether the first process is immune to signals that it has no handler for, as the first of a
-    /// pid namespace is (`pid_namespaces(7)`). Off for `do`, whose user ends any command by Ctrl-C.
-    pub immune_init: bool,
+    /// Whether signals from outside act on the first process though it has no handler for them,
+    /// unlike on the first of a pid namespace (`pid_namespaces(7)`): for `do`, whose user ends any
+    /// command by Ctrl-C. Signals from inside never do.
+    pub init_obeys_outside: bool,
     /// Memory in bytes that the sandbox shows as its total; none means the host's.
     pub memory_limit: Option<u64>,
     /// Number of processors that the sandbox shows; none means those of the host affinity mask.

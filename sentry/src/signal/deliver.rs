@@ -8,7 +8,7 @@ use linux_abi::task::signaled_status;
 
 use super::actions::{DefaultAction, default_action};
 use super::take::{Next, next};
-use super::{SyscallRestart, force, frame, job_control, mask};
+use super::{Immunity, SyscallRestart, force, frame, job_control, mask};
 use crate::task::{Ctx, Task};
 
 /// How the run loop goes on.
@@ -43,10 +43,10 @@ pub fn deliver(ctx: &mut Ctx, interrupted: Option<SyscallRestart>) -> Delivery {
                     return Delivery::Stop;
                 }
             }
-            Next::Signal { info, action, is_unkillable } => match action.handler {
+            Next::Signal { info, action, immunity } => match action.handler {
                 SIG_IGN => {}
                 SIG_DFL => {
-                    if let Some(exit) = act_by_default(&ctx.task, info.signo, is_unkillable) {
+                    if let Some(exit) = act_by_default(&ctx.task, &info, immunity) {
                         return exit;
                     }
                 }
@@ -78,11 +78,11 @@ fn still_open(ctx: &Ctx, interrupted: Option<SyscallRestart>) -> Option<SyscallR
 }
 
 /// Does what a signal without a handler does; `Some` if that is the end.
-fn act_by_default(task: &Arc<Task>, signo: i32, is_unkillable: bool) -> Option<Delivery> {
-    let is_immune = is_unkillable && !matches!(signo, SIGKILL | SIGSTOP);
+fn act_by_default(task: &Arc<Task>, info: &SigInfo, immunity: Immunity) -> Option<Delivery> {
+    let signo = info.signo;
     match default_action(signo) {
         DefaultAction::Ignore | DefaultAction::Continue => None,
-        _ if is_immune => None,
+        _ if immunity.covers_acting(info) => None,
         DefaultAction::Stop => {
             // Nobody could continue a process of an orphaned group: only SIGSTOP stops it.
             if signo == SIGSTOP || !job_control::is_orphaned(&task.group.process_group(), None) {

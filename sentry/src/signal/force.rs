@@ -5,6 +5,7 @@ use std::sync::Arc;
 use linux_abi::signal::{SIG_DFL, SIG_IGN, SIGSEGV, SigInfo};
 use platform::Fault;
 
+use super::Immunity;
 use super::pending::Queued;
 use crate::task::Task;
 
@@ -35,7 +36,7 @@ pub fn force_info(task: &Arc<Task>, info: SigInfo) {
         }
         if is_blocked || matches!(handler, SIG_IGN | SIG_DFL) {
             // Nobody handles it, so even the first process dies of it.
-            signals.is_unkillable = false;
+            signals.immunity = Immunity::None;
         }
         if !own.pending.set().contains(signo) {
             own.pending.add(signo, Some(Queued { info, timer: None, _charge: None }));

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use linux_abi::Errno;
 use linux_abi::poll::PollEvents;
 use linux_abi::signal::{
-    SI_KERNEL, SI_USER, SIG_DFL, SIGCONT, SIGKILL, SIGRTMIN, SIGSTOP, SigAction, SigInfo, SigSet,
-    is_valid_signal,
+    SI_USER, SIG_DFL, SIGCONT, SIGKILL, SIGRTMIN, SigAction, SigInfo, SigSet, is_valid_signal,
 };
 use linux_abi::task::RLIMIT_SIGPENDING;
 
@@ -130,11 +129,6 @@ fn send(
     sent
 }
 
-/// Whether a signal of the kernel, or of a sender outside, who has no pid in here.
-fn is_forced(info: &SigInfo) -> bool {
-    info.code == SI_KERNEL || (info.code == SI_USER && info.pid() == 0)
-}
-
 /// Whether sending has no effect (Linux: `sig_ignored`). A blocked signal is never ignored: its
 /// action may have changed by the time it is unblocked.
 fn is_ignored(signals: &GroupSignals, blocked: SigSet, info: &SigInfo, action: &SigAction) -> bool {
@@ -142,10 +136,8 @@ fn is_ignored(signals: &GroupSignals, blocked: SigSet, info: &SigInfo, action: &
     if blocked.contains(signo) {
         return false;
     }
-    let immune = signals.is_unkillable
-        && action.handler == SIG_DFL
-        && !(is_forced(info) && matches!(signo, SIGKILL | SIGSTOP));
-    immune || actions::is_ignoring(signo, action)
+    let is_immune = action.handler == SIG_DFL && signals.immunity.covers_sending(info);
+    is_immune || actions::is_ignoring(signo, action)
 }
 
 fn is_pending_already(signals: &GroupSignals, primary: &Task, to_thread: bool, signo: i32) -> bool {
@@ -244,6 +236,7 @@ mod tests {
     use linux_abi::signal::{SI_QUEUE, SI_TKILL, SIGCHLD, SIGTERM, SIGUSR1};
 
     use super::*;
+    use crate::signal::Immunity;
 
     fn action(handler: u64) -> SigAction {
         SigAction { handler, ..SigAction::default() }
@@ -251,16 +244,12 @@ mod tests {
 
     #[test]
     fn init_is_immune_without_a_handler() {
-        let init = GroupSignals::for_init();
-        let inside = |signo| SigInfo::kill(signo, SI_USER, 5, 0);
-        let outside = |signo| SigInfo::kill(signo, SI_USER, 0, 0);
+        let init = GroupSignals::for_init(Immunity::Full);
+        let inside = SigInfo::kill(SIGTERM, SI_USER, 5, 0);
         let free = SigSet::EMPTY;
-        assert!(is_ignored(&init, free, &inside(SIGTERM), &action(SIG_DFL)));
-        assert!(is_ignored(&init, free, &inside(SIGKILL), &action(SIG_DFL)));
-        assert!(is_ignored(&init, free, &outside(SIGTERM), &action(SIG_DFL)));
-        assert!(!is_ignored(&init, free, &outside(SIGKILL), &action(SIG_DFL)));
-        assert!(!is_ignored(&init, free, &inside(SIGTERM), &action(0x1000)));
-        assert!(!is_ignored(&init, SigSet::of(SIGTERM), &inside(SIGTERM), &action(SIG_DFL)));
+        assert!(is_ignored(&init, free, &inside, &action(SIG_DFL)));
+        assert!(!is_ignored(&init, free, &inside, &action(0x1000)));
+        assert!(!is_ignored(&init, SigSet::of(SIGTERM), &inside, &action(SIG_DFL)));
     }
 
     #[test]

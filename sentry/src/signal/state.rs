@@ -5,6 +5,7 @@ use platform::Fault;
 
 use std::sync::{Arc, Weak};
 
+use super::Immunity;
 use super::pending::Pending;
 use super::{AltStack, RestartBlock};
 use crate::sync::WaitQueue;
@@ -125,8 +126,8 @@ pub struct GroupSignals {
     pub(super) is_stop_unreported: bool,
     /// The process was continued, and that has not been waited for yet (`WCONTINUED`).
     pub(super) is_continue_unreported: bool,
-    /// The first process of a pid namespace: its default actions do not end or stop it.
-    pub(super) is_unkillable: bool,
+    /// The first process: most signals without a handler do nothing to it.
+    pub(super) immunity: Immunity,
     /// Told of each signal sent to the process or its threads: `signalfd(2)`.
     pub(super) listeners: Vec<Weak<WaitQueue>>,
     /// Thread that got a process-wide signal last; the next search starts behind it.
@@ -134,10 +135,9 @@ pub struct GroupSignals {
 }
 
 impl GroupSignals {
-    /// The state of the first process of a pid namespace, `pid_namespaces(7)`: signals without a
-    /// handler do nothing to it, but for SIGKILL and SIGSTOP from outside and its own faults.
-    pub fn for_init() -> GroupSignals {
-        GroupSignals { is_unkillable: true, ..GroupSignals::default() }
+    /// The state of the first process. Its own faults end it all the same.
+    pub fn for_init(immunity: Immunity) -> GroupSignals {
+        GroupSignals { immunity, ..GroupSignals::default() }
     }
 
     /// Signals pending for the process, for `/proc/[pid]/status` (`ShdPnd`).

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use linux_abi::signal::{SIG_DFL, SIG_IGN, SaFlags, SigAction, SigInfo, SigSet};
 
+use super::Immunity;
 use super::pending::Queued;
 use super::send::STOP_SIGNALS;
 use super::{GroupSignals, StopState, TaskSignals};
@@ -18,13 +19,13 @@ pub(super) enum Next {
     /// The process is stopped or about to.
     Stop,
     /// A signal with the action that was in force when it was taken.
-    Signal { info: SigInfo, action: SigAction, is_unkillable: bool },
+    Signal { info: SigInfo, action: SigAction, immunity: Immunity },
 }
 
 /// Takes the next unblocked signal of `task`.
 pub(super) fn next(task: &Arc<Task>) -> Next {
     let actions = task.group.actions.read().clone();
-    let (queued, action, is_unkillable) = {
+    let (queued, action, immunity) = {
         let mut signals = task.group.signals.lock();
         let mut own = task.signals.lock_nested();
         if signals.is_killed() || own.pending.set().contains(linux_abi::signal::SIGKILL) {
@@ -42,9 +43,9 @@ pub(super) fn next(task: &Arc<Task>) -> Next {
         if has_handler && action.sa_flags().contains(SaFlags::RESETHAND) {
             actions.reset_handler(queued.info.signo);
         }
-        (queued, action, signals.is_unkillable)
+        (queued, action, signals.immunity)
     };
-    Next::Signal { info: taken(task, queued), action, is_unkillable }
+    Next::Signal { info: taken(task, queued), action, immunity }
 }
 
 /// Takes a signal of `set` for `sigtimedwait` or a signalfd, blocked or not.

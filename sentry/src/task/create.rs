@@ -169,8 +169,8 @@ impl FirstProcess {
             creator: 0,
         }
         .build();
-        if pid == INIT_PID && kernel.immune_init {
-            *group.signals.lock() = GroupSignals::for_init();
+        if pid == INIT_PID {
+            *group.signals.lock() = GroupSignals::for_init(kernel.init_immunity);
         }
         let task = NewTask {
             kernel: kernel.clone(),
