@@ -318,3 +318,29 @@ fn signals_from_inside_do_not_end_the_first_process() {
     let outcome = shell(&scratch, &[], "exec perl -MPOSIX -e 'POSIX::abort()'");
     assert_eq!(outcome.status, Some(128 + 6), "{outcome:?}");
 }
+
+#[test]
+fn a_sentry_that_fails_is_no_status_of_the_program() {
+    let scratch = Scratch::new();
+    let mut child = scratch
+        .runsc(&[
+            "do",
+            "/bin/sh",
+            "-c",
+            "echo ready; i=0; while :; do i=$((i+1)); : >/tmp/f$i; done",
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("spawn");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("stdout")).read_line(&mut line).expect("a line");
+    let sentry = common::child_named(&child, " boot").expect("the sentry");
+    // What the guest does needs more and more of the sentry's memory.
+    common::limit_memory(sentry, 0);
+    let output = child.wait_with_output().expect("wait");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(125), "{message}");
+    assert!(message.contains("memory allocation of"), "{message}");
+    assert!(message.contains("the sandbox failed"), "{message}");
+}

@@ -113,8 +113,14 @@ impl Sandbox {
             eprintln!("runsc-rs: the sandbox reports:\n{report}");
         }
         match (status.exit_status(), status.terminating_signal()) {
+            // The program's own, or 125 of a sentry that panicked (`sentry::boot::PANIC_STATUS`).
             (Some(code), _) => Ok(code as u8),
-            (None, Some(signo)) => Ok(128 + signo as u8),
+            // Somebody killed the container, or it had no memory left.
+            (None, Some(libc::SIGKILL)) => Ok(128 + libc::SIGKILL as u8),
+            // Never the program's: the sentry turns its signals into an exit status.
+            (None, Some(signo)) => Err(Error::Sandbox(format!(
+                "the sandbox failed: signal {signo} ended the sentry (--debug-log may tell more)"
+            ))),
             (None, None) => Err(Error::Sandbox("the sandbox ended without a status".into())),
         }
     }

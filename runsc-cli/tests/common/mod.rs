@@ -5,7 +5,7 @@ pub mod terminal;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -72,6 +72,23 @@ impl Scratch {
         };
         entries.map(name).collect()
     }
+}
+
+/// The child of `parent` whose command line contains `text`.
+pub fn child_named(parent: &Child, text: &str) -> Option<i32> {
+    let path = format!("/proc/{0}/task/{0}/children", parent.id());
+    let list = fs::read_to_string(path).unwrap_or_default();
+    list.split_whitespace().filter_map(|pid| pid.parse().ok()).find(|pid: &i32| {
+        let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.replace('\0', " ").contains(text)
+    })
+}
+
+/// Limits the address space of a process to `bytes`: from now on it gets no more memory.
+pub fn limit_memory(pid: i32, bytes: u64) {
+    let pid = rustix::process::Pid::from_raw(pid);
+    let limit = rustix::process::Rlimit { current: Some(bytes), maximum: Some(bytes) };
+    rustix::process::prlimit(pid, rustix::process::Resource::As, limit).expect("prlimit");
 }
 
 /// What a command left.

@@ -6,6 +6,7 @@
 
 mod error;
 mod mounts;
+mod panics;
 mod platforms;
 mod process;
 mod workers;
@@ -19,6 +20,7 @@ use control_protocol::{SandboxConfig, startup};
 use platform::host::inherited;
 
 pub use error::BootError;
+pub use panics::PANIC_STATUS;
 pub(crate) use process::{Launch, Prepared, prepare_process};
 
 use self::workers::Workers;
@@ -26,11 +28,13 @@ use crate::control::ControlServer;
 use crate::kernel::{Container, Kernel};
 
 /// Runs a sandbox until its first process has ended; the exit code is that process' status
-/// (128 + signal number when a signal ended it), or 1 when the sandbox could not start.
+/// (128 + signal number when a signal ended it), 1 when the sandbox could not start, or
+/// [`PANIC_STATUS`].
 ///
 /// Descriptors are those numbers of `config` that this process inherited. Call it while the
 /// process has a single thread.
 pub fn run(config: SandboxConfig) -> ExitCode {
+    panics::exit_on_panic();
     let launcher = match inherited::adopt(config.launcher) {
         Ok(fd) => UnixStream::from(fd),
         Err(_) => return ExitCode::FAILURE,
