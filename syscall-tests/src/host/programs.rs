@@ -2,15 +2,14 @@
 //! kernel and by our runtime, whose output and exit status must be the same.
 
 use crate::bundle::Bundle;
+use crate::outcome::Outcome;
 use crate::runtime::Runtime;
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::fs::{self, File};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What the scripts need beyond the smallest Debian.
 const PACKAGES: &str = "busybox,bash,coreutils,findutils,grep,sed,mawk,tar,gzip,perl,python3,git,\
@@ -18,17 +17,6 @@ const PACKAGES: &str = "busybox,bash,coreutils,findutils,grep,sed,mawk,tar,gzip,
 
 /// How long one script may take.
 const LIMIT: Duration = Duration::from_secs(180);
-
-/// What a script printed and how it ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// Exit status, or none if a signal ended the runtime.
-    pub status: Option<i32>,
-    /// Standard output.
-    pub stdout: String,
-    /// Standard error.
-    pub stderr: String,
-}
 
 /// Returns the scripts: every file of `syscall-tests/programs`, by name.
 pub fn scripts() -> Result<Vec<String>> {
@@ -96,43 +84,8 @@ pub fn run(runtime: &Runtime, rootfs: &Path, script: &str) -> Result<Outcome> {
                "options": ["nosuid", "nodev", "mode=0700"]}),
     ];
     let args = [format!("/programs/{script}")];
-    let mut running = runtime.start_bundle(Bundle::of_root(rootfs, &args, "/work", &mounts)?)?;
-    let stdout = collect(running.process.stdout.take());
-    let stderr = collect(running.process.stderr.take());
-    let end = Instant::now() + LIMIT;
-    let status = loop {
-        if let Some(status) = running.process.try_wait()? {
-            break Some(status);
-        }
-        if Instant::now() > end {
-            break None;
-        }
-        thread::sleep(Duration::from_millis(10));
-    };
-    running.stop();
-    let text = |bytes: thread::JoinHandle<Vec<u8>>| {
-        String::from_utf8_lossy(&bytes.join().unwrap_or_default()).into_owned()
-    };
-    let (stdout, stderr) = (text(stdout), text(stderr));
-    match status {
-        Some(status) => Ok(Outcome { status: status.code(), stdout, stderr }),
-        None => bail!(
-            "{script} did not end within {} s in {}; so far:\n{stdout}{stderr}",
-            LIMIT.as_secs(),
-            runtime.label()
-        ),
-    }
-}
-
-/// Reads a pipe to its end on a thread of its own.
-fn collect(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
-    thread::spawn(move || {
-        let mut all = Vec::new();
-        if let Some(mut pipe) = pipe {
-            let _ = pipe.read_to_end(&mut all);
-        }
-        all
-    })
+    let running = runtime.start_bundle(Bundle::of_root(rootfs, &args, "/work", &mounts)?)?;
+    running.outcome(LIMIT).with_context(|| format!("{script} in {}", runtime.label()))
 }
 
 /// Describes how two outcomes differ: the first line that does.
