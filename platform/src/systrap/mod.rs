@@ -40,12 +40,14 @@ mod workers;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use linux_abi::Errno;
 use parking_lot::Mutex;
 
+use self::reaper::Reaper;
 use self::supervisor::{Process, Setup, Supervisor};
 use self::template::Template;
 use self::thread::{Position, SystrapThread};
@@ -61,6 +63,31 @@ use crate::process::{USER_END, USER_START};
 pub struct Systrap {
     supervisor: Arc<Supervisor>,
     template: TemplateLock,
+    // Dropped in this order.
+    _reaper: Reaper,
+    _claim: Claim,
+}
+
+/// The right to be the process' platform: all of its children are stubs.
+struct Claim;
+
+static IS_CLAIMED: AtomicBool = AtomicBool::new(false);
+
+impl Claim {
+    /// Errors: `AlreadyExists` while there is another one.
+    fn new() -> io::Result<Claim> {
+        if IS_CLAIMED.swap(true, Ordering::SeqCst) {
+            let message = "this process has a systrap platform already";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+        }
+        Ok(Claim)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        IS_CLAIMED.store(false, Ordering::SeqCst);
+    }
 }
 
 impl Systrap {
@@ -72,8 +99,10 @@ impl Systrap {
     /// be made.
     ///
     /// # Errors
-    /// Those of the host calls involved, with a description.
+    /// Those of the host calls involved, with a description; `AlreadyExists` while there is another
+    /// one.
     pub fn new() -> io::Result<Arc<Systrap>> {
+        let claim = Claim::new()?;
         // The first use looks for the vDSO, by calls that the sentry's filter will not allow.
         host::process::current_cpu();
         let workers = Workers::new()?;
@@ -104,9 +133,10 @@ impl Systrap {
         let mut thread = SystrapThread::new(Arc::clone(&supervisor), slot, registers, position);
         (thread.loaded.fs_base, thread.loaded.gs_base) = template.bases;
         thread.reset_fp_state()?;
-        reaper::start(&supervisor)?;
+        let reaper = Reaper::start(&supervisor)?;
         supervisor.watchdog.start()?;
-        Ok(Arc::new(Systrap { supervisor, template: TemplateLock::new(thread) }))
+        let template = TemplateLock::new(thread);
+        Ok(Arc::new(Systrap { supervisor, template, _reaper: reaper, _claim: claim }))
     }
 
     /// Gives the platform a procfs of the sentry's own pid namespace, for

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
 
 use super::supervisor::Supervisor;
 use crate::process::Tid;
@@ -9,11 +10,29 @@ use crate::process::Tid;
 /// Small: the thread makes system calls and wakes others.
 const STACK_BYTES: usize = 64 << 10;
 
-/// Starts the thread. It ends with the last child.
-pub(super) fn start(supervisor: &Arc<Supervisor>) -> io::Result<()> {
-    let supervisor = Arc::downgrade(supervisor);
-    let thread = std::thread::Builder::new().name("reaper".into()).stack_size(STACK_BYTES);
-    thread.spawn(move || run(&supervisor)).map(drop)
+/// The thread, which ends with the last child.
+pub(super) struct Reaper(Option<JoinHandle<()>>);
+
+impl Reaper {
+    /// Errors: those of starting a thread.
+    pub(super) fn start(supervisor: &Arc<Supervisor>) -> io::Result<Reaper> {
+        let supervisor = Arc::downgrade(supervisor);
+        let thread = std::thread::Builder::new().name("reaper".into()).stack_size(STACK_BYTES);
+        Ok(Reaper(Some(thread.spawn(move || run(&supervisor))?)))
+    }
+}
+
+impl Drop for Reaper {
+    /// Waits for the end of all children, which were killed.
+    fn drop(&mut self) {
+        // The thread itself may be the last to hold the platform, for a moment.
+        if let Some(thread) = self.0.take()
+            && thread.thread().id() != std::thread::current().id()
+        {
+            // It does not panic; and if it did there would be nothing to do about it.
+            let _ = thread.join();
+        }
+    }
 }
 
 fn run(supervisor: &Weak<Supervisor>) {
