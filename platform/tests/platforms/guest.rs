@@ -81,7 +81,7 @@ impl Guest {
         Guest::from(platform, wait(platform, platform.new_address_space()).expect("address space"))
     }
 
-    fn from(platform: &Arc<dyn AnyPlatform>, (space, thread): NewProcess) -> Guest {
+    pub fn from(platform: &Arc<dyn AnyPlatform>, (space, thread): NewProcess) -> Guest {
         Guest { platform: Arc::clone(platform), space, thread, waker: waker(platform) }
     }
 
@@ -107,6 +107,10 @@ impl Guest {
 
     pub fn op(&mut self, op: HostOp<'_>) -> Result<u64, Errno> {
         self.thread.start_host_op(op);
+        self.finish_op()
+    }
+
+    pub fn finish_op(&mut self) -> Result<u64, Errno> {
         let mut cx = Context::from_waker(&self.waker);
         park_for(&*self.platform, || self.thread.poll_host_op(&mut cx))
     }
@@ -124,6 +128,10 @@ impl Guest {
     pub fn await_trap(&mut self) -> Trap {
         let mut cx = Context::from_waker(&self.waker);
         park_for(&*self.platform, || self.thread.poll_trap(&mut cx))
+    }
+
+    pub fn waker(&self) -> &Waker {
+        &self.waker
     }
 
     pub fn is_trapped(&mut self) -> Option<Trap> {

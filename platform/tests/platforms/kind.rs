@@ -1,6 +1,7 @@
 //! Which platform a process tests.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use platform::Platform;
 use platform::ptrace::Ptrace;
@@ -47,6 +48,8 @@ impl Kind {
 /// What the platforms offer beside the contract.
 pub trait AnyPlatform: Platform {
     fn thread_count(&self) -> usize;
+    /// How long a thread may take that was interrupted; a tracer needs no patience.
+    fn set_patience(&self, _patience: Duration) {}
 }
 
 impl AnyPlatform for Ptrace {
@@ -58,6 +61,10 @@ impl AnyPlatform for Ptrace {
 impl AnyPlatform for Systrap {
     fn thread_count(&self) -> usize {
         Systrap::thread_count(self)
+    }
+
+    fn set_patience(&self, patience: Duration) {
+        Systrap::set_patience(self, patience);
     }
 }
 

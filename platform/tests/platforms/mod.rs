@@ -5,6 +5,8 @@ pub mod calls;
 pub mod faults;
 pub mod filters;
 pub mod guest;
+pub mod hostile;
+pub mod incomplete;
 pub mod kind;
 pub mod lifetime;
 pub mod memory;
@@ -41,12 +43,15 @@ const COMMON: &[Case] = cases! {
         a_dropped_thread_leaves_the_others, a_dropped_leader_leaves_the_others,
         a_running_thread_can_be_dropped, many_processes_trap_together, a_copy_outlives_its_parent,
         stubs_have_no_rights;
+    incomplete: completing_keeps_the_call, a_complete_thread_can_be_changed,
+        operations_of_an_incomplete_thread_keep_the_result, steps_start_and_end_at_calls,
+        interrupts_race_with_everything;
     wakeups: a_spinning_thread_is_interrupted, an_interrupt_of_a_trapped_thread_waits,
         interrupts_are_never_lost, unpark_before_park_is_kept, unparks_are_never_lost,
         a_deadline_ends_parking, foreign_signals_are_swallowed, stop_and_continue_are_swallowed;
     lifetime: a_killed_stub_is_dead, kills_in_the_middle_of_operations,
         a_killed_process_with_threads_is_reaped, dropping_the_platform_leaves_nothing,
-        a_killed_sentry_leaves_nothing;
+        a_killed_sentry_leaves_nothing, only_one_platform_at_a_time;
     filters: the_platform_works_under_the_sentry_filter, each_listed_call_is_allowed,
         everything_else_kills_the_sentry;
 };
@@ -54,12 +59,21 @@ const COMMON: &[Case] = cases! {
 const PTRACE: &[Case] = cases! {
     calls: foreign_calls_are_told_apart, a_call_from_the_stub_page_traps;
     memory: all_memory_can_be_locked;
-    lifetime: only_one_platform_at_a_time;
     filters: the_stub_filter_kills;
 };
 
 const SYSTRAP: &[Case] = cases! {
     calls: foreign_calls_do_not_exist;
+    hostile: the_doorbell_is_no_call_of_the_guest,
+        unlisted_calls_from_the_stub_kill, clones_by_the_guest_kill, a_silent_exit_is_noticed,
+        a_blocked_kick_ends_in_death, descriptors_are_the_guests_own,
+        the_window_cannot_be_unmapped, rings_with_any_arguments, jumps_into_the_stub,
+        scribbling_siblings;
+};
+
+/// Systrap's, and only when asked for.
+const SOAKS: &[Case] = cases! {
+    hostile: soak;
 };
 
 const BENCHMARKS: &[Case] = cases! {
@@ -83,6 +97,10 @@ pub fn of(kind: Kind) -> impl Iterator<Item = &'static Case> {
 }
 
 /// Those that run only when asked for.
-pub fn ignored(_kind: Kind) -> impl Iterator<Item = &'static Case> {
-    BENCHMARKS.iter()
+pub fn ignored(kind: Kind) -> impl Iterator<Item = &'static Case> {
+    let own = match kind {
+        Kind::Ptrace => &[],
+        Kind::Systrap => SOAKS,
+    };
+    BENCHMARKS.iter().chain(own)
 }

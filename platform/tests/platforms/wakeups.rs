@@ -10,7 +10,7 @@ use super::guest::{CODE, Guest, getpid_loop, kill, spin};
 use super::kind::{Kind, new_platform};
 
 /// A few instructions' worth of delay that differs each time.
-fn jitter(round: u64) {
+pub fn jitter(round: u64) {
     for _ in 0..(round * 7919) % 613 {
         std::hint::spin_loop();
     }

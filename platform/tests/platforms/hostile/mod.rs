@@ -1,0 +1,49 @@
+//! Guests that attack their stub, and through it the sentry: systrap only.
+//!
+//! Whatever they do, the kernel goes on, other processes do not notice, and nothing is left behind.
+
+mod scribble;
+mod single;
+mod stub;
+
+pub use scribble::{scribbling_siblings, soak};
+pub use single::*;
+
+use std::sync::Arc;
+
+use super::guest::{Guest, getpid_loop};
+use super::kind::{AnyPlatform, new_platform};
+
+/// A platform with little patience, and a process on it that must not notice anything.
+struct Arena {
+    platform: Arc<dyn AnyPlatform>,
+    bystander: Guest,
+}
+
+impl Arena {
+    fn new() -> Arena {
+        let platform = new_platform();
+        platform.set_patience(stub::PATIENCE);
+        let bystander = Guest::on(&platform, getpid_loop());
+        Arena { platform, bystander }
+    }
+
+    /// The bystander still works.
+    fn check(&mut self) {
+        assert_eq!(self.bystander.run_to_call(), 39);
+        self.bystander.thread.registers_mut().rax = 1;
+        assert_eq!(self.bystander.op(platform::HostOp::Yield), Ok(0));
+    }
+
+    /// Only the template and the bystander are left, and then nobody.
+    fn end(mut self) {
+        self.check();
+        let mut child = self.bystander.spawn(platform::Spawn::CopyMemory);
+        assert_eq!(child.run_to_call(), 39);
+        drop(child);
+        Guest::await_host_children(2);
+        assert_eq!(self.platform.thread_count(), 1);
+        drop(self);
+        assert_eq!(Guest::host_children().len(), 0);
+    }
+}
