@@ -116,6 +116,11 @@ impl Space {
         fits() == Some(true) && self.with_procfs(|procfs| procfs.touch(tid, addr)).is_ok()
     }
 
+    /// A resource limit in bytes.
+    pub(crate) fn limit(&self, resource: u32) -> Result<u64, Errno> {
+        limit(self.tgid, resource).map(|limit| limit.rlim_cur)
+    }
+
     fn with_procfs<T>(&self, ask: impl FnOnce(&Procfs) -> Result<T, Errno>) -> Result<T, Errno> {
         self.common.procfs.read().as_ref().ok_or(Errno::ENOSYS).and_then(ask)
     }

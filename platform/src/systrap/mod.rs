@@ -27,6 +27,7 @@ mod channel;
 mod frame;
 mod layout;
 mod listener;
+mod lock_all;
 pub mod patch;
 mod reaper;
 mod region;

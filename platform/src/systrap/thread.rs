@@ -10,8 +10,8 @@ use linux_abi::Errno;
 
 use super::frame::{self, Cause, Frame, TRAP_FLAG};
 use super::layout::{CALLS_MAX, Call, Control, command};
-use super::spawn;
 use super::supervisor::{Event, Slot, Supervisor};
+use super::{lock_all, spawn};
 use crate::contract::{
     BoxFuture, Fault, HostOp, Interrupter, NewProcess, Registers, ResumeMode, Spawn, Thread, Trap,
 };
@@ -48,6 +48,8 @@ pub(super) struct SystrapThread {
     /// A trap that needed no run.
     ready: Option<Trap>,
     operation: Operation,
+    /// What the operation consists of beside its first call, whose results do not matter.
+    rest: Vec<Call>,
     /// The trap flag is set in the registers that the host thread has.
     is_stepping: bool,
     /// The last single step ended at a system call, which the host does not count as a step.
@@ -71,6 +73,7 @@ impl SystrapThread {
             position,
             ready: None,
             operation: Operation::None,
+            rest: Vec::new(),
             is_stepping: false,
             is_step_due: false,
             resume_then: None,
@@ -256,6 +259,20 @@ impl SystrapThread {
         Ok(())
     }
 
+    /// Goes on with calls that are left; `false` if there are none.
+    fn start_rest(&mut self) -> bool {
+        let left = self.rest.split_off(self.rest.len().min(CALLS_MAX));
+        let calls = std::mem::replace(&mut self.rest, left);
+        if calls.is_empty() {
+            return false;
+        }
+        self.operation = match self.start_calls(&calls) {
+            Ok(()) => Operation::Started,
+            Err(error) => Operation::Over(Err(error)),
+        };
+        true
+    }
+
     fn start_operation(&mut self, call: ops::Call, file: Option<BorrowedFd<'_>>) -> Operation {
         let mut first = Call { number: call.number as u64, args: call.args };
         let started = match file {
@@ -372,12 +389,26 @@ impl Thread for SystrapThread {
     }
 
     fn start_host_op(&mut self, op: HostOp<'_>) {
+        self.rest.clear();
         let call = match ops::to_call(&op, &self.supervisor.common.layout.reserved) {
             Ok(call) => call,
             Err(error) => {
                 self.operation = Operation::Over(Err(error));
                 return;
             }
+        };
+        let call = match op {
+            HostOp::Mlockall { flags } if flags & libc::MCL_CURRENT != 0 => {
+                match lock_all::plan(&self.supervisor, &self.slot, flags) {
+                    Ok(calls) => self.rest = calls,
+                    Err(error) => {
+                        self.operation = Operation::Over(Err(error));
+                        return;
+                    }
+                }
+                ops::Call { number: libc::SYS_sched_yield, args: [0; 6] }
+            }
+            _ => call,
         };
         let file = match op {
             HostOp::Mmap { fd, .. } => fd,
@@ -404,6 +435,7 @@ impl Thread for SystrapThread {
                     let done = self.poll_done(cx);
                     match done {
                         Poll::Pending => self.operation = Operation::Started,
+                        Poll::Ready(Ok(_)) if self.start_rest() => continue,
                         Poll::Ready(_) => self.slot.has_obeyed(),
                     }
                     return done;

@@ -170,7 +170,20 @@ pub fn all_memory_can_be_locked() {
     let before = locked(&guest);
     assert_eq!(guest.op(HostOp::Mlockall { flags: libc::MCL_CURRENT }), Ok(0));
     assert!(locked(&guest) >= before + DATA_BYTES);
+    assert!(locked(&guest) < before + (1 << 20), "no more than the guest has");
     assert_eq!(guest.op(HostOp::Munlockall), Ok(0));
+    let future = libc::MCL_CURRENT | libc::MCL_FUTURE;
+    assert_eq!(guest.op(HostOp::Mlockall { flags: future }), Ok(0));
+    let before = locked(&guest);
+    guest.map(0x80_0000, 65536, RW);
+    assert!(locked(&guest) >= before + 65536);
+    assert_eq!(guest.op(HostOp::Munlockall), Ok(0));
+    assert_eq!(guest.op(HostOp::Mlockall { flags: 64 }), Err(Errno::EINVAL));
+    assert_eq!(guest.op(HostOp::Mlockall { flags: 64 | 1 }), Err(Errno::EINVAL));
+    guest.space.set_limit(libc::RLIMIT_MEMLOCK as i32, 8192).expect("limit");
+    let refused = guest.op(HostOp::Mlockall { flags: libc::MCL_CURRENT });
+    assert_eq!(refused, Err(Errno::ENOMEM));
+    assert_eq!(guest.run_to_call(), 39);
 }
 
 pub fn mappings_and_usage_leave_out_the_stub() {
