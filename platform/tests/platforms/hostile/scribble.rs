@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use platform::{HostOp, ResumeMode, Spawn, Trap, host};
 
 use super::Arena;
+use super::single::{jump_everywhere, ring_all};
 use super::stub::{Random, SLOT_BYTES, Stub, interesting};
 use crate::cases::guest::{CODE, DATA, DATA_BYTES, Guest, READ, RW, RX};
 use crate::guest_code;
@@ -162,7 +163,11 @@ pub fn scribbling_siblings() {
 
 /// Some minutes, each time others.
 pub fn soak() {
-    let seed = host::random::number().expect("random");
-    println!("seed {seed}");
-    battles(seed, Duration::from_secs(600));
+    for _ in 0..20 {
+        let seed = host::random::number().expect("random");
+        println!("seed {seed}");
+        battles(seed, Duration::from_secs(20));
+        ring_all(seed);
+        jump_everywhere(seed);
+    }
 }

@@ -208,10 +208,14 @@ fn random_registers(random: &mut Random, stub: &Stub) -> Registers {
 
 /// Every event from every place that calls, with arguments that mean something.
 pub fn rings_with_any_arguments() {
+    ring_all(7);
+}
+
+pub(super) fn ring_all(seed: u64) {
     let mut arena = Arena::new();
     let mut parent = Guest::on(&arena.platform, spin());
     let stub = Stub::of(&parent);
-    let mut random = Random::new(7);
+    let mut random = Random::new(seed);
     for at in stub.calls() {
         for kind in 0..5 {
             for _ in 0..3 {
@@ -230,10 +234,14 @@ pub fn rings_with_any_arguments() {
 
 /// Jumps to every byte of the stub's code.
 pub fn jumps_into_the_stub() {
+    jump_everywhere(11);
+}
+
+pub(super) fn jump_everywhere(seed: u64) {
     let mut arena = Arena::new();
     let mut parent = Guest::on(&arena.platform, spin());
     let stub = Stub::of(&parent);
-    let mut random = Random::new(11);
+    let mut random = Random::new(seed);
     for offset in 0..stub.bytes.len() as u64 {
         let mut guest = parent.spawn(Spawn::CopyMemory);
         let mut registers = random_registers(&mut random, &stub);
