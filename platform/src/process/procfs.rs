@@ -56,6 +56,14 @@ impl Procfs {
         Ok(text.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
     }
 
+    /// What a thread does, `proc_pid_stat(5)`: `R`, `S`, `D` and so on.
+    pub(crate) fn state(&self, tid: Tid) -> Result<u8, Errno> {
+        let text = self.read(tid, "stat")?;
+        // The name before it may contain anything.
+        let behind_name = text.rsplit(|&byte| byte == b')').next().unwrap_or(&[]);
+        behind_name.get(1).copied().ok_or(Errno::EIO)
+    }
+
     /// CPU time of one thread in nanoseconds.
     pub(crate) fn run_time_ns(&self, tid: Tid) -> Result<u64, Errno> {
         let text = self.read(tid, "schedstat")?;

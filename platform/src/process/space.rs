@@ -42,6 +42,13 @@ impl Common {
         Arc::new(Memory { id, users: Mutex::default() })
     }
 
+    /// Whether a host thread waits in the host without end in sight: for a disk, or stopped.
+    pub(crate) fn is_held_up(&self, tid: Tid) -> bool {
+        let procfs = self.procfs.read();
+        let state = procfs.as_ref().and_then(|procfs| procfs.state(tid).ok());
+        state.is_some_and(|state| matches!(state, b'D' | b'T' | b't'))
+    }
+
     /// CPU time of a host thread in nanoseconds, zero when it is gone.
     ///
     /// All of it counts as user time: what the guest does in "its kernel" happens in the sentry.

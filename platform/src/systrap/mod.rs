@@ -135,7 +135,7 @@ impl Systrap {
         (thread.loaded.fs_base, thread.loaded.gs_base) = template.bases;
         thread.reset_fp_state()?;
         let reaper = Reaper::start(&supervisor)?;
-        supervisor.watchdog.start()?;
+        supervisor.watchdog.start(&supervisor.common)?;
         let template = TemplateLock::new(thread);
         Ok(Arc::new(Systrap { supervisor, template, _reaper: reaper, _claim: claim }))
     }

@@ -83,6 +83,14 @@ struct Inbox {
     waker: Option<Waker>,
 }
 
+/// What is known of a thread that shall report.
+pub(super) struct Overdue {
+    /// How many events it has reported.
+    pub(super) reports: u32,
+    /// Its stub obeys a command, which may take long.
+    pub(super) is_obeying: bool,
+}
+
 /// A host thread group.
 pub(super) struct Process {
     pub(super) tgid: Tid,
@@ -124,12 +132,14 @@ impl Slot {
         self.has(GONE)
     }
 
-    /// How many events it has reported, if it was asked to trap and another event is awaited.
-    pub(super) fn overdue(&self) -> Option<u32> {
+    /// Whether it was asked to trap and another event is awaited.
+    pub(super) fn overdue(&self) -> Option<Overdue> {
         let flags = self.flags.load(Ordering::SeqCst);
         let is_awaited = flags & (RUNNING | COMPLETING | OBEYING) != 0;
-        (is_awaited && flags & INTERRUPT != 0 && flags & GONE == 0)
-            .then(|| self.reports.load(Ordering::SeqCst))
+        (is_awaited && flags & INTERRUPT != 0 && flags & GONE == 0).then(|| Overdue {
+            reports: self.reports.load(Ordering::SeqCst),
+            is_obeying: flags & OBEYING != 0,
+        })
     }
 
     /// Puts it on the watchdog's list; `false` if it is there already.

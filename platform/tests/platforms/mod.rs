@@ -67,7 +67,7 @@ const SYSTRAP: &[Case] = cases! {
         unlisted_calls_from_the_stub_kill, clones_by_the_guest_kill, a_silent_exit_is_noticed,
         a_blocked_kick_ends_in_death, descriptors_are_the_guests_own,
         the_window_cannot_be_unmapped, rings_with_any_arguments, jumps_into_the_stub,
-        scribbling_siblings;
+        scribbling_siblings, a_command_without_end;
 };
 
 /// Systrap's, and only when asked for.

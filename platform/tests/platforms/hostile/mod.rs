@@ -6,7 +6,7 @@ mod scribble;
 mod single;
 mod stub;
 
-pub use scribble::{scribbling_siblings, soak};
+pub use scribble::{a_command_without_end, scribbling_siblings, soak};
 pub use single::*;
 
 use std::sync::Arc;

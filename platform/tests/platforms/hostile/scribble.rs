@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use linux_abi::Errno;
 use platform::{HostOp, ResumeMode, Spawn, Trap, host};
 
 use super::Arena;
@@ -26,6 +27,16 @@ guest_code!(
     "mov [rdi + rcx], rdx",
     "mov rdx, rbx",
     "3: pause", "dec rdx", "jns 3b",
+    "jmp 2b",
+);
+
+// Replaces `SYS_mprotect` by `SYS_futex` wherever the control block at rdi has it.
+guest_code!(
+    forge:
+    "2: xor ecx, ecx",
+    "3: cmp qword ptr [rdi + rcx], 10", "jne 4f",
+    "mov qword ptr [rdi + rcx], 202",
+    "4: add ecx, 8", "cmp ecx, 512", "jb 3b",
     "jmp 2b",
 );
 
@@ -92,9 +103,9 @@ impl Battle {
                     let flags = libc::MAP_PRIVATE;
                     let (addr, len, prot, offset) = (0, 4096, READ, 0);
                     let op = HostOp::Mmap { addr, len, prot, flags, fd, offset };
-                    self.victim.bounded_op(op) == Err(linux_abi::Errno::ESRCH)
+                    self.victim.bounded_op(op) == Err(Errno::ESRCH)
                 }
-                2 => self.victim.bounded_op(HostOp::Yield) == Err(linux_abi::Errno::ESRCH),
+                2 => self.victim.bounded_op(HostOp::Yield) == Err(Errno::ESRCH),
                 3 => {
                     let kind =
                         random.one_of(&[Spawn::Thread, Spawn::CopyMemory, Spawn::ShareMemory]);
@@ -154,6 +165,32 @@ fn battles(seed: u64, time: Duration) {
         count += 1;
     }
     println!("{count} battles");
+    arena.end();
+}
+
+/// A sibling turns `mprotect` into `futex`, which waits for ever: the command's end must not be
+/// waited for as long.
+pub fn a_command_without_end() {
+    let mut arena = Arena::new();
+    let mut victim = Guest::on(&arena.platform, forge());
+    let stub = Stub::of(&victim);
+    let mut attacker = victim.spawn(Spawn::Thread);
+    attacker.thread.registers_mut().rdi = stub.slots;
+    attacker.thread.resume(ResumeMode::Run);
+    // FUTEX_WAIT, as long as there is a zero.
+    let op = HostOp::Mprotect { addr: DATA, len: 0, prot: 0 };
+    let start = Instant::now();
+    loop {
+        match victim.bounded_op(op) {
+            Ok(_) => {}
+            Err(Errno::ESRCH) => break,
+            Err(error) => assert_eq!(error, Errno::EAGAIN),
+        }
+        assert!(start.elapsed() < Duration::from_secs(10), "it was never forged");
+    }
+    assert_eq!(attacker.await_trap(), Trap::Dead);
+    drop((victim, attacker));
+    arena.check();
     arena.end();
 }
 
