@@ -339,6 +339,14 @@ pub trait Thread: Send + Sync {
     /// Answers with the result of the started operation.
     fn poll_host_op(&mut self, cx: &mut Context<'_>) -> Poll<Result<u64, Errno>>;
 
+    /// Executes a host operation and lets guest code run with the result in `rax`, with no word to
+    /// the kernel in between. `op` must have no descriptor. Must be followed by
+    /// [`Thread::poll_trap`].
+    ///
+    /// Answers `false`, and has done nothing, where that cannot be: the thread is incomplete or has
+    /// to trap first, or the platform has no such short way.
+    fn resume_with(&mut self, op: HostOp<'_>) -> bool;
+
     /// Makes another thread or process with a copy of the registers and the floating-point state of
     /// this thread, which must be complete. With [`Spawn::Thread`] the returned address space is
     /// this thread's own; with [`Spawn::ShareMemory`] it has the same memory and the same `id`.

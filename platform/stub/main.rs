@@ -37,7 +37,7 @@ pub(crate) unsafe extern "C" fn on_signal(signo: u64, info: u64, context: u64) {
     let (fs_base, gs_base) = entry::bases();
     let word = doorbell(event::SIGNAL, [context, info, signo, fs_base, gs_base]);
     // SAFETY: the alternate stack lies in the thread's slot.
-    unsafe { obey(slot, word) };
+    unsafe { obey(slot, context, word) };
 }
 
 /// Where a new thread starts, on the small stack of its slot.
@@ -49,10 +49,11 @@ pub(crate) unsafe extern "C" fn start_thread(slot: u64) -> ! {
     let stack = [slot + STACK_OFFSET, 0, SLOT_BYTES - STACK_OFFSET];
     syscall(calls::SIGALTSTACK, [(&raw const stack) as u64, 0, 0, 0, 0, 0]);
     let word = doorbell(event::HELLO, [slot, 0, 0, 0, 0]);
-    // SAFETY: the caller's promise.
-    unsafe { obey(slot, word) };
     // SAFETY: the sentry has put a signal frame there.
-    entry::sigreturn(unsafe { (*control(slot)).context })
+    let context = unsafe { (*control(slot)).context };
+    // SAFETY: the caller's promise.
+    unsafe { obey(slot, context, word) };
+    entry::sigreturn(context)
 }
 
 fn control(slot: u64) -> *mut Control {
@@ -62,21 +63,20 @@ fn control(slot: u64) -> *mut Control {
 /// Does what the sentry commands until it says to resume.
 ///
 /// # Safety
-/// `slot` is the address of the thread's slot.
-unsafe fn obey(slot: u64, mut word: u64) {
+/// `slot` is the address of the thread's slot, `context` that of the `ucontext` to resume from.
+unsafe fn obey(slot: u64, context: u64, mut word: u64) {
     let control = control(slot);
     loop {
         let result = match word & 0xff {
-            command::RESUME => {
-                if word & command::LOAD_FS != 0 {
-                    // SAFETY: the slot is mapped.
-                    entry::load_fs(unsafe { (&raw const (*control).fs_base).read_volatile() });
-                }
-                if word & command::LOAD_GS != 0 {
-                    // SAFETY: the slot is mapped.
-                    entry::load_gs(unsafe { (&raw const (*control).gs_base).read_volatile() });
-                }
-                return;
+            // SAFETY: the slot is mapped.
+            command::RESUME => return unsafe { load_bases(control, word) },
+            command::CALLS if word & command::THEN_RESUME != 0 => {
+                // SAFETY: the slot is mapped.
+                let result = unsafe { make_calls(control) };
+                // SAFETY: the caller's promise.
+                unsafe { ((context + CONTEXT_RAX) as *mut u64).write_volatile(result) };
+                // SAFETY: the slot is mapped.
+                return unsafe { load_bases(control, word) };
             }
             // SAFETY: the slot is mapped.
             command::CALLS => unsafe { make_calls(control) },
@@ -86,6 +86,24 @@ unsafe fn obey(slot: u64, mut word: u64) {
             _ => entry::exit(),
         };
         word = doorbell(event::DONE, [result, 0, 0, 0, 0]);
+    }
+}
+
+/// Where `struct ucontext` has rax.
+const CONTEXT_RAX: u64 = 40 + 13 * 8;
+
+/// Loads the segment bases that a command asks for.
+///
+/// # Safety
+/// The control block is mapped.
+unsafe fn load_bases(control: *mut Control, word: u64) {
+    if word & command::LOAD_FS != 0 {
+        // SAFETY: the caller's promise.
+        entry::load_fs(unsafe { (&raw const (*control).fs_base).read_volatile() });
+    }
+    if word & command::LOAD_GS != 0 {
+        // SAFETY: the caller's promise.
+        entry::load_gs(unsafe { (&raw const (*control).gs_base).read_volatile() });
     }
 }
 

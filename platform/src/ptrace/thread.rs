@@ -281,6 +281,11 @@ impl Thread for PtraceThread {
         Poll::Ready(self.op_result.take().unwrap_or(Err(Errno::EINVAL)))
     }
 
+    fn resume_with(&mut self, _op: HostOp<'_>) -> bool {
+        // Two stops are needed in any case.
+        false
+    }
+
     fn spawn(&mut self, kind: Spawn) -> BoxFuture<'_, Result<NewProcess, Errno>> {
         let made = match kind {
             Spawn::Thread => self.new_thread(),

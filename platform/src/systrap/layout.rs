@@ -57,6 +57,8 @@ pub mod command {
     /// End the thread.
     pub const EXIT: u64 = 4;
 
+    /// Flag of `CALLS`: put the first result into the guest's rax and resume, without a ring.
+    pub const THEN_RESUME: u64 = 0x400;
     /// Flag of `RESUME`: load FS.base first.
     pub const LOAD_FS: u64 = 0x100;
     /// Flag of `RESUME`: load GS.base first.

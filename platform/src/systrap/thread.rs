@@ -246,6 +246,13 @@ impl SystrapThread {
     /// Has a thread in the stub make system calls.
     fn start_calls(&mut self, calls: &[Call]) -> Result<(), Errno> {
         let (id, _) = self.in_stub()?;
+        self.write_calls(calls);
+        self.supervisor.start_obeying(&self.slot);
+        self.answer(id, command::CALLS);
+        Ok(())
+    }
+
+    fn write_calls(&self, calls: &[Call]) {
         let count = calls.len().min(CALLS_MAX);
         let memory = &self.slot.memory;
         memory.write(offset_of!(Control, call_count) as u64, &(count as u64));
@@ -254,9 +261,6 @@ impl SystrapThread {
             let place = offset_of!(Control, calls) + index * size_of::<Call>();
             memory.write(place as u64, &[call.number, a, b, c, d, e, f]);
         }
-        self.supervisor.start_obeying(&self.slot);
-        self.answer(id, command::CALLS);
-        Ok(())
     }
 
     /// Goes on with calls that are left; `false` if there are none.
@@ -452,6 +456,26 @@ impl Thread for SystrapThread {
                 }
             }
         }
+    }
+
+    fn resume_with(&mut self, op: HostOp<'_>) -> bool {
+        let Position::Stub { id, frame } = self.position else { return false };
+        let is_plain = !self.slot.is_gone()
+            && !self.is_stepping
+            && self.registers.fs_base == self.loaded.fs_base
+            && self.registers.gs_base == self.loaded.gs_base;
+        let call = ops::to_call(&op, &self.supervisor.common.layout.reserved);
+        let (true, Ok(call)) = (is_plain, call) else { return false };
+        if !self.slot.start_running() {
+            // It still has to trap, once the operation is done.
+            self.supervisor.interrupt(&self.slot);
+            return false;
+        }
+        let flags = self.load(frame);
+        self.write_calls(&[Call { number: call.number as u64, args: call.args }]);
+        self.answer(id, command::CALLS | command::THEN_RESUME | flags);
+        self.position = Position::Running;
+        true
     }
 
     fn spawn(&mut self, kind: Spawn) -> BoxFuture<'_, Result<NewProcess, Errno>> {

@@ -53,6 +53,12 @@ impl FileMappings {
             .any(|(_, mapping)| mapping.is_read_only)
     }
 
+    /// Whether nothing in `range` is known to come from a file.
+    pub fn is_clear(&self, range: Range<u64>) -> bool {
+        let last = self.map.range(..range.end).next_back();
+        last.is_none_or(|(_, mapping)| mapping.end <= range.start)
+    }
+
     /// Forgets what lies in `range`, cutting mappings that stick out. Answers with what was there,
     /// to be dropped with no lock held.
     pub fn remove(&mut self, range: Range<u64>) -> Vec<FileMapping> {

@@ -12,7 +12,7 @@ use linux_abi::mm::{
 };
 use platform::HostOp;
 
-use super::{Fd, SysResult};
+use super::{Fd, Flow, SysResult};
 use crate::memory::UserAddr;
 use crate::mm::{PAGE_SIZE, page_up};
 use crate::task::Ctx;
@@ -34,17 +34,37 @@ pub async fn mmap(
     flags: u32,
     fd: Fd,
     offset: u64,
-) -> SysResult {
+) -> Flow {
+    let map_flags = MapFlags::from_bits_retain(flags);
     if !offset.is_multiple_of(PAGE_SIZE) {
-        return Err(Errno::EINVAL);
+        return Flow::from(Err(Errno::EINVAL));
     }
+    if !map_flags.contains(MapFlags::ANONYMOUS) {
+        return Flow::from(map_file(ctx, addr, len, prot, flags, fd, offset).await);
+    }
+    let checked = check_sharing(flags & MAP_TYPE, map_flags, false)
+        .and_then(|()| refuse_huge_pages(map_flags));
+    match checked {
+        Err(errno) => Flow::from(Err(errno)),
+        // What is mapped elsewhere stays, so there is nothing to forget.
+        Ok(()) if !map_flags.contains(MapFlags::FIXED) => {
+            Flow::Finish(anonymous(addr, len, prot, map_flags))
+        }
+        Ok(()) => Flow::from(map_anonymous(ctx, addr, len, prot, map_flags).await),
+    }
+}
+
+async fn map_file(
+    ctx: &mut Ctx,
+    addr: u64,
+    len: u64,
+    prot: u32,
+    flags: u32,
+    fd: Fd,
+    offset: u64,
+) -> SysResult {
     let map_flags = MapFlags::from_bits_retain(flags);
     let sharing = flags & MAP_TYPE;
-    if map_flags.contains(MapFlags::ANONYMOUS) {
-        check_sharing(sharing, map_flags, false)?;
-        refuse_huge_pages(map_flags)?;
-        return map_anonymous(ctx, addr, len, prot, map_flags).await;
-    }
     let file = ctx.task.fds().get(fd)?;
     if len == 0 {
         return Err(Errno::EINVAL);
@@ -90,21 +110,17 @@ async fn map_anonymous(
 ) -> SysResult {
     let mm = ctx.task.mm();
     let _change = mm.lock_change().await;
-    let flags = (flags & !NOT_FOR_HOST) | MapFlags::ANONYMOUS;
-    let op = HostOp::Mmap {
-        addr,
-        len,
-        prot: prot as i32,
-        flags: flags.bits() as i32,
-        fd: None,
-        offset: 0,
-    };
-    let start = ctx.host_op(op).await?;
+    let start = ctx.host_op(anonymous(addr, len, prot, flags)).await?;
     if flags.contains(MapFlags::FIXED) {
         let end = start + page_up(len).ok_or(Errno::ENOMEM)?;
         mm.with_record(|record| record.files.remove(start..end));
     }
     Ok(start as usize)
+}
+
+fn anonymous(addr: u64, len: u64, prot: u32, flags: MapFlags) -> HostOp<'static> {
+    let flags = ((flags & !NOT_FOR_HOST) | MapFlags::ANONYMOUS).bits() as i32;
+    HostOp::Mmap { addr, len, prot: prot as i32, flags, fd: None, offset: 0 }
 }
 
 /// Linux: `MAP_SHARED_VALIDATE` refuses flags it does not know, the others ignore them.
@@ -158,7 +174,15 @@ fn check_file(
 }
 
 /// `munmap(2)`.
-pub async fn munmap(ctx: &mut Ctx, addr: u64, len: u64) -> SysResult {
+pub async fn munmap(ctx: &mut Ctx, addr: u64, len: u64) -> Flow {
+    let range = addr..addr.saturating_add(len).saturating_add(PAGE_SIZE);
+    if ctx.task.mm().with_record(|record| record.files.is_clear(range)) {
+        return Flow::Finish(HostOp::Munmap { addr, len });
+    }
+    Flow::from(unmap_files(ctx, addr, len).await)
+}
+
+async fn unmap_files(ctx: &mut Ctx, addr: u64, len: u64) -> SysResult {
     let mm = ctx.task.mm();
     let _change = mm.lock_change().await;
     ctx.host_op(HostOp::Munmap { addr, len }).await?;
@@ -168,7 +192,15 @@ pub async fn munmap(ctx: &mut Ctx, addr: u64, len: u64) -> SysResult {
 }
 
 /// `mprotect(2)`. The host refuses write access to a mapping of a read-only descriptor (EACCES).
-pub async fn mprotect(ctx: &mut Ctx, addr: u64, len: u64, prot: u32) -> SysResult {
+pub fn mprotect(ctx: &mut Ctx, addr: u64, len: u64, prot: u32) -> Flow {
+    match check_protection(ctx, addr, len, prot) {
+        Ok(()) => Flow::Finish(HostOp::Mprotect { addr, len, prot: prot as i32 }),
+        Err(errno) => Flow::from(Err(errno)),
+    }
+}
+
+/// Errors: EACCES where a file may not be written or executed.
+fn check_protection(ctx: &Ctx, addr: u64, len: u64, prot: u32) -> Result<(), Errno> {
     let wanted = ProtFlags::from_bits_retain(prot);
     if wanted.contains(ProtFlags::WRITE) {
         let range = addr..addr.saturating_add(len);
@@ -182,8 +214,7 @@ pub async fn mprotect(ctx: &mut Ctx, addr: u64, len: u64, prot: u32) -> SysResul
             return Err(Errno::EACCES);
         }
     }
-    ctx.host_op(HostOp::Mprotect { addr, len, prot: prot as i32 }).await?;
-    Ok(0)
+    Ok(())
 }
 
 /// `mremap(2)`.
@@ -210,16 +241,14 @@ pub async fn mremap(
 
 /// `madvise(2)`, less what would reach beyond the caller: page poisoning needs a privilege that
 /// no guest has, page merging would tell sandboxes about each other's memory.
-pub async fn madvise(ctx: &mut Ctx, addr: u64, len: u64, advice: i32) -> SysResult {
+pub fn madvise(_ctx: &mut Ctx, addr: u64, len: u64, advice: i32) -> Flow {
     use linux_abi::mm::{MADV_HWPOISON, MADV_MERGEABLE, MADV_SOFT_OFFLINE, MADV_UNMERGEABLE};
     match advice {
-        MADV_HWPOISON | MADV_SOFT_OFFLINE => return Err(Errno::EPERM),
+        MADV_HWPOISON | MADV_SOFT_OFFLINE => Flow::from(Err(Errno::EPERM)),
         // Linux: without CONFIG_KSM both are unknown.
-        MADV_MERGEABLE | MADV_UNMERGEABLE => return Err(Errno::EINVAL),
-        _ => {}
+        MADV_MERGEABLE | MADV_UNMERGEABLE => Flow::from(Err(Errno::EINVAL)),
+        _ => Flow::Finish(HostOp::Madvise { addr, len, advice }),
     }
-    ctx.host_op(HostOp::Madvise { addr, len, advice }).await?;
-    Ok(0)
 }
 
 /// `msync(2)`.

@@ -2,7 +2,7 @@
 
 use linux_abi::Errno;
 
-use super::{SysResult, mmap};
+use super::{Flow, SysResult, mmap};
 use crate::task::Ctx;
 
 /// `pkey_alloc(2)`. Errors: EINVAL; else ENOSPC: there are no keys.
@@ -22,9 +22,9 @@ pub fn pkey_free(_ctx: &mut Ctx, _key: i32) -> SysResult {
 /// `pkey_mprotect(2)`: without a key (-1, or 0, which all memory has) the same as `mprotect`.
 ///
 /// Errors: EINVAL for another key, and those of `mprotect`.
-pub async fn pkey_mprotect(ctx: &mut Ctx, addr: u64, len: u64, prot: u32, key: i32) -> SysResult {
+pub fn pkey_mprotect(ctx: &mut Ctx, addr: u64, len: u64, prot: u32, key: i32) -> Flow {
     if !matches!(key, -1 | 0) {
-        return Err(Errno::EINVAL);
+        return Flow::from(Err(Errno::EINVAL));
     }
-    mmap::mprotect(ctx, addr, len, prot).await
+    mmap::mprotect(ctx, addr, len, prot)
 }

@@ -265,14 +265,14 @@ syscall_table! {
         // Memory.
         9 mmap(addr: Pointer, len: Size, prot: MmapProt, flags: MmapFlags, fd: Fd, offset: Offset)
             => [async] mmap::mmap, full;
-        10 mprotect(addr: Pointer, len: Size, prot: MmapProt) => [async] mmap::mprotect, full;
+        10 mprotect(addr: Pointer, len: Size, prot: MmapProt) => [sync] mmap::mprotect, full;
         11 munmap(addr: Pointer, len: Size) => [async] mmap::munmap, full;
         12 brk(addr: Pointer) => [async] mmap::brk, full;
         25 mremap(addr: Pointer, old_len: Size, new_len: Size, flags: MremapFlags, new_addr: Pointer)
             => [async] mmap::mremap, full;
         26 msync(addr: Pointer, len: Size, flags: MsyncFlags) => [async] mmap::msync, full;
         27 mincore(addr: Pointer, len: Size, vec: Pointer) => [async] mmap::mincore, full;
-        28 madvise(addr: Pointer, len: Size, advice: MadviseAdvice) => [async] mmap::madvise, full;
+        28 madvise(addr: Pointer, len: Size, advice: MadviseAdvice) => [sync] mmap::madvise, full;
         149 mlock(addr: Pointer, len: Size) => [async] mmap::mlock, full;
         150 munlock(addr: Pointer, len: Size) => [async] mmap::munlock, full;
         151 mlockall(flags: MlockallFlags) => [async] mmap::mlockall, full;
@@ -562,7 +562,7 @@ syscall_table! {
         279 move_pages(pid: Pid, count: Size, pages: Pointer, nodes: Pointer, status: Pointer, flags: Hex)
             => [sync] numa::move_pages, partial "there is one node: nothing moves";
         329 pkey_mprotect(addr: Pointer, len: Size, prot: MmapProt, key: Int)
-            => [async] pkey::pkey_mprotect, partial "there are no keys";
+            => [sync] pkey::pkey_mprotect, partial "there are no keys";
         330 pkey_alloc(flags: Hex, rights: Hex)
             => [sync] pkey::pkey_alloc, partial "ENOSPC: there are no keys";
         331 pkey_free(key: Int) => [sync] pkey::pkey_free, partial "EINVAL: there are no keys";

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use linux_abi::Errno;
 use linux_abi::signal::SIGKILL;
 use linux_abi::task::{exited_status, signaled_status};
-use platform::{ResumeMode, Trap};
+use platform::{HostOp, ResumeMode, Trap};
 
 use super::current::begin_operation;
 use super::exit::{ExitReason, exit};
@@ -21,16 +21,21 @@ pub async fn run(mut ctx: Ctx) {
 
 async fn serve(ctx: &mut Ctx) -> ExitReason {
     let mut interrupted = None;
+    let mut is_running = false;
     loop {
-        if let Some(reason) = settle(ctx, interrupted.take()).await {
-            return reason;
+        if !is_running {
+            if let Some(reason) = settle(ctx, interrupted.take()).await {
+                return reason;
+            }
+            ctx.task.is_in_guest.store(true, Ordering::Relaxed);
+            ctx.thread.resume(ResumeMode::Run);
         }
-        ctx.task.is_in_guest.store(true, Ordering::Relaxed);
-        ctx.thread.resume(ResumeMode::Run);
+        is_running = false;
         let trap = std::future::poll_fn(|cx| ctx.thread.poll_trap(cx)).await;
         ctx.task.is_in_guest.store(false, Ordering::Relaxed);
         match trap {
             Trap::Syscall => match enter(ctx).await {
+                Entered::Runs => is_running = true,
                 Entered::Goes(restart) => interrupted = restart,
                 Entered::Exits(reason) => return reason,
             },
@@ -83,8 +88,19 @@ fn thread_end(ctx: &Ctx) -> ExitReason {
 }
 
 enum Entered {
+    /// Guest code runs already.
+    Runs,
     Goes(Option<SyscallRestart>),
     Exits(ExitReason),
+}
+
+/// Lets the thread go on with an operation, unless something has to be settled first.
+fn finish(ctx: &mut Ctx, op: HostOp<'static>) -> bool {
+    if ctx.task.has_attention() {
+        return false;
+    }
+    ctx.task.is_in_guest.store(true, Ordering::Relaxed);
+    ctx.thread.resume_with(op)
 }
 
 /// Serves one system call.
@@ -97,6 +113,11 @@ async fn enter(ctx: &mut Ctx) -> Entered {
     begin_operation();
     let flow = syscall::dispatch(ctx, number, raw).await;
     ctx.task.kernel.vfs.deferred().run();
+    let flow = match flow {
+        Flow::Finish(op) if trace.is_none() && finish(ctx, op) => return Entered::Runs,
+        Flow::Finish(op) => Flow::Return(ctx.host_op(op).await.map(|value| value as usize)),
+        flow => flow,
+    };
     if let Some(trace) = trace {
         trace::end(ctx, &trace, &flow);
     }
@@ -113,7 +134,7 @@ async fn enter(ctx: &mut Ctx) -> Entered {
             ctx.thread.registers_mut().rax = result.to_return_value();
             Entered::Goes(restart)
         }
-        Flow::Resume => Entered::Goes(None),
+        Flow::Resume | Flow::Finish(_) => Entered::Goes(None),
         Flow::Exit(reason) => Entered::Exits(reason),
     }
 }
