@@ -11,6 +11,7 @@ pub use single::*;
 
 use std::sync::Arc;
 
+use self::stub::Stub;
 use super::guest::{Guest, getpid_loop};
 use super::kind::{AnyPlatform, new_platform};
 
@@ -18,6 +19,7 @@ use super::kind::{AnyPlatform, new_platform};
 struct Arena {
     platform: Arc<dyn AnyPlatform>,
     bystander: Guest,
+    stub: Stub,
 }
 
 impl Arena {
@@ -25,7 +27,8 @@ impl Arena {
         let platform = new_platform();
         platform.set_patience(stub::PATIENCE);
         let bystander = Guest::on(&platform, getpid_loop());
-        Arena { platform, bystander }
+        let stub = Stub::of_newest(&bystander);
+        Arena { platform, bystander, stub }
     }
 
     /// The bystander still works.

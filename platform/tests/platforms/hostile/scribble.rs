@@ -8,7 +8,7 @@ use platform::{HostOp, ResumeMode, Spawn, Trap, host};
 
 use super::Arena;
 use super::single::{jump_everywhere, ring_all};
-use super::stub::{Random, SLOT_BYTES, Stub, interesting};
+use super::stub::{Random, SLOT_BYTES, interesting};
 use crate::cases::guest::{CODE, DATA, DATA_BYTES, Guest, READ, RW, RX};
 use crate::guest_code;
 
@@ -70,8 +70,8 @@ impl Battle {
         victim.space.write(CODE, busy()).expect("write");
         victim.space.write(SCRIBBLE, scribble()).expect("write");
         victim.op(HostOp::Mprotect { addr: CODE, len: 4096, prot: RX }).expect("mprotect");
-        let stub = Stub::of(&victim);
-        let palette = (0..64).flat_map(|_| interesting(random, &stub).to_le_bytes());
+        let stub = &arena.stub;
+        let palette = (0..64).flat_map(|_| interesting(random, stub).to_le_bytes());
         victim.space.write(PALETTE, &palette.collect::<Vec<_>>()).expect("write");
         victim.thread.registers_mut().rip = CODE;
         victim.thread.registers_mut().rsp = DATA + DATA_BYTES;
@@ -173,9 +173,8 @@ fn battles(seed: u64, time: Duration) {
 pub fn a_command_without_end() {
     let mut arena = Arena::new();
     let mut victim = Guest::on(&arena.platform, forge());
-    let stub = Stub::of(&victim);
     let mut attacker = victim.spawn(Spawn::Thread);
-    attacker.thread.registers_mut().rdi = stub.slots;
+    attacker.thread.registers_mut().rdi = arena.stub.slots;
     attacker.thread.resume(ResumeMode::Run);
     // FUTEX_WAIT, as long as there is a zero.
     let op = HostOp::Mprotect { addr: DATA, len: 0, prot: 0 };

@@ -48,7 +48,7 @@ pub fn unlisted_calls_from_the_stub_kill() {
     let mut arena = Arena::new();
     for number in UNLISTED {
         let mut guest = Guest::on(&arena.platform, spin());
-        let at = Stub::of(&guest).call_and_fault();
+        let at = arena.stub.call_and_fault();
         call(&mut guest, at, number, [0; 6]);
         assert_eq!(guest.run(), Trap::Dead);
         arena.check();
@@ -60,7 +60,7 @@ pub fn clones_by_the_guest_kill() {
     let mut arena = Arena::new();
     for flags in [0x8011, 0x8111, 0x5_0f00] {
         let mut guest = Guest::on(&arena.platform, spin());
-        let at = Stub::of(&guest).call_and_fault();
+        let at = arena.stub.call_and_fault();
         let mut sibling = guest.spawn(Spawn::Thread);
         sibling.thread.resume(ResumeMode::Run);
         call(&mut guest, at, libc::SYS_clone as u64, [flags, 0, 0, 0, 0, 0]);
@@ -75,7 +75,7 @@ pub fn clones_by_the_guest_kill() {
 pub fn a_silent_exit_is_noticed() {
     let mut arena = Arena::new();
     let mut guest = Guest::on(&arena.platform, spin());
-    let at = Stub::of(&guest).call_and_fault();
+    let at = arena.stub.call_and_fault();
     // One of several threads: noticed when it is asked to trap.
     for _ in 0..20 {
         let mut sibling = guest.spawn(Spawn::Thread);
@@ -107,7 +107,7 @@ pub fn a_silent_exit_is_noticed() {
 pub fn a_blocked_kick_ends_in_death() {
     let mut arena = Arena::new();
     let mut guest = Guest::on(&arena.platform, spin());
-    let at = Stub::of(&guest).call_and_fault();
+    let at = arena.stub.call_and_fault();
     let mut sibling = guest.spawn(Spawn::Thread);
     guest.space.write(DATA, &u64::MAX.to_le_bytes()).expect("write");
     call(&mut sibling, at, libc::SYS_rt_sigprocmask as u64, [0, DATA, 0, 8, 0, 0]);
@@ -129,7 +129,7 @@ pub fn a_blocked_kick_ends_in_death() {
 pub fn descriptors_are_the_guests_own() {
     let mut arena = Arena::new();
     let mut guest = Guest::on(&arena.platform, spin());
-    let at = Stub::of(&guest).call_and_fault();
+    let at = arena.stub.call_and_fault();
     let file = host::fs::memfd_create("file").expect("memfd");
     host::fs::ftruncate(&file, 4096).expect("ftruncate");
     for fd in 0..4 {
@@ -152,7 +152,7 @@ pub fn descriptors_are_the_guests_own() {
 pub fn the_window_cannot_be_unmapped() {
     let mut arena = Arena::new();
     let mut guest = Guest::on(&arena.platform, spin());
-    let stub = Stub::of(&guest);
+    let stub = arena.stub.clone();
     let at = stub.call_and_fault();
     let window = guest.space.layout().reserved.clone();
     for (addr, len) in [(stub.slots, 4096), (stub.code, 4096), (0, window.end), (window.start, 1)] {
@@ -214,7 +214,7 @@ pub fn rings_with_any_arguments() {
 pub(super) fn ring_all(seed: u64) {
     let mut arena = Arena::new();
     let mut parent = Guest::on(&arena.platform, spin());
-    let stub = Stub::of(&parent);
+    let stub = arena.stub.clone();
     let mut random = Random::new(seed);
     for at in stub.calls() {
         for kind in 0..5 {
@@ -240,7 +240,7 @@ pub fn jumps_into_the_stub() {
 pub(super) fn jump_everywhere(seed: u64) {
     let mut arena = Arena::new();
     let mut parent = Guest::on(&arena.platform, spin());
-    let stub = Stub::of(&parent);
+    let stub = arena.stub.clone();
     let mut random = Random::new(seed);
     for offset in 0..stub.bytes.len() as u64 {
         let mut guest = parent.spawn(Spawn::CopyMemory);

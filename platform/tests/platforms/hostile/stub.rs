@@ -29,8 +29,8 @@ pub const SLOT_BYTES: u64 = 0x1_0000;
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
 
 impl Stub {
-    /// That of the newest process.
-    pub fn of(guest: &Guest) -> Stub {
+    /// Asks the newest process; it is the same in all.
+    pub fn of_newest(guest: &Guest) -> Stub {
         let reserved = guest.space.layout().reserved.clone();
         let pid = Guest::newest_host_pid();
         let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("maps");
