@@ -460,7 +460,9 @@ impl Thread for SystrapThread {
 
     fn resume_with(&mut self, op: HostOp<'_>) -> bool {
         let Position::Stub { id, frame } = self.position else { return false };
-        let is_plain = !self.slot.is_gone()
+        // A lock of all memory is more than one call.
+        let is_plain = !matches!(op, HostOp::Mlockall { .. })
+            && !self.slot.is_gone()
             && !self.is_stepping
             && self.registers.fs_base == self.loaded.fs_base
             && self.registers.gs_base == self.loaded.gs_base;
@@ -471,6 +473,7 @@ impl Thread for SystrapThread {
             self.supervisor.interrupt(&self.slot);
             return false;
         }
+        self.is_step_due = false;
         let flags = self.load(frame);
         self.write_calls(&[Call { number: call.number as u64, args: call.args }]);
         self.answer(id, command::CALLS | command::THEN_RESUME | flags);

@@ -12,6 +12,7 @@ use super::wakeups::jitter;
 use crate::guest_code;
 
 guest_code!(tell_result: "mov ebx, 77", "mov eax, 39", "syscall", "mov rdi, rax", "mov eax, 7", "syscall");
+guest_code!(trap_and_tell: "2: mov eax, 12", "syscall", "mov rdi, rax", "mov eax, 7", "syscall", "jmp 2b");
 guest_code!(counted_calls: "2: inc rbx", "mov eax, 39", "syscall", "jmp 2b");
 guest_code!(call_and_nop: "mov eax, 39", "syscall", "nop", "nop", "mov eax, 7", "syscall");
 guest_code!(trap_and_nop: "mov eax, 12", "syscall", "nop", "nop", "mov eax, 7", "syscall");
@@ -79,6 +80,40 @@ pub fn operations_of_an_incomplete_thread_keep_the_result() {
     let registers = guest.registers();
     assert_eq!((registers.rax, registers.orig_rax, registers.rip), (9, 39, BEHIND));
     assert_delivered(guest, 9);
+}
+
+pub fn operations_end_in_a_resume() {
+    let mut guest = Guest::new(trap_and_tell());
+    for round in 0..50 {
+        assert_eq!(guest.run_to_call(), 12);
+        let (addr, len) = (DATA + u64::from(round % 2 == 0), 4096);
+        let interrupter = guest.thread.interrupter();
+        if round % 5 == 0 {
+            interrupter.interrupt();
+        }
+        let op = HostOp::Mprotect { addr, len, prot: READ };
+        if !guest.thread.resume_with(op) {
+            let result = guest.op(op);
+            let rax = result.map_or_else(Errno::to_return_value, |value| value);
+            guest.thread.registers_mut().rax = rax;
+            guest.thread.resume(platform::ResumeMode::Run);
+        }
+        let trap = guest.await_trap();
+        assert_eq!(trap == Trap::Interrupted, round % 5 == 0, "{trap:?} {round}");
+        if trap == Trap::Interrupted {
+            assert_eq!(guest.run(), Trap::Syscall);
+        }
+        let expected = if round % 2 == 0 { Errno::EINVAL.to_return_value() } else { 0 };
+        assert_eq!(
+            (guest.thread.registers().orig_rax, guest.thread.registers().rdi),
+            (7, expected)
+        );
+        assert!(!guest.thread.resume_with(HostOp::Yield), "not from an incomplete thread");
+    }
+    guest.run_to_call();
+    let all = HostOp::Mlockall { flags: libc::MCL_CURRENT };
+    assert!(!guest.thread.resume_with(all));
+    assert_eq!(guest.op(all), Ok(0));
 }
 
 fn assert_step(trap: Trap, guest: &Guest, rip: u64) {

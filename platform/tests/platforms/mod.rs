@@ -44,7 +44,7 @@ const COMMON: &[Case] = cases! {
         a_running_thread_can_be_dropped, many_processes_trap_together, a_copy_outlives_its_parent,
         stubs_have_no_rights;
     incomplete: completing_keeps_the_call, a_complete_thread_can_be_changed,
-        operations_of_an_incomplete_thread_keep_the_result, steps_start_and_end_at_calls,
+        operations_of_an_incomplete_thread_keep_the_result, operations_end_in_a_resume, steps_start_and_end_at_calls,
         interrupts_race_with_everything;
     wakeups: a_spinning_thread_is_interrupted, an_interrupt_of_a_trapped_thread_waits,
         interrupts_are_never_lost, unpark_before_park_is_kept, unparks_are_never_lost,

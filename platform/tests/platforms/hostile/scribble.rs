@@ -128,6 +128,7 @@ impl Battle {
                     false
                 }
                 6 => self.serve(ResumeMode::SingleStep),
+                7 => self.victim.bounded_run_with(HostOp::Yield) == Some(Trap::Dead),
                 _ => self.serve(ResumeMode::Run),
             };
             if is_over {

@@ -126,6 +126,11 @@ impl Guest {
         self.bounded(|guest, cx| guest.thread.poll_trap(cx))
     }
 
+    /// `None` where the platform has no such way.
+    pub fn bounded_run_with(&mut self, op: HostOp<'_>) -> Option<Trap> {
+        self.thread.resume_with(op).then(|| self.bounded(|guest, cx| guest.thread.poll_trap(cx)))
+    }
+
     pub fn bounded_op(&mut self, op: HostOp<'_>) -> Result<u64, Errno> {
         self.thread.start_host_op(op);
         self.bounded(|guest, cx| guest.thread.poll_host_op(cx))
