@@ -94,7 +94,7 @@ pub fn operations_end_in_a_resume() {
         let op = HostOp::Mprotect { addr, len, prot: READ };
         if !guest.thread.resume_with(op) {
             let result = guest.op(op);
-            let rax = result.map_or_else(Errno::to_return_value, |value| value);
+            let rax = result.unwrap_or_else(Errno::to_return_value);
             guest.thread.registers_mut().rax = rax;
             guest.thread.resume(platform::ResumeMode::Run);
         }
