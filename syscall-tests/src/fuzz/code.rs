@@ -6,7 +6,14 @@ use crate::support::sys::{exit, poke, poke_bytes, sys};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 // The end of a handler, as the C library would provide it.
-std::arch::global_asm!("fuzz_restorer:", "mov eax, 15", "syscall", "ud2");
+std::arch::global_asm!(
+    ".globl fuzz_restorer",
+    ".hidden fuzz_restorer",
+    "fuzz_restorer:",
+    "mov eax, 15",
+    "syscall",
+    "ud2"
+);
 
 unsafe extern "C" {
     fn fuzz_restorer();
