@@ -7,6 +7,7 @@
 //! `Supervisor::processes`, `Supervisor::table`, `Slot::inbox`, `Process::members`.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
@@ -233,10 +234,32 @@ pub(super) struct Supervisor {
     pub(super) fpu_features: u64,
     /// The thread whose children all stub processes are.
     parent: Tid,
-    table: RwLock<HashMap<Tid, Arc<Slot>>>,
+    table: RwLock<HashMap<Tid, Arc<Slot>, BuildHasherDefault<TidHasher>>>,
     newcomers: Mutex<Newcomers>,
     processes: Mutex<HashMap<Tid, Arc<Process>>>,
     thread_count: AtomicUsize,
+}
+
+/// Spreads thread ids, which the host hands out and nobody can choose.
+#[derive(Default)]
+struct TidHasher(u64);
+
+impl Hasher for TidHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_i32(byte.into());
+        }
+    }
+
+    fn write_i32(&mut self, number: i32) {
+        /// Two to the 64 over the golden ratio.
+        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        self.0 = (self.0 ^ number as u64).wrapping_mul(SPREAD);
+    }
 }
 
 /// What a new [`Supervisor`] starts from.

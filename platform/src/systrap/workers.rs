@@ -6,11 +6,11 @@
 //! the signal comes before the window (the flag is seen), inside (the call is skipped), or in the
 //! kernel (EINTR).
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::ffi::{c_int, c_void};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
 use linux_abi::Errno;
@@ -89,12 +89,14 @@ struct Worker {
 }
 
 thread_local! {
-    /// The calling thread's place in [`Workers::list`].
-    static INDEX: Cell<Option<usize>> = const { Cell::new(None) };
+    /// The worker that the calling thread is, and [`Workers::id`].
+    static OWN: RefCell<Option<(u64, Arc<Worker>)>> = const { RefCell::new(None) };
 }
 
 /// All workers of the platform.
 pub(super) struct Workers {
+    /// No other list of workers in this process has the same.
+    id: u64,
     pid: Tid,
     list: RwLock<Vec<Arc<Worker>>>,
     /// A wake-up that found nobody parked.
@@ -118,33 +120,35 @@ impl Workers {
         if unsafe { libc::sigaction(KICK, &raw const action, std::ptr::null_mut()) } != 0 {
             return Err(last_errno());
         }
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let pid = host::process::pid();
-        Ok(Workers { pid, list: RwLock::default(), note: AtomicBool::new(false) })
+        Ok(Workers { id, pid, list: RwLock::default(), note: AtomicBool::new(false) })
     }
 
-    /// Makes the calling thread a worker, unless it is one.
-    pub(super) fn enter(&self) {
-        let tid = host::process::tid();
-        let is_known = |index: usize| self.list.read().get(index).is_some_and(|w| w.tid == tid);
-        if INDEX.get().is_some_and(is_known) {
-            return;
-        }
-        change_mask(SigmaskHow::SIG_UNBLOCK, &kick_set());
-        let mut list = self.list.write();
-        INDEX.set(Some(list.len()));
-        list.push(Arc::new(Worker { tid, state: AtomicU32::new(WORKING) }));
+    /// Calls `body` with the worker that the calling thread is, or becomes.
+    fn with_own(&self, body: impl FnOnce(&Worker)) {
+        OWN.with_borrow_mut(|own| match own {
+            Some((id, worker)) if *id == self.id => body(worker),
+            _ => {
+                change_mask(SigmaskHow::SIG_UNBLOCK, &kick_set());
+                let tid = host::process::tid();
+                let worker = Arc::new(Worker { tid, state: AtomicU32::new(WORKING) });
+                self.list.write().push(Arc::clone(&worker));
+                body(&own.insert((self.id, worker)).1);
+            }
+        });
     }
 
     /// Calls `wait` until it answers `true` or the worker is notified.
     pub(super) fn park(&self, mut wait: impl FnMut(Parked<'_>) -> bool) {
-        self.enter();
-        let worker = INDEX.get().and_then(|index| self.list.read().get(index).cloned());
-        let Some(worker) = worker else { return };
-        worker.state.store(PARKED, Ordering::SeqCst);
-        if !self.note.swap(false, Ordering::SeqCst) {
-            while worker.state.load(Ordering::SeqCst) == PARKED && !wait(Parked(&worker)) {}
-        }
-        worker.state.store(WORKING, Ordering::SeqCst);
+        self.with_own(|worker| {
+            worker.state.store(PARKED, Ordering::SeqCst);
+            if !self.note.swap(false, Ordering::SeqCst) {
+                while worker.state.load(Ordering::SeqCst) == PARKED && !wait(Parked(worker)) {}
+            }
+            worker.state.store(WORKING, Ordering::SeqCst);
+        });
     }
 
     /// See [`Platform::unpark`].
