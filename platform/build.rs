@@ -8,6 +8,7 @@ const SOURCES: &[&str] = &[
     "stub/main.rs",
     "stub/calls.rs",
     "stub/entry.rs",
+    "stub/fast.rs",
     "stub/init.rs",
     "stub/stub.ld",
     "src/systrap/layout.rs",

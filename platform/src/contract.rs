@@ -159,6 +159,17 @@ pub enum HostOp<'a> {
     Yield,
 }
 
+/// Who a thread is to the guest: what `getpid(2)` and its kin answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    pub pid: i32,
+    pub tid: i32,
+    pub uid: u32,
+    pub euid: u32,
+    pub gid: u32,
+    pub egid: u32,
+}
+
 /// What [`Thread::spawn`] makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spawn {
@@ -236,6 +247,11 @@ pub trait Platform: Send + Sync {
 
     /// How many kernel workers this platform wants (1 for ptrace).
     fn workers(&self) -> usize;
+
+    /// Lets the platform answer calls by itself, or not, of threads with an identity
+    /// ([`Thread::set_identity`]), as far as it can. To be said before there are any; the default
+    /// is that it may.
+    fn set_fast_calls(&self, _are_allowed: bool) {}
 
     /// Makes the calling host thread a worker. Each calls it once, before it parks.
     fn enter_worker(&self) {}
@@ -346,6 +362,13 @@ pub trait Thread: Send + Sync {
     /// Answers `false`, and has done nothing, where that cannot be: the thread is incomplete or has
     /// to trap first, or the platform has no such short way.
     fn resume_with(&mut self, op: HostOp<'_>) -> bool;
+
+    /// Tells who the thread is, and so lets the platform answer calls that need nothing else by
+    /// itself: those that ask for it, for the time, for the processor, and `sched_yield(2)`. They
+    /// do not trap any more then, or sometimes. `None` makes all calls trap, and is what a new
+    /// thread starts with: for threads whose calls are filtered or traced. Takes effect at the next
+    /// resume.
+    fn set_identity(&mut self, _identity: Option<&Identity>) {}
 
     /// Makes another thread or process with a copy of the registers and the floating-point state of
     /// this thread, which must be complete. With [`Spawn::Thread`] the returned address space is

@@ -15,10 +15,16 @@ global_asm!(
     ".quad {on_signal} - stub_header",
     ".quad {restorer} - stub_header",
     ".quad {init} - stub_header",
+    ".quad {fast_enter} - stub_header",
+    ".quad stub_fast_switched - stub_header",
+    ".quad stub_fast_saved - stub_header",
+    ".quad stub_fast_restored - stub_header",
+    ".quad stub_fast_last - stub_header",
     ".popsection",
     on_signal = sym super::on_signal,
     restorer = sym restorer,
     init = sym super::init::run,
+    fast_enter = sym super::fast::enter,
 );
 
 fn header() -> *const Header {
@@ -33,7 +39,7 @@ fn has_fsgsbase() -> bool {
     unsafe { (&raw const (*header()).has_fsgsbase).read_volatile() != 0 }
 }
 
-/// Address of the first slot.
+/// Address of all slots.
 pub(crate) fn channel() -> u64 {
     // SAFETY: the sentry has filled in the header.
     unsafe { (&raw const (*header()).window).read_volatile() + CHANNEL_OFFSET }

@@ -5,6 +5,8 @@
 
 #[path = "patch/guest.rs"]
 mod guest;
+#[path = "patch/table.rs"]
+mod table;
 #[path = "patch/trap.rs"]
 mod trap;
 

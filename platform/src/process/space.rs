@@ -3,6 +3,7 @@
 //! Locks (each held for a few instructions, none while another is taken): `Common::procfs`,
 //! `Memory::users`.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -37,9 +38,9 @@ impl Common {
         Common { layout, procfs, own, next_id: AtomicU64::new(1) }
     }
 
-    pub(crate) fn new_memory(&self) -> Arc<Memory> {
+    pub(crate) fn new_memory(&self, disguise: Option<Arc<dyn Disguise>>) -> Arc<Memory> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Memory { id, users: Mutex::default() })
+        Arc::new(Memory { id, disguise, users: Mutex::default() })
     }
 
     /// Whether a host thread waits in the host without end in sight: for a disk, or stopped.
@@ -59,9 +60,25 @@ impl Common {
     }
 }
 
+/// Writes bytes to an address.
+pub(crate) type Write<'a> = &'a mut dyn FnMut(u64, &[u8]);
+
+/// What a platform has put among the guest's memory, and shows to nobody.
+pub(crate) trait Disguise: Send + Sync {
+    /// Puts the guest's own bytes into what was read at `addr`.
+    fn hide(&self, addr: u64, bytes: &mut [u8]);
+
+    /// Mappings that are the platform's.
+    fn areas(&self) -> Vec<Range<u64>>;
+
+    /// Puts the guest's own bytes into a range of memory, for good.
+    fn uncover(&self, range: Range<u64>, write: Write<'_>);
+}
+
 /// An address space, which several processes may share.
 pub(crate) struct Memory {
     pub(crate) id: u64,
+    disguise: Option<Arc<dyn Disguise>>,
     /// Threads through which it can be reached.
     users: Mutex<Vec<Tid>>,
 }
@@ -70,6 +87,11 @@ impl Memory {
     /// A thread through which the memory can be reached. Errors: ESRCH if there is none.
     fn user(&self) -> Result<Tid, Errno> {
         self.users.lock().first().copied().ok_or(Errno::ESRCH)
+    }
+
+    /// Number of threads that have the memory.
+    pub(crate) fn user_count(&self) -> usize {
+        self.users.lock().len()
     }
 
     pub(crate) fn add_user(&self, tid: Tid) {
@@ -128,6 +150,10 @@ impl Space {
         limit(self.tgid, resource).map(|limit| limit.rlim_cur)
     }
 
+    fn areas(&self) -> Vec<Range<u64>> {
+        self.memory.disguise.as_ref().map_or(Vec::new(), |disguise| disguise.areas())
+    }
+
     fn with_procfs<T>(&self, ask: impl FnOnce(&Procfs) -> Result<T, Errno>) -> Result<T, Errno> {
         self.common.procfs.read().as_ref().ok_or(Errno::ENOSYS).and_then(ask)
     }
@@ -141,12 +167,16 @@ impl AddressSpace for Space {
     fn read(&self, addr: u64, buf: &mut [u8]) -> Result<usize, Errno> {
         let len = self.accessible(addr, buf.len())?;
         let tid = self.memory.user()?;
-        match copy::read(tid, addr, &mut buf[..len]) {
+        let result = match copy::read(tid, addr, &mut buf[..len]) {
             Err(Errno::EFAULT) if self.grow_stack(tid, addr) => {
                 copy::read(tid, addr, &mut buf[..len])
             }
             result => result,
+        };
+        if let (Ok(done), Some(disguise)) = (result, &self.memory.disguise) {
+            disguise.hide(addr, &mut buf[..done]);
         }
+        result
     }
 
     fn write(&self, addr: u64, buf: &[u8]) -> Result<usize, Errno> {
@@ -161,20 +191,35 @@ impl AddressSpace for Space {
     fn write_forced(&self, addr: u64, buf: &[u8]) -> Result<usize, Errno> {
         let len = self.accessible(addr, buf.len())?;
         let tid = self.memory.user()?;
-        self.with_procfs(|procfs| procfs.write_memory(tid, addr, &buf[..len]))
+        self.with_procfs(|procfs| {
+            if let Some(disguise) = &self.memory.disguise {
+                let range = addr..addr.saturating_add(len as u64);
+                // What is not mapped any more needs no change either.
+                disguise.uncover(range, &mut |at, bytes| {
+                    let _ = procfs.write_memory(tid, at, bytes);
+                });
+            }
+            procfs.write_memory(tid, addr, &buf[..len])
+        })
     }
 
     fn mappings(&self) -> Result<Vec<HostMapping>, Errno> {
         let tid = self.memory.user()?;
         let all = self.with_procfs(|procfs| procfs.mappings(tid))?;
-        let reserved = &self.common.layout.reserved;
-        Ok(all.into_iter().flat_map(|mapping| without(mapping, reserved)).collect())
+        let mut holes = vec![self.common.layout.reserved.clone()];
+        holes.extend(self.areas());
+        let cut = |mappings: Vec<HostMapping>, hole: &Range<u64>| {
+            mappings.into_iter().flat_map(|mapping| without(mapping, hole)).collect()
+        };
+        Ok(holes.iter().fold(all, cut))
     }
 
     fn usage(&self) -> Result<MemoryUsage, Errno> {
         let tid = self.memory.user()?;
         let mut usage = self.with_procfs(|procfs| procfs.usage(tid))?;
-        usage.virtual_size = usage.virtual_size.saturating_sub(self.common.own.mapped);
+        let areas = self.areas().iter().map(|area| area.end - area.start).sum::<u64>();
+        let own_bytes = self.common.own.mapped + areas;
+        usage.virtual_size = usage.virtual_size.saturating_sub(own_bytes);
         usage.resident = usage.resident.saturating_sub(self.common.own.resident);
         usage.data = usage.data.saturating_sub(self.common.own.data);
         Ok(usage)
@@ -211,7 +256,7 @@ fn limit(tgid: Tid, resource: u32) -> Result<libc::rlimit64, Errno> {
 }
 
 /// The parts of a mapping outside `hole`. The host may have merged guest memory with ours.
-fn without(mapping: HostMapping, hole: &std::ops::Range<u64>) -> impl Iterator<Item = HostMapping> {
+fn without(mapping: HostMapping, hole: &Range<u64>) -> impl Iterator<Item = HostMapping> {
     let range = mapping.range.clone();
     let below = range.start..range.end.min(hole.start);
     let above = range.start.max(hole.end)..range.end;

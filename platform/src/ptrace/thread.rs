@@ -98,7 +98,7 @@ impl PtraceThread {
     /// Makes a process from the template. Errors: EAGAIN, ENOMEM.
     pub(super) fn from_template(tracer: &Arc<Tracer>) -> Result<NewProcess, Errno> {
         let tid = clone(tracer, &tracer.template, CLONE_COPY)?;
-        let process = Process::new(tid, tracer.common.new_memory());
+        let process = Process::new(tid, tracer.common.new_memory(None));
         let slot = tracer.add(tid, Arc::clone(&process));
         let blank = inject::blank_registers();
         let thread = PtraceThread::new(Arc::clone(tracer), slot, blank, blank, Known::Bases);
@@ -289,7 +289,7 @@ impl Thread for PtraceThread {
     fn spawn(&mut self, kind: Spawn) -> BoxFuture<'_, Result<NewProcess, Errno>> {
         let made = match kind {
             Spawn::Thread => self.new_thread(),
-            Spawn::CopyMemory => self.new_process(CLONE_COPY, self.tracer.common.new_memory()),
+            Spawn::CopyMemory => self.new_process(CLONE_COPY, self.tracer.common.new_memory(None)),
             Spawn::ShareMemory => {
                 self.new_process(CLONE_SHARE, Arc::clone(&self.slot.process.memory))
             }

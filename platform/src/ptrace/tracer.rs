@@ -184,7 +184,7 @@ pub(super) struct Setup {
 
 impl Tracer {
     pub(super) fn new(setup: Setup) -> Arc<Tracer> {
-        let memory = setup.common.new_memory();
+        let memory = setup.common.new_memory(None);
         let template = new_slot(setup.template, Process::new(setup.template, memory));
         Arc::new(Tracer {
             parker: setup.parker,

@@ -7,13 +7,14 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use linux_abi::Errno;
 use parking_lot::Mutex;
 use rustix::mm::{MapFlags, ProtFlags};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use super::layout::{SLOT_BYTES, SLOT_COUNT};
+use super::layout::{SLOT_BYTES, SLOT_COUNT, TABLE_SLOTS};
 use crate::host::last_errno;
 use crate::process::Tid;
 
@@ -29,9 +30,9 @@ pub(super) struct Channel {
     inner: Mutex<Inner>,
 }
 
-#[derive(Default)]
 struct Inner {
     chunks: Vec<Chunk>,
+    /// How many slots have ever been used; the first ones' place belongs to the table.
     used: u64,
     /// Slots whose threads were told to end, oldest first.
     returned: VecDeque<(u64, Tid, Tid)>,
@@ -56,7 +57,8 @@ impl Channel {
     /// Memory for slots that the guest sees from `start` on. Errors: EMFILE, ENFILE, ENOMEM.
     pub(super) fn new(start: u64) -> Result<Arc<Channel>, Errno> {
         let file = crate::host::fs::memfd_create("channel")?;
-        Ok(Arc::new(Channel { file, start, inner: Mutex::default() }))
+        let inner = Inner { chunks: Vec::new(), used: TABLE_SLOTS, returned: VecDeque::new() };
+        Ok(Arc::new(Channel { file, start, inner: Mutex::new(inner) }))
     }
 
     pub(super) fn file(&self) -> BorrowedFd<'_> {
@@ -76,8 +78,9 @@ impl Channel {
         if index == SLOT_COUNT {
             return Err(Errno::EAGAIN);
         }
-        if index == inner.chunks.len() as u64 * CHUNK_SLOTS {
-            let chunk = self.map_chunk(index)?;
+        let mapped = inner.chunks.len() as u64 * CHUNK_SLOTS;
+        if index >= mapped {
+            let chunk = self.map_chunk(mapped)?;
             inner.chunks.push(chunk);
         }
         inner.used += 1;
@@ -110,11 +113,34 @@ impl Channel {
         NonNull::new(address.cast()).map(Chunk).ok_or(Errno::ENOMEM)
     }
 
+    /// Sets an entry of the table.
+    pub(super) fn set_entry(&self, index: u16, value: u64) {
+        self.with_entry(index, |entry| entry.store(value, Ordering::SeqCst));
+    }
+
+    #[cfg(test)]
+    pub(super) fn entry(&self, index: u16) -> u64 {
+        self.with_entry(index, |entry| entry.load(Ordering::SeqCst)).unwrap_or(0)
+    }
+
+    /// `None` without a chunk: there is no slot then that an entry could name.
+    fn with_entry<T>(&self, index: u16, access: impl FnOnce(&AtomicU64) -> T) -> Option<T> {
+        let inner = self.inner.lock();
+        let chunk = inner.chunks.first()?;
+        // SAFETY: the table is at the start of the first chunk, and longer than any index.
+        let place = unsafe { chunk.0.cast::<u64>().add(usize::from(index)) };
+        // SAFETY: 1. The place is mapped and aligned. 2. The guest reads and writes it atomically.
+        let entry = unsafe { AtomicU64::from_ptr(place.as_ptr()) };
+        Some(access(entry))
+    }
+
     /// Takes a slot back; it is used again once the thread is gone.
     pub(super) fn give_back(&self, index: u64, tgid: Tid, tid: Tid) {
         self.inner.lock().returned.push_back((index, tgid, tid));
     }
 }
+
+const _: () = assert!(TABLE_SLOTS < CHUNK_SLOTS);
 
 /// Whether the host knows no such thread.
 fn is_gone(tgid: Tid, tid: Tid) -> bool {

@@ -7,11 +7,15 @@
 //! ```text
 //! CODE_OFFSET     the stub's code, read and execute
 //! ANCHOR_OFFSET   private memory of the process: tells children from strangers
-//! CHANNEL_OFFSET  slots, one a thread, shared with the sentry
+//! CHANNEL_OFFSET  slots, one a thread, shared with the sentry; the first ones are a table
 //! ```
 //!
-//! A slot is a [`Control`] block, whose page ends with the stack of a thread that starts, and the
-//! alternate signal stack. The guest can write all of it: what the sentry reads here is untrusted.
+//! A slot is a [`Control`] block, whose page ends with the stack of a thread that starts, a page
+//! that begins with a [`Fast`] block, and the alternate signal stack. The guest can write all of
+//! it: what the sentry reads here is untrusted.
+//!
+//! The table has [`TABLE_ENTRIES`] words: addresses of `Fast` blocks, or 0. A patched call finds
+//! its thread's block in the entry whose number is the low half of the CRC-32C of FS.base.
 
 /// The system call number that rings for the sentry; Linux has none near it.
 pub const DOORBELL: u32 = 0x004d_5a00;
@@ -31,8 +35,18 @@ pub const CHANNEL_BYTES: u64 = SLOT_COUNT * SLOT_BYTES;
 pub const SLOT_BYTES: u64 = 0x1_0000;
 pub const SLOT_COUNT: u64 = 16_384;
 
+/// Slots whose place the table takes.
+pub const TABLE_SLOTS: u64 = TABLE_ENTRIES * 8 / SLOT_BYTES;
+pub const TABLE_ENTRIES: u64 = 1 << 16;
+
 /// The control block and, growing down from its end, the stack of a starting thread.
 pub const CONTROL_BYTES: u64 = 0x1000;
+/// The fast block and, growing down from the end of its page, the stack on which it is used.
+pub const FAST_OFFSET: u64 = 0x1000;
+pub const FAST_BYTES: u64 = 0x1000;
+/// Where that stack begins, from the block on.
+pub const FAST_STACK: u64 = FAST_BYTES - 16;
+
 /// The alternate signal stack: from here to the end of the slot.
 pub const STACK_OFFSET: u64 = 0x8000;
 
@@ -102,6 +116,93 @@ pub struct Control {
     pub init: Init,
 }
 
+/// What the stub needs for serving a thread's patched calls, and where the thread's registers are
+/// meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Fast {
+    /// The FS.base, negated, of the thread that the block belongs to. The first field: trampolines
+    /// compare it.
+    pub negated_fs_base: u64,
+    /// Address of the trampoline's data, see [`info`].
+    pub info: u64,
+    pub saved: Saved,
+    /// Where the stub leaves for, and what is in rax then.
+    pub target: u64,
+    pub result: u64,
+    pub identity: Identity,
+}
+
+/// Registers of a guest thread at its system call, but rcx and r11, which the call changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Saved {
+    pub rax: u64,
+    pub rbx: u64,
+    pub rdx: u64,
+    pub rsi: u64,
+    pub rdi: u64,
+    pub rbp: u64,
+    pub rsp: u64,
+    pub r8: u64,
+    pub r9: u64,
+    pub r10: u64,
+    pub r12: u64,
+    pub r13: u64,
+    pub r14: u64,
+    pub r15: u64,
+    pub flags: u64,
+}
+
+/// Who the thread is to the guest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Identity {
+    pub pid: u64,
+    pub tid: u64,
+    pub uid: u64,
+    pub euid: u64,
+    pub gid: u64,
+    pub egid: u64,
+}
+
+/// Offsets in a trampoline's data: addresses that the stub leaves for.
+pub mod info {
+    /// When the call is served.
+    pub const RESUME: u64 = 0;
+    /// When it is not: a `syscall` instruction.
+    pub const SLOW: u64 = 8;
+}
+
+/// Numbers of the calls that the stub may serve.
+pub mod served {
+    pub const SCHED_YIELD: u32 = 24;
+    pub const GETPID: u32 = 39;
+    pub const GETTIMEOFDAY: u32 = 96;
+    pub const GETUID: u32 = 102;
+    pub const GETGID: u32 = 104;
+    pub const GETEUID: u32 = 107;
+    pub const GETEGID: u32 = 108;
+    pub const GETTID: u32 = 186;
+    pub const TIME: u32 = 201;
+    pub const CLOCK_GETTIME: u32 = 228;
+    pub const GETCPU: u32 = 309;
+
+    pub const ALL: [u32; 11] = [
+        SCHED_YIELD,
+        GETPID,
+        GETTIMEOFDAY,
+        GETUID,
+        GETGID,
+        GETEUID,
+        GETEGID,
+        GETTID,
+        TIME,
+        CLOCK_GETTIME,
+        GETCPU,
+    ];
+}
+
 /// Most ranges of [`Init::unmap`].
 pub const UNMAP_MAX: usize = 6;
 
@@ -145,4 +246,14 @@ pub struct Header {
     pub on_signal: u64,
     pub restorer: u64,
     pub init: u64,
+    /// The code that serves patched calls: where it is entered, ...
+    pub fast_enter: u64,
+    /// ... where it is on its own stack, ...
+    pub fast_switched: u64,
+    /// ... has saved all registers, ...
+    pub fast_saved: u64,
+    /// ... and has restored them.
+    pub fast_restored: u64,
+    /// The last byte of what belongs to it.
+    pub fast_last: u64,
 }

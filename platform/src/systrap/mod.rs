@@ -23,14 +23,22 @@
 //! said in the doorbell's arguments, which nobody can change any more, or lies in memory that the
 //! guest can write, is copied once and then checked; it concerns the thread's own process only.
 
+mod care;
 mod channel;
+mod directory;
+mod fast;
 mod frame;
+mod gate;
+mod hand;
+mod install;
 mod layout;
 mod listener;
 mod lock_all;
 pub mod patch;
+mod patching;
 mod reaper;
 mod region;
+mod shortcut;
 mod spawn;
 mod supervisor;
 mod template;
@@ -118,7 +126,8 @@ impl Systrap {
             data: layout::ANCHOR_BYTES,
         };
         let common = Arc::new(Common::new(layout, own));
-        let process = Process::new(tid, common.new_memory(), Arc::clone(slot.channel()));
+        let (memory, patching) = (common.new_memory(None), Arc::default());
+        let process = Process::new(tid, memory, Arc::clone(slot.channel()), patching);
         let supervisor = Supervisor::new(Setup {
             common,
             listener,
@@ -205,6 +214,11 @@ impl Platform for Systrap {
 
     fn unpark(&self) {
         self.supervisor.workers.unpark();
+    }
+
+    fn set_fast_calls(&self, are_allowed: bool) {
+        let may_serve = are_allowed && patch::can_execute();
+        self.supervisor.serves_fast_calls.store(may_serve, Ordering::SeqCst);
     }
 
     fn workers(&self) -> usize {

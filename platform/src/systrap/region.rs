@@ -1,5 +1,6 @@
 //! Where the platform's window lies in every guest process, and the stub's code for it.
 
+use std::mem::offset_of;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 
@@ -9,6 +10,7 @@ use super::layout::{
     ANCHOR_OFFSET, CHANNEL_BYTES, CHANNEL_OFFSET, CODE_BYTES, CODE_OFFSET, DOORBELL, Header,
     WINDOW_BYTES,
 };
+use super::patch::Stub;
 use crate::filter;
 use crate::host;
 
@@ -20,7 +22,7 @@ const WINDOWS: Range<u64> = 0x7e80..0x7f00;
 static STUB: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/stub.bin"));
 
 /// Offsets of the fields of [`Header`] that are known when the stub is built.
-const ENTRIES: usize = std::mem::offset_of!(Header, on_signal);
+const ENTRIES: usize = offset_of!(Header, on_signal);
 
 /// The window of a sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +73,11 @@ impl Region {
         self.window + CODE_OFFSET + u64::from_le_bytes(word)
     }
 
+    /// What trampolines need to know of the stub.
+    pub(super) fn stub(self) -> Stub {
+        Stub { entry: self.entry(offset_of!(Header, fast_enter)), table: self.channel().start }
+    }
+
     /// The code for this window, in a memory file that nobody can change.
     ///
     /// Errors: those of `memfd_create(2)` and `write(2)`.
@@ -92,13 +99,43 @@ impl Region {
     }
 }
 
-const _: () = assert!(std::mem::offset_of!(Header, has_fsgsbase) == 8);
+const _: () = assert!(offset_of!(Header, has_fsgsbase) == 8);
 const _: () = assert!(DOORBELL == filter::systrap::DOORBELL);
 const _: () = assert!(WINDOW_BYTES == filter::systrap::WINDOW_BYTES);
 
 #[cfg(test)]
 mod tests {
+    use iced_x86::{Code, Decoder, DecoderOptions, InstructionInfoFactory, OpKind, RflagsBits};
+
     use super::*;
+
+    /// What is served without a signal's frame must leave alone what only a frame keeps.
+    #[test]
+    fn fast_code_uses_general_registers_only() {
+        let field = |at: usize| u64::from_le_bytes(STUB[at..at + 8].try_into().expect("a word"));
+        let start = field(offset_of!(Header, fast_enter));
+        let end = field(offset_of!(Header, fast_last)) + 1;
+        let code = &STUB[start as usize..end as usize];
+        let mut decoder = Decoder::with_ip(64, code, start, DecoderOptions::NONE);
+        let mut factory = InstructionInfoFactory::new();
+        let mut count = 0;
+        for instruction in &mut decoder {
+            assert!(!instruction.is_invalid() && !instruction.is_string_instruction());
+            if instruction.op0_kind() == OpKind::NearBranch64 {
+                assert!((start..end).contains(&instruction.near_branch_target()));
+            }
+            // A call of the host gives back all flags.
+            let is_call = instruction.code() == Code::Syscall;
+            let changed = if is_call { 0 } else { instruction.rflags_modified() };
+            assert_eq!(changed & (RflagsBits::DF | RflagsBits::IF | RflagsBits::AC), 0);
+            for used in factory.info(&instruction).used_registers() {
+                let register = used.register();
+                assert!(register.is_gpr() || register.is_segment_register(), "{instruction:?}");
+            }
+            count += 1;
+        }
+        assert!(count > 100, "{count} instructions");
+    }
 
     #[test]
     fn stub_fits_its_place() {

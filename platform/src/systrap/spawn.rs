@@ -38,6 +38,9 @@ async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<NewProcess, Err
         Spawn::ShareMemory => (CLONE_SHARE, Arc::clone(&process.channel)),
         Spawn::CopyMemory => (CLONE_COPY, Channel::new(supervisor.region.channel().start)?),
     };
+    if kind != Spawn::CopyMemory {
+        process.patching.share();
+    }
     let memory = channel.allocate()?;
     frame.copy(&parent.slot.memory, &memory);
     memory.write(offset_of!(Control, context) as u64, &frame.address(&memory));
@@ -74,8 +77,15 @@ async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<NewProcess, Err
     };
     let process = match kind {
         Spawn::Thread => process,
-        Spawn::ShareMemory => Process::new(tid, Arc::clone(&process.memory), channel),
-        Spawn::CopyMemory => Process::new(tid, supervisor.common.new_memory(), channel),
+        Spawn::ShareMemory => {
+            let patching = Arc::clone(&process.patching);
+            Process::new(tid, Arc::clone(&process.memory), channel, patching)
+        }
+        Spawn::CopyMemory => {
+            let patching = Arc::new(process.patching.copy());
+            let memory = supervisor.common.new_memory(Some(patching.clone()));
+            Process::new(tid, memory, channel, patching)
+        }
     };
     let space: Arc<dyn AddressSpace> = Arc::new(Space::new(
         Arc::clone(&supervisor.common),

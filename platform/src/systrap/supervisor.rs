@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
@@ -19,6 +19,8 @@ use super::channel::{Channel, SlotMemory};
 use super::frame;
 use super::layout::{DOORBELL, command, event};
 use super::listener::{Listener, Notification};
+use super::patch;
+use super::patching::Patching;
 use super::region::Region;
 use super::watchdog::Watchdog;
 use super::workers::Workers;
@@ -97,6 +99,7 @@ pub(super) struct Process {
     pub(super) tgid: Tid,
     pub(super) memory: Arc<Memory>,
     pub(super) channel: Arc<Channel>,
+    pub(super) patching: Arc<Patching>,
     members: Mutex<Members>,
 }
 
@@ -111,8 +114,13 @@ struct Members {
 }
 
 impl Process {
-    pub(super) fn new(tgid: Tid, memory: Arc<Memory>, channel: Arc<Channel>) -> Arc<Process> {
-        Arc::new(Process { tgid, memory, channel, members: Mutex::default() })
+    pub(super) fn new(
+        tgid: Tid,
+        memory: Arc<Memory>,
+        channel: Arc<Channel>,
+        patching: Arc<Patching>,
+    ) -> Arc<Process> {
+        Arc::new(Process { tgid, memory, channel, patching, members: Mutex::default() })
     }
 
     /// Kills all its threads, if it has not ended.
@@ -232,6 +240,8 @@ pub(super) struct Supervisor {
     /// The floating-point state of a fresh process, and the features it may have.
     pub(super) blank_fpu: Vec<u8>,
     pub(super) fpu_features: u64,
+    /// Whether stubs may serve calls, for which code is patched.
+    pub(super) serves_fast_calls: AtomicBool,
     /// The thread whose children all stub processes are.
     parent: Tid,
     table: RwLock<HashMap<Tid, Arc<Slot>, BuildHasherDefault<TidHasher>>>,
@@ -283,6 +293,7 @@ impl Supervisor {
             region: setup.region,
             blank_fpu: setup.blank_fpu,
             fpu_features: setup.fpu_features,
+            serves_fast_calls: AtomicBool::new(patch::can_execute()),
             parent: host::process::tid(),
             table: RwLock::default(),
             newcomers: Mutex::default(),

@@ -8,12 +8,16 @@ use std::task::{Context, Poll};
 
 use linux_abi::Errno;
 
+use super::care::Careful;
 use super::frame::{self, Cause, Frame, TRAP_FLAG};
+use super::hand::{put_calls, to_result};
 use super::layout::{CALLS_MAX, Call, Control, command};
+use super::shortcut::Shortcut;
 use super::supervisor::{Event, Slot, Supervisor};
 use super::{lock_all, spawn};
 use crate::contract::{
-    BoxFuture, Fault, HostOp, Interrupter, NewProcess, Registers, ResumeMode, Spawn, Thread, Trap,
+    BoxFuture, Fault, HostOp, Identity, Interrupter, NewProcess, Registers, ResumeMode, Spawn,
+    Thread, Trap,
 };
 use crate::host;
 use crate::process::{KICK, USER_END, fpu, ops};
@@ -35,6 +39,8 @@ enum Operation {
     /// The thread must be in the stub first.
     Completing(ops::Call, Option<OwnedFd>),
     Started,
+    /// It needs care.
+    Careful(Careful, Frame),
     Over(Result<u64, Errno>),
 }
 
@@ -56,6 +62,7 @@ pub(super) struct SystrapThread {
     is_step_due: bool,
     /// The resume that waits until the thread is in the stub.
     resume_then: Option<ResumeMode>,
+    pub(super) shortcut: Shortcut,
 }
 
 impl SystrapThread {
@@ -77,6 +84,7 @@ impl SystrapThread {
             is_stepping: false,
             is_step_due: false,
             resume_then: None,
+            shortcut: Shortcut::default(),
         }
     }
 
@@ -94,7 +102,7 @@ impl SystrapThread {
     }
 
     /// Starts to bring the thread from a call into the stub.
-    fn start_completing(&mut self) {
+    pub(super) fn start_completing(&mut self) {
         if let Position::Call { id } = self.position {
             self.supervisor.start_completing(&self.slot);
             // A harmless value: the kernel acts on restart codes.
@@ -104,7 +112,7 @@ impl SystrapThread {
     }
 
     /// Takes the event that follows [`SystrapThread::start_completing`].
-    fn finish_completing(&mut self, event: Event) -> Result<(), Errno> {
+    pub(super) fn finish_completing(&mut self, event: Event) -> Result<(), Errno> {
         let (rax, orig_rax, rip) =
             (self.registers.rax, self.registers.orig_rax, self.registers.rip);
         match self.take(event) {
@@ -129,9 +137,10 @@ impl SystrapThread {
                 let [rdi, rsi, rdx, r10, r8, r9] = args;
                 let orig_rax = number as u64;
                 let rax = Errno::ENOSYS.to_return_value();
+                let rip = self.note_call(ip);
                 let old = self.registers;
                 self.registers =
-                    Registers { rax, orig_rax, rdi, rsi, rdx, r10, r8, r9, rip: ip, ..old };
+                    Registers { rax, orig_rax, rdi, rsi, rdx, r10, r8, r9, rip, ..old };
                 self.position = Position::Call { id };
                 self.is_step_due = self.is_stepping;
                 Trap::Syscall
@@ -145,11 +154,15 @@ impl SystrapThread {
                 self.registers = registers;
                 self.loaded = registers;
                 self.position = Position::Stub { id, frame };
+                let Some(place) = self.find_place() else { return self.corrupt() };
                 if std::mem::take(&mut self.is_stepping) {
                     self.registers.eflags &= !TRAP_FLAG;
                     self.is_step_due |= signo == libc::SIGSYS;
                 }
-                self.decode(signo, info, cause)
+                match self.decode(signo, info, cause) {
+                    Trap::Fault(fault) => self.judge(fault, cause, place),
+                    trap => trap,
+                }
             }
             Event::Done { .. } => self.corrupt(),
             Event::Dead => {
@@ -194,7 +207,8 @@ impl SystrapThread {
             self.slot.memory.write(control(offset_of!(Control, gs_base)), &self.registers.gs_base);
         }
         let step = if self.is_stepping { TRAP_FLAG } else { 0 };
-        let wanted = Registers { eflags: self.registers.eflags | step, ..self.registers };
+        let eflags = self.registers.eflags | step;
+        let wanted = Registers { eflags, rip: self.leave_stub(eflags), ..self.registers };
         if wanted != self.loaded {
             frame.set_registers(&self.slot.memory, &wanted);
         }
@@ -246,21 +260,10 @@ impl SystrapThread {
     /// Has a thread in the stub make system calls.
     fn start_calls(&mut self, calls: &[Call]) -> Result<(), Errno> {
         let (id, _) = self.in_stub()?;
-        self.write_calls(calls);
+        put_calls(&self.slot.memory, calls);
         self.supervisor.start_obeying(&self.slot);
         self.answer(id, command::CALLS);
         Ok(())
-    }
-
-    fn write_calls(&self, calls: &[Call]) {
-        let count = calls.len().min(CALLS_MAX);
-        let memory = &self.slot.memory;
-        memory.write(offset_of!(Control, call_count) as u64, &(count as u64));
-        for (index, call) in calls[..count].iter().enumerate() {
-            let [a, b, c, d, e, f] = call.args;
-            let place = offset_of!(Control, calls) + index * size_of::<Call>();
-            memory.write(place as u64, &[call.number, a, b, c, d, e, f]);
-        }
     }
 
     /// Goes on with calls that are left; `false` if there are none.
@@ -278,6 +281,11 @@ impl SystrapThread {
     }
 
     fn start_operation(&mut self, call: ops::Call, file: Option<BorrowedFd<'_>>) -> Operation {
+        match self.start_carefully(&call, file) {
+            Ok(None) => {}
+            Ok(Some((work, frame))) => return Operation::Careful(work, frame),
+            Err(error) => return Operation::Over(Err(error)),
+        }
         let mut first = Call { number: call.number as u64, args: call.args };
         let started = match file {
             None => self.start_calls(&[first]),
@@ -288,6 +296,9 @@ impl SystrapThread {
                 self.start_calls(&[first, close])
             }),
         };
+        if started.is_err() {
+            self.shortcut.end_operation();
+        }
         match started {
             Ok(()) => Operation::Started,
             Err(Errno::ENOENT) => Operation::Over(Err(Errno::ESRCH)),
@@ -318,14 +329,6 @@ const PROTECTION_FAULT: Fault =
 
 /// One instruction was executed (`si_code` is `TRAP_TRACE`).
 const STEPPED: Fault = Fault { signo: libc::SIGTRAP, code: 2, addr: 0, trapno: 1, error_code: 0 };
-
-/// What a system call returned in a register.
-fn to_result(rax: u64) -> Result<u64, Errno> {
-    match rax as i64 {
-        error @ -4095..=-1 => Err(Errno::from_raw(-error as i32)),
-        _ => Ok(rax),
-    }
-}
 
 impl Thread for SystrapThread {
     fn registers(&self) -> &Registers {
@@ -373,6 +376,7 @@ impl Thread for SystrapThread {
     }
 
     fn resume(&mut self, mode: ResumeMode) {
+        self.start_shortcut(mode);
         self.ready = self.trap_without_running(mode);
     }
 
@@ -381,11 +385,26 @@ impl Thread for SystrapThread {
             return Poll::Ready(trap);
         }
         loop {
-            let Poll::Ready(event) = self.slot.poll_event(cx) else { return Poll::Pending };
-            let Some(mode) = self.resume_then.take() else { return Poll::Ready(self.take(event)) };
-            if self.finish_completing(event).is_err() {
-                return Poll::Ready(Trap::Dead);
+            match self.poll_detour(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(trap)) => return Poll::Ready(trap),
+                Poll::Ready(None) => {}
             }
+            let Poll::Ready(event) = self.slot.poll_event(cx) else { return Poll::Pending };
+            let mode = match self.resume_then.take() {
+                Some(_) if self.finish_completing(event).is_err() => {
+                    return Poll::Ready(Trap::Dead);
+                }
+                Some(mode) => mode,
+                None => {
+                    let trap = self.take(event);
+                    match self.take_goes_on() {
+                        Some(mode) => mode,
+                        None if trap == Trap::Syscall && self.start_detour() => continue,
+                        None => return Poll::Ready(trap),
+                    }
+                }
+            };
             if let Some(trap) = self.trap_without_running(mode) {
                 return Poll::Ready(trap);
             }
@@ -440,9 +459,22 @@ impl Thread for SystrapThread {
                     match done {
                         Poll::Pending => self.operation = Operation::Started,
                         Poll::Ready(Ok(_)) if self.start_rest() => continue,
-                        Poll::Ready(_) => self.slot.has_obeyed(),
+                        Poll::Ready(_) => {
+                            self.slot.has_obeyed();
+                            self.shortcut.end_operation();
+                        }
                     }
                     return done;
+                }
+                Operation::Careful(mut work, frame) => {
+                    let Poll::Ready(done) = work.as_mut().poll(cx) else {
+                        self.operation = Operation::Careful(work, frame);
+                        return Poll::Pending;
+                    };
+                    return Poll::Ready(done.and_then(|(id, result)| {
+                        self.position = Position::Stub { id, frame };
+                        result
+                    }));
                 }
                 Operation::Completing(call, file) => {
                     let Poll::Ready(event) = self.slot.poll_event(cx) else {
@@ -468,6 +500,9 @@ impl Thread for SystrapThread {
             && self.registers.gs_base == self.loaded.gs_base;
         let call = ops::to_call(&op, &self.supervisor.common.layout.reserved);
         let (true, Ok(call)) = (is_plain, call) else { return false };
+        if !self.may_resume_with(&call) {
+            return false;
+        }
         if !self.slot.start_running() {
             // It still has to trap, once the operation is done.
             self.supervisor.interrupt(&self.slot);
@@ -475,10 +510,14 @@ impl Thread for SystrapThread {
         }
         self.is_step_due = false;
         let flags = self.load(frame);
-        self.write_calls(&[Call { number: call.number as u64, args: call.args }]);
+        put_calls(&self.slot.memory, &[Call { number: call.number as u64, args: call.args }]);
         self.answer(id, command::CALLS | command::THEN_RESUME | flags);
         self.position = Position::Running;
         true
+    }
+
+    fn set_identity(&mut self, identity: Option<&Identity>) {
+        self.allow_shortcuts(identity);
     }
 
     fn spawn(&mut self, kind: Spawn) -> BoxFuture<'_, Result<NewProcess, Errno>> {
@@ -502,6 +541,7 @@ impl Thread for SystrapThread {
 
 impl Drop for SystrapThread {
     fn drop(&mut self) {
+        self.end_shortcut();
         let event = match self.position {
             Position::Running => None,
             Position::Call { id } => Some(Event::Call { id, number: 0, ip: 0, args: [0; 6] }),

@@ -5,10 +5,12 @@ use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use platform::systrap::patch::{AREA_BYTES, LOOK_BEHIND, Patch, Refusal, Site, Step, find_gap};
+use platform::systrap::patch::{
+    AREA_BYTES, LOOK_BEHIND, Patch, Refusal, Site, Step, Stub, find_gap,
+};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
 
-use super::trap;
+use super::{table, trap};
 
 /// General registers before or after a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,7 +32,7 @@ impl Registers {
 
 // `patch_test_call(registers, target)` calls `target` with all registers but rsp loaded, and stores
 // them afterwards. `patch_test_entry` is the stub: it adds 1000 to rax, and sets r11 to the flags as
-// the kernel does.
+// the kernel does; the second word of a thread's block keeps the address of the data meanwhile.
 std::arch::global_asm!(
     ".globl patch_test_call",
     "patch_test_call:",
@@ -91,10 +93,12 @@ std::arch::global_asm!(
     ".globl patch_test_entry",
     "patch_test_entry:",
     "lea rax, [rax + 1000]",
+    "mov [rcx + 8], r11",
     "lea rsp, [rsp - 128]",
     "pushfq",
     "pop r11",
     "lea rsp, [rsp + 128]",
+    "mov rcx, [rcx + 8]",
     "jmp [rcx]",
 );
 
@@ -137,6 +141,7 @@ impl Code {
     /// Calls the code at `target` within this mapping.
     pub fn call(&self, target: u64, registers: &mut Registers) {
         assert!((self.start..self.end).contains(&target));
+        table::enter_thread();
         // SAFETY: the code keeps the stack, returns, and changes nothing but registers.
         unsafe { patch_test_call(registers, target) }
     }
@@ -146,16 +151,16 @@ impl Code {
         let code_start = self.site - LOOK_BEHIND;
         let code: Vec<u8> = (code_start..self.end).map(read).collect();
         let site = Site { address: self.site, number, code_start, code: &code };
-        let entry = patch_test_entry as *const () as u64;
+        let stub = Stub { entry: patch_test_entry as *const () as u64, table: table::address() };
         let mut patches = trap::patches();
-        match patches.plan(&site, entry) {
+        match patches.plan(&site, &stub) {
             Err(Refusal::NoSpace) => (),
             result => return result.expect("a plan"),
         }
         let place = find_gap(&mappings(), self.site, AREA_BYTES).expect("a gap");
         let area = map(place, AREA_BYTES);
         patches.add_area(area..area + AREA_BYTES);
-        patches.plan(&site, entry).expect("a plan in the new area")
+        patches.plan(&site, &stub).expect("a plan in the new area")
     }
 
     pub fn forget(&self, patch: &Patch) {

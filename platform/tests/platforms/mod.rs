@@ -10,6 +10,7 @@ pub mod incomplete;
 pub mod kind;
 pub mod lifetime;
 pub mod memory;
+pub mod patching;
 pub mod processes;
 pub mod wakeups;
 
@@ -68,11 +69,18 @@ const SYSTRAP: &[Case] = cases! {
         a_blocked_kick_ends_in_death, descriptors_are_the_guests_own,
         the_window_cannot_be_unmapped, rings_with_any_arguments, jumps_into_the_stub,
         scribbling_siblings, a_command_without_end;
+    patching: hot_sites_are_patched, nothing_is_patched_without_an_identity,
+        served_calls_answer_like_the_host, flags_are_kept, nothing_is_lost_in_a_storm_of_interrupts,
+        single_steps_see_the_guests_own_code, patches_do_not_show,
+        forks_and_threads_are_told_apart, threads_run_fast_calls_side_by_side,
+        a_segment_base_that_the_guest_loads_is_not_found, forced_writes_go_below_patches,
+        code_can_be_changed, code_can_be_replaced, areas_are_free_memory;
 };
 
 /// Systrap's, and only when asked for.
 const SOAKS: &[Case] = cases! {
     hostile: soak;
+    patching: served_getpid;
 };
 
 const BENCHMARKS: &[Case] = cases! {

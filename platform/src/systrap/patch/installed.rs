@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::site::{Form, JUMP_BYTES, Refusal, Shape};
 use super::space::{INT3, TrampolineSpace, Want};
 use super::step::{Step, Threads};
-use super::trampoline::{Trampoline, jump};
+use super::trampoline::{Stub, Trampoline, jump};
 
 /// A planned or applied patch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,13 +19,13 @@ pub struct Patch {
 }
 
 impl Patch {
-    /// Plans a patch of `shape` for the site at `site`, whose trampoline enters the stub at `entry`.
+    /// Plans a patch of `shape` for the site at `site`, whose trampoline enters `stub`.
     ///
     /// Errors: [`Refusal::NoSpace`].
     pub(super) fn plan(
         shape: &Shape<'_>,
         site: u64,
-        entry: u64,
+        stub: &Stub,
         space: &mut TrampolineSpace,
     ) -> Result<Self, Refusal> {
         let (lead_bytes, follower_bytes) = (shape.lead.len() as u8, shape.follower.len() as u8);
@@ -36,7 +36,7 @@ impl Patch {
         };
         let address = space.allocate(&want).ok_or(Refusal::NoSpace)?;
         let trampoline = Trampoline { address, site, lead_bytes, follower_bytes };
-        let bytes = trampoline.assemble(shape.lead, shape.follower, entry);
+        let bytes = trampoline.assemble(shape.lead, shape.follower, stub);
         let trampoline_bytes = bytes.ok_or(Refusal::NoSpace)?.into_boxed_slice();
         let patched = jump(shape.start, address).ok_or(Refusal::NoSpace)?;
         let Shape { form, start, original, .. } = *shape;

@@ -38,4 +38,9 @@ pub use self::patches::{Patches, Trapped};
 pub use self::site::{Form, LOOK_AHEAD, LOOK_BEHIND, Refusal, Site};
 pub use self::space::{AREA_BYTES, TrampolineSpace};
 pub use self::step::{Step, Threads};
-pub use self::trampoline::{GuestPoint, INFO_GUEST_IP, INFO_RESUME, Rcx, Trampoline};
+pub use self::trampoline::{Clobbered, GuestPoint, INFO_RESUME, INFO_SLOW, Stub, Trampoline};
+
+/// Whether the processor, and the host, let user code execute trampolines.
+pub(super) fn can_execute() -> bool {
+    crate::host::process::has_fsgsbase() && std::is_x86_feature_detected!("sse4.2")
+}

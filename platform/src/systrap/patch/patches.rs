@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::installed::Patch;
 use super::site::{Refusal, Site, shapes};
 use super::space::{INT3, TrampolineSpace};
-use super::trampoline::{GuestPoint, Trampoline};
+use super::trampoline::{GuestPoint, Stub, Trampoline};
 
 /// The patches of one address space.
 ///
@@ -57,14 +57,14 @@ impl Patches {
     }
 
     /// Plans a patch for `site` and takes it in; the caller then carries out [`Patch::install`]
-    /// and calls [`Patches::applied`]. `entry` is the address of the stub's fast entry.
+    /// and calls [`Patches::applied`].
     ///
     /// The caller makes sure that all of [`Patch::range`] is private memory that the guest may not
     /// write: nobody would notice the patch being overwritten, and a shared file would change.
     ///
     /// Errors: the reason why the site must stay; after [`Refusal::NoSpace`] the caller may add an
     /// area near the site and try again.
-    pub fn plan(&mut self, site: &Site<'_>, entry: u64) -> Result<Arc<Patch>, Refusal> {
+    pub fn plan(&mut self, site: &Site<'_>, stub: &Stub) -> Result<Arc<Patch>, Refusal> {
         let mut code = site.code.to_vec();
         self.hide(site.code_start, &mut code);
         let site = Site { code: &code, ..*site };
@@ -72,7 +72,7 @@ impl Patches {
         let shape = shapes(&site)?.into_iter().find(|shape| !overlaps(shape.covered()));
         let shape = shape.ok_or(Refusal::Overlap)?;
         let state = Arc::make_mut(&mut self.state);
-        let patch = Arc::new(Patch::plan(&shape, site.address, entry, &mut state.space)?);
+        let patch = Arc::new(Patch::plan(&shape, site.address, stub, &mut state.space)?);
         state.trampolines.insert(patch.trampoline().address, *patch.trampoline());
         let entry = Entry { patch: Arc::clone(&patch), is_applied: false };
         state.patches.insert(patch.covered().start, entry);
@@ -169,8 +169,18 @@ impl Patches {
     /// Returns what a thread is to the guest whose next instruction is in a trampoline, `None` for
     /// any other address. Signal frames, `ptrace` and interrupts show this, never the trampoline.
     pub fn guest_point(&self, ip: u64) -> Option<GuestPoint> {
-        let (_, trampoline) = self.state.trampolines.range(..=ip).next_back()?;
-        trampoline.guest_point(ip)
+        self.trampoline_at(ip)?.guest_point(ip)
+    }
+
+    /// Returns the trampoline whose code or data `address` is in.
+    pub fn trampoline_at(&self, address: u64) -> Option<&Trampoline> {
+        let (_, trampoline) = self.state.trampolines.range(..=address).next_back()?;
+        (address < trampoline.end()).then_some(trampoline)
+    }
+
+    /// Returns the trampoline whose data, which the stub gets to see, is at `info`.
+    pub fn trampoline_of(&self, info: u64) -> Option<&Trampoline> {
+        self.trampoline_at(info).filter(|trampoline| trampoline.info() == info)
     }
 
     /// Returns the patch that covers `address`.

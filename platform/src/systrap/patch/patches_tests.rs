@@ -1,13 +1,13 @@
 use std::collections::BTreeMap as Map;
 
-use iced_x86::{Code, Decoder, DecoderOptions};
+use iced_x86::{Code, Decoder, DecoderOptions, Instruction};
 
 use super::*;
-use crate::systrap::patch::{AREA_BYTES, Form, Rcx, Step, Threads};
+use crate::systrap::patch::{AREA_BYTES, Clobbered, Form, Step, Stub, Threads};
 
 const BASE: u64 = 0x5555_5555_0000;
 const AREA: u64 = 0x5555_6000_0000;
-const ENTRY: u64 = 0x7abc_0123_4560;
+const STUB: Stub = Stub { entry: 0x7abc_0123_4560, table: 0x7abc_1000_0000 };
 
 /// `cmp rax, -4096` as in libc.
 const CMP: [u8; 6] = [0x48, 0x3d, 0x00, 0xf0, 0xff, 0xff];
@@ -34,34 +34,48 @@ impl Memory {
     }
 }
 
-/// What a thread does between two places: guest instructions, as bytes, and the call.
-fn trace(memory: &Memory, patches: &Patches, from: u64, to: u64) -> Vec<Vec<u8>> {
+/// What a thread does between two places: guest instructions, as bytes, and the call. In a
+/// trampoline it takes the way of a thread that is in the table or not.
+fn trace(memory: &Memory, patches: &Patches, from: u64, to: u64, listed: bool) -> Vec<Vec<u8>> {
     let mut done = Vec::new();
     let mut ip = from;
-    for _ in 0..20 {
+    for _ in 0..60 {
         if ip == to {
             return done;
         }
         let code = memory.get(ip, 15);
         let instruction = Decoder::with_ip(64, &code, ip, DecoderOptions::NONE).decode();
         let next = instruction.next_ip();
-        let in_trampoline = patches.guest_point(ip);
+        let trampoline = patches.trampoline_at(ip);
+        let is_own = trampoline.is_some_and(|t| (t.enter()..t.follower()).contains(&ip));
         match instruction.code() {
             Code::Int3 => match patches.trapped(next, memory.get(ip, 1).first().copied()) {
                 Trapped::Redirect(target) | Trapped::Retry(target) => ip = target,
                 Trapped::Guest => panic!("a stray trap at {ip:#x}"),
             },
-            Code::Jmp_rel32_64 => ip = instruction.near_branch_target(),
-            Code::Jmp_rm64 if in_trampoline.is_some() => {
+            Code::Jmp_rel32_64 | Code::Jmp_rel8_64 => ip = instruction.near_branch_target(),
+            Code::Jrcxz_rel8_64 => {
+                let t = trampoline.expect("a trampoline");
+                let is_slow = instruction.near_branch_target() == t.slow();
+                ip = if is_slow == listed { next } else { instruction.near_branch_target() };
+            }
+            Code::Jmp_rm64 if is_own => {
                 let word = |at| u64::from_le_bytes(memory.get(at, 8).try_into().expect("8 bytes"));
-                assert_eq!(word(instruction.ip_rel_memory_address()), ENTRY);
-                let info = instruction.ip_rel_memory_address() - 16;
+                let info = trampoline.map(Trampoline::info).expect("a trampoline");
+                assert_eq!(instruction.ip_rel_memory_address(), info + 16);
+                assert_eq!(
+                    (word(info + 16), word(info + 8)),
+                    (STUB.entry, trampoline.map(Trampoline::slow).expect("one"))
+                );
                 done.push(vec![0x0f, 0x05]);
                 ip = word(info);
             }
-            Code::Lea_r64_m
-                if in_trampoline.is_some() && instruction.is_ip_rel_memory_operand() =>
-            {
+            Code::Syscall => {
+                done.push(vec![0x0f, 0x05]);
+                ip = next;
+            }
+            _ if is_own => {
+                assert!(patches.guest_point(ip).is_some() && !changes_flags(&instruction));
                 ip = next;
             }
             _ => {
@@ -72,6 +86,10 @@ fn trace(memory: &Memory, patches: &Patches, from: u64, to: u64) -> Vec<Vec<u8>>
         }
     }
     panic!("no way from {from:#x} to {to:#x}");
+}
+
+fn changes_flags(instruction: &Instruction) -> bool {
+    instruction.rflags_modified() != 0
 }
 
 /// Code with a site, and the patches of its address space.
@@ -98,7 +116,7 @@ impl Case {
     fn plan(&mut self) -> Result<Arc<Patch>, Refusal> {
         let code = self.memory.get(BASE, 4096);
         let (address, number) = (self.site, self.number);
-        self.patches.plan(&Site { address, number, code_start: BASE, code: &code }, ENTRY)
+        self.patches.plan(&Site { address, number, code_start: BASE, code: &code }, &STUB)
     }
 
     /// Code as the compiler leaves it: with more before `before`.
@@ -115,12 +133,21 @@ impl Case {
         let mut memory = before.clone();
         let check = |memory: &Memory| {
             for from in &froms {
-                let want = trace(original, &Patches::default(), *from, covered.end);
-                assert_eq!(trace(memory, &self.patches, *from, covered.end), want, "{from:#x}");
+                let want = trace(original, &Patches::default(), *from, covered.end, true);
+                for listed in [true, false] {
+                    let done = trace(memory, &self.patches, *from, covered.end, listed);
+                    assert_eq!(done, want, "{from:#x}");
+                }
             }
         };
         for step in steps {
             let Step::Write { address, bytes } = step else { continue };
+            if *address == patch.trampoline().address {
+                // Nobody goes there yet.
+                memory.put(*address, bytes);
+                check(&memory);
+                continue;
+            }
             let bytes: Vec<_> = (*address..).zip(bytes).collect();
             let mut backwards = memory.clone();
             for ((at, byte), (back_at, back_byte)) in bytes.iter().zip(bytes.iter().rev()) {
@@ -233,7 +260,7 @@ fn unsafe_sites_are_refused() {
 fn foreign_addresses_are_refused() {
     let plan = |address, code_start, code: &[u8]| {
         let mut patches = Patches::default();
-        patches.plan(&Site { address, number: 1, code_start, code }, ENTRY).map(|_| ())
+        patches.plan(&Site { address, number: 1, code_start, code }, &STUB).map(|_| ())
     };
     let code = [0x0f, 0x05, 0x48, 0x3d, 0, 0xf0, 0xff, 0xff];
     assert_eq!(plan(BASE, BASE, &code), Err(Refusal::NoSpace));
@@ -277,14 +304,17 @@ fn instruction_pointers_are_translated() {
     let mut case = Case::amid(&[0xb8, 0x27, 0, 0, 0], &CMP, 39);
     let patch = case.plan().expect("a plan");
     let (t, site) = (*patch.trampoline(), case.site);
-    let point = |ip, rcx| Some(GuestPoint { ip, rcx });
+    let point = |ip, clobbered| Some(GuestPoint { ip, clobbered });
     let after = site + 2;
     let expected = [
-        (t.address, point(site - 5, Rcx::Kept)),
-        (t.enter(), point(site, Rcx::Kept)),
-        (t.enter() + 7, point(site, Rcx::Lost)),
-        (t.resume(), point(after, Rcx::Due(after))),
-        (t.resume() + 7, point(after, Rcx::Kept)),
+        (t.address, point(site - 5, Clobbered::No)),
+        (t.enter(), point(site, Clobbered::No)),
+        (t.enter() + 6, point(site, Clobbered::Lost)),
+        (t.slow(), point(site, Clobbered::Lost)),
+        (t.slow() + 2, point(after, Clobbered::Due(after))),
+        (t.resume() - 6, point(site, Clobbered::Lost)),
+        (t.resume(), point(after, Clobbered::Due(after))),
+        (t.resume() + 7, point(after, Clobbered::No)),
         (t.address + 1, None),
         (t.info(), None),
         (t.end(), None),
@@ -293,15 +323,17 @@ fn instruction_pointers_are_translated() {
     for (ip, guest) in expected {
         assert_eq!(case.patches.guest_point(ip), guest, "{ip:#x}");
     }
+    assert_eq!(case.patches.trampoline_of(t.info()), Some(&t));
+    assert_eq!(case.patches.trampoline_of(t.info() + 8), None);
     case.patches.remove(patch.covered());
-    assert_eq!(case.patches.guest_point(t.enter()), point(site, Rcx::Kept));
+    assert_eq!(case.patches.guest_point(t.enter()), point(site, Clobbered::No));
 
     let mut case = Case::new(&[], &CMP, 39);
     let patch = case.plan().expect("a plan");
     let t = *patch.trampoline();
-    assert_eq!(case.patches.guest_point(t.address), point(BASE, Rcx::Kept));
-    assert_eq!(case.patches.guest_point(t.resume() + 7), point(BASE + 2, Rcx::Kept));
-    assert_eq!(case.patches.guest_point(t.resume() + 13), point(BASE + 8, Rcx::Kept));
+    assert_eq!(case.patches.guest_point(t.address), point(BASE, Clobbered::No));
+    assert_eq!(case.patches.guest_point(t.resume() + 7), point(BASE + 2, Clobbered::No));
+    assert_eq!(case.patches.guest_point(t.resume() + 13), point(BASE + 8, Clobbered::No));
     assert_eq!(case.patches.resume_at(BASE + 2), BASE + 2);
     case.patches.applied(&patch);
     assert_eq!(case.patches.resume_at(BASE + 2), t.resume() + 7);
@@ -361,7 +393,7 @@ fn random_code_is_refused_or_patched_safely() {
         (state >> 33) % limit
     };
     let mut planned = 0;
-    for _ in 0..2000 {
+    for _ in 0..800 {
         let mut before: Vec<u8> = (0..number(120)).map(|_| number(256) as u8).collect();
         let behind: Vec<u8> = (0..number(20)).map(|_| number(256) as u8).collect();
         if number(3) == 0 {
@@ -373,5 +405,5 @@ fn random_code_is_refused_or_patched_safely() {
         planned += 1;
         unplanned.works(patch.form());
     }
-    assert!(planned > 100, "{planned}");
+    assert!(planned > 40, "{planned}");
 }

@@ -26,6 +26,8 @@ pub struct Stub {
 }
 
 pub const SLOT_BYTES: u64 = 0x1_0000;
+/// The table comes before the slots.
+const TABLE_BYTES: u64 = 8 << 16;
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
 
 impl Stub {
@@ -48,7 +50,7 @@ impl Stub {
         // The rest is filled up.
         let len = bytes.iter().rposition(|&byte| byte != 0xcc).map_or(0, |last| last + 1);
         bytes.truncate(len);
-        Stub { code, bytes, slots: start(" rw-s ") }
+        Stub { code, bytes, slots: start(" rw-s ") + TABLE_BYTES }
     }
 
     /// All places from which it calls the host.

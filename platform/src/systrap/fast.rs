@@ -1,0 +1,97 @@
+//! Threads found in the stub's fast code, which serves patched calls.
+//!
+//! Such a thread is to the guest one that is about to make its call: to make it again does no harm,
+//! whatever the stub has done of it. Its registers are in its fast block, or still where they were;
+//! see `stub/fast.rs` for which is when. Guest code can jump there with any registers, so all of
+//! this is the guest's word.
+
+use std::mem::offset_of;
+
+use super::layout::{
+    CHANNEL_OFFSET, FAST_BYTES, FAST_OFFSET, FAST_STACK, Fast, Header, SLOT_BYTES, Saved,
+};
+use super::region::Region;
+use super::supervisor::Slot;
+use crate::contract::Registers;
+use crate::process::copy;
+
+/// Words of a block that are read.
+const WORDS: usize = size_of::<Saved>() / 8;
+
+/// The stack pointer tells the block, as it never leaves that one's page.
+const _: () = assert!(FAST_STACK < FAST_BYTES);
+
+/// What a thread was before it entered the fast code.
+pub(super) struct Caller {
+    /// The guest's registers; rip, rcx and r11 are not known.
+    pub(super) registers: Registers,
+    /// The address of its trampoline's data.
+    pub(super) info: u64,
+}
+
+/// Whether a thread with these registers executes fast code, or a part of the host that this has
+/// called.
+pub(super) fn is_inside(region: Region, registers: &Registers) -> bool {
+    let entry = |field| region.entry(field);
+    let code = entry(offset_of!(Header, fast_enter))..=entry(offset_of!(Header, fast_last));
+    code.contains(&registers.rip) || region.channel().contains(&registers.rsp)
+}
+
+/// Who a thread is that [`is_inside`]; `None` if the guest has jumped there on its own.
+pub(super) fn caller(region: Region, slot: &Slot, found: &Registers) -> Option<Caller> {
+    let entry = |field| region.entry(field);
+    let switched = entry(offset_of!(Header, fast_switched));
+    let is_saving = entry(offset_of!(Header, fast_enter))..entry(offset_of!(Header, fast_saved));
+    if is_saving.contains(&found.rip) {
+        let mut registers = *found;
+        if found.rip >= switched {
+            let [.., rsp, _, _, _, _, _, _, _, _] = read(slot, found.rcx)?.1;
+            registers.rsp = rsp;
+        }
+        return Some(Caller { registers, info: found.r11 });
+    }
+    let is_restored = found.rip == entry(offset_of!(Header, fast_restored));
+    let block = if is_restored { found.rcx } else { found.rsp & !(FAST_BYTES - 1) };
+    let (info, saved) = read(slot, block)?;
+    let [rax, rbx, rdx, rsi, rdi, rbp, rsp, r8, r9, r10, r12, r13, r14, r15, eflags] = saved;
+    let registers = Registers {
+        rax,
+        rbx,
+        rdx,
+        rsi,
+        rdi,
+        rbp,
+        rsp,
+        r8,
+        r9,
+        r10,
+        r12,
+        r13,
+        r14,
+        r15,
+        eflags,
+        ..*found
+    };
+    Some(Caller { registers, info })
+}
+
+/// A block's trampoline data and registers.
+fn read(slot: &Slot, block: u64) -> Option<(u64, [u64; WORDS])> {
+    const PLACE: u64 = offset_of!(Fast, info) as u64;
+    const _: () = assert!(offset_of!(Fast, saved) == offset_of!(Fast, info) + 8);
+    const _: () = assert!(CHANNEL_OFFSET.is_multiple_of(SLOT_BYTES));
+    if block % SLOT_BYTES != FAST_OFFSET {
+        return None;
+    }
+    let words: [u64; WORDS + 1] = if block == slot.memory.address() + FAST_OFFSET {
+        slot.memory.read(FAST_OFFSET + PLACE)
+    } else {
+        // Another thread's, found by an FS.base that user code has loaded.
+        let mut bytes = [0; (WORDS + 1) * 8];
+        let read = copy::read(slot.tid, block.wrapping_add(PLACE), &mut bytes);
+        read.ok().filter(|&len| len == bytes.len())?;
+        zerocopy::transmute!(bytes)
+    };
+    let [info, saved @ ..] = words;
+    Some((info, saved))
+}

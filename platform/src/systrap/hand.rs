@@ -1,0 +1,62 @@
+//! A thread in the stub, on loan to code that has it make system calls.
+
+use std::mem::offset_of;
+use std::sync::Arc;
+
+use linux_abi::Errno;
+
+use super::channel::SlotMemory;
+use super::layout::{CALLS_MAX, Call, Control, command};
+use super::supervisor::{Event, Slot, Supervisor};
+
+/// A thread in the stub. Its owner does nothing with it meanwhile.
+pub(super) struct Hand {
+    pub(super) supervisor: Arc<Supervisor>,
+    pub(super) slot: Arc<Slot>,
+    /// Its notification.
+    pub(super) id: u64,
+}
+
+impl Hand {
+    /// Has the thread make a call; answers with its result.
+    ///
+    /// Errors: ESRCH when the thread is dead, or says what it cannot say; those of the call.
+    pub(super) async fn call(&mut self, number: i64, args: [u64; 6]) -> Result<u64, Errno> {
+        put_calls(&self.slot.memory, &[Call { number: number as u64, args }]);
+        self.supervisor.start_obeying(&self.slot);
+        let answered = self.supervisor.listener.answer(self.id, command::CALLS);
+        answered.map_err(|_| Errno::ESRCH)?;
+        let event = self.slot.next_event().await;
+        self.slot.has_obeyed();
+        match event {
+            Event::Done { id, result } => {
+                self.id = id;
+                to_result(result)
+            }
+            Event::Dead => Err(Errno::ESRCH),
+            _ => {
+                self.slot.process.kill();
+                Err(Errno::ESRCH)
+            }
+        }
+    }
+}
+
+/// Writes down what the stub shall call.
+pub(super) fn put_calls(memory: &SlotMemory, calls: &[Call]) {
+    let count = calls.len().min(CALLS_MAX);
+    memory.write(offset_of!(Control, call_count) as u64, &(count as u64));
+    for (index, call) in calls[..count].iter().enumerate() {
+        let [a, b, c, d, e, f] = call.args;
+        let place = offset_of!(Control, calls) + index * size_of::<Call>();
+        memory.write(place as u64, &[call.number, a, b, c, d, e, f]);
+    }
+}
+
+/// What a system call returned in a register.
+pub(super) fn to_result(rax: u64) -> Result<u64, Errno> {
+    match rax as i64 {
+        error @ -4095..=-1 => Err(Errno::from_raw(-error as i32)),
+        _ => Ok(rax),
+    }
+}

@@ -1,0 +1,149 @@
+//! Patches and restores code, by a thread in the stub of the same address space.
+//!
+//! The sentry writes the bytes; what has to be done from within (a mapping for trampolines, barriers)
+//! the thread does. Whoever calls has closed the [`Gate`](super::gate::Gate).
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use linux_abi::Errno;
+
+use super::hand::Hand;
+use super::patch::{
+    AREA_BYTES, LOOK_AHEAD, LOOK_BEHIND, Patch, Refusal, Site, Step, Threads, find_gap,
+};
+use crate::contract::HostMapping;
+use crate::process::copy;
+
+const SYSCALL_BYTES: u64 = 2;
+
+/// `membarrier(2)`: lets processors see changed code.
+const SYNC_CORE: u64 = 1 << 5;
+const REGISTER_SYNC_CORE: u64 = 1 << 6;
+
+/// Patches the site behind whose instruction is `ip`, if it can be, and the hand was called from
+/// there with `number`.
+///
+/// Errors: ESRCH when the thread is dead.
+pub(super) async fn patch(hand: &mut Hand, ip: u64, number: u64) -> Result<(), Errno> {
+    let is_patched = match attempt(hand, ip, number).await {
+        Ok(()) => true,
+        Err(Errno::ESRCH) => return Err(Errno::ESRCH),
+        Err(_) => false,
+    };
+    hand.slot.process.patching.settle(ip, is_patched);
+    Ok(())
+}
+
+/// Errors: ESRCH when the thread is dead; any other where there can be no patch.
+async fn attempt(hand: &mut Hand, ip: u64, number: u64) -> Result<(), Errno> {
+    let address = ip.checked_sub(SYSCALL_BYTES).ok_or(Errno::EFAULT)?;
+    let mappings = mappings(hand)?;
+    let window = address.saturating_sub(LOOK_BEHIND)..address.saturating_add(LOOK_AHEAD);
+    let range = patchable(&mappings, address, window).ok_or(Errno::EACCES)?;
+    let mut code = vec![0; (range.end - range.start) as usize];
+    let len = copy::read(hand.slot.tid, range.start, &mut code)?;
+    code.truncate(len);
+    let site = Site { address, number, code_start: range.start, code: &code };
+    let stub = hand.supervisor.region.stub();
+    let patching = &hand.slot.process.patching;
+    let patch = match patching.plan(&site, &stub) {
+        Err(Refusal::NoSpace) => {
+            map_area(hand, &mappings, address).await?;
+            hand.slot.process.patching.plan(&site, &stub)
+        }
+        planned => planned,
+    };
+    let patch = patch.map_err(|_| Errno::EINVAL)?;
+    let patching = Arc::clone(&hand.slot.process.patching);
+    let threads = patching.threads();
+    if let Err(error) = enable_barriers(hand, threads).await {
+        patching.remove(patch.covered());
+        return Err(error);
+    }
+    carry_out(hand, patch.install(threads)).await?;
+    patching.applied(&patch);
+    Ok(())
+}
+
+/// Puts the guest's own bytes back in place of patches.
+///
+/// Errors: ESRCH when the thread is dead.
+pub(super) async fn restore(hand: &mut Hand, patches: &[Arc<Patch>]) -> Result<(), Errno> {
+    for patch in patches {
+        let patching = Arc::clone(&hand.slot.process.patching);
+        let threads = patching.threads();
+        // Without barriers there is no other thread, or the patch was made by a parent process.
+        let _ = enable_barriers(hand, threads).await;
+        carry_out(hand, patch.restore(threads)).await?;
+        patching.remove(patch.covered());
+    }
+    Ok(())
+}
+
+async fn carry_out(hand: &mut Hand, steps: Vec<Step>) -> Result<(), Errno> {
+    for step in steps {
+        match step {
+            Step::Write { address, bytes } => write(hand, address, &bytes)?,
+            Step::Sync => {
+                hand.call(libc::SYS_membarrier, [SYNC_CORE, 0, 0, 0, 0, 0]).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes code of the guest.
+///
+/// Errors: ESRCH if it cannot be done: what has begun cannot be left half done, so the process has to
+/// go. (Its memory is gone, or the host is short of it.)
+fn write(hand: &Hand, address: u64, bytes: &[u8]) -> Result<(), Errno> {
+    let procfs = hand.supervisor.common.procfs.read();
+    let procfs = procfs.as_ref().ok_or(Errno::ENOSYS)?;
+    if procfs.write_memory(hand.slot.tid, address, bytes) == Ok(bytes.len()) {
+        return Ok(());
+    }
+    hand.slot.process.kill();
+    Err(Errno::ESRCH)
+}
+
+fn mappings(hand: &Hand) -> Result<Vec<HostMapping>, Errno> {
+    let procfs = hand.supervisor.common.procfs.read();
+    procfs.as_ref().ok_or(Errno::ENOSYS)?.mappings(hand.slot.tid)
+}
+
+/// The part of `window` around `address` whose code can be patched: private to the process, and not
+/// to be changed by the guest without a call.
+fn patchable(mappings: &[HostMapping], address: u64, window: Range<u64>) -> Option<Range<u64>> {
+    let mapping = mappings.iter().find(|mapping| mapping.range.contains(&address))?;
+    let HostMapping { range, read, write, exec, shared, label, .. } = mapping;
+    let is_code = *read && *exec && !*write && !*shared && label.is_empty();
+    is_code.then(|| window.start.max(range.start)..window.end.min(range.end))
+}
+
+/// Maps an area for trampolines near `address`.
+async fn map_area(hand: &mut Hand, mappings: &[HostMapping], address: u64) -> Result<(), Errno> {
+    if !hand.slot.process.patching.has_room_for_area() {
+        return Err(Errno::ENOSPC);
+    }
+    let ranges: Vec<_> = mappings.iter().map(|mapping| mapping.range.clone()).collect();
+    let place = find_gap(&ranges, address, AREA_BYTES).ok_or(Errno::ENOSPC)?;
+    let protection = (libc::PROT_READ | libc::PROT_EXEC) as u64;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+    let args = [place, AREA_BYTES, protection, flags as u64, u64::MAX, 0];
+    let mapped = hand.call(libc::SYS_mmap, args).await?;
+    if mapped != place {
+        return Err(Errno::ENOSPC);
+    }
+    hand.slot.process.patching.add_area(place..place + AREA_BYTES);
+    Ok(())
+}
+
+async fn enable_barriers(hand: &mut Hand, threads: Threads) -> Result<(), Errno> {
+    if threads == Threads::One || hand.slot.process.patching.has_barriers() {
+        return Ok(());
+    }
+    hand.call(libc::SYS_membarrier, [REGISTER_SYNC_CORE, 0, 0, 0, 0, 0]).await?;
+    hand.slot.process.patching.set_barriers();
+    Ok(())
+}

@@ -1,0 +1,265 @@
+//! The patches of an address space: which sites are worth one, what the guest may see of them.
+//!
+//! [`patch`] plans; [`install`] carries plans out, by a thread in the stub; here is what both
+//! know of an address space. Locks: `Patching::state`, held for a few instructions, none taken
+//! meanwhile.
+//!
+//! Work is bounded whatever the guest does: [`ATTEMPTS_MAX`] in the life of an address space and
+//! its copies, [`AREAS_MAX`] areas, [`SITES_MAX`] counted sites.
+//!
+//! [`patch`]: super::patch
+//! [`install`]: super::install
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use super::directory::Directory;
+use super::gate::{Gate, Pass};
+use super::layout::served;
+use super::patch::{Clobbered, Patch, Patches, Refusal, Site, Step, Stub, Threads, Trapped};
+use crate::contract::Registers;
+use crate::process::space::{Disguise, Write};
+
+/// So many calls from one place make it worth a patch.
+const HOT: u8 = 2;
+/// A count that says: do not try again.
+const REFUSED: u8 = u8::MAX;
+const SITES_MAX: usize = 4096;
+const ATTEMPTS_MAX: u32 = 8192;
+const AREAS_MAX: usize = 64;
+
+/// What is patched in an address space.
+#[derive(Default)]
+pub(super) struct Patching {
+    pub(super) directory: Directory,
+    pub(super) gate: Arc<Gate>,
+    state: Mutex<State>,
+    /// Whether there is, or was, a patch.
+    is_active: AtomicBool,
+    /// Whether there is, or was, more than one thread.
+    is_shared: AtomicBool,
+}
+
+#[derive(Clone, Default)]
+struct State {
+    patches: Patches,
+    /// How often calls came from each site.
+    sites: BTreeMap<u64, u8>,
+    attempts: u32,
+    has_barriers: bool,
+}
+
+/// Where a thread is that has trapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In code of the guest.
+    Guest,
+    /// In a trampoline. To the guest it is somewhere else, maybe still just where it was before.
+    Trampoline { is_before: bool },
+    /// In the stub's fast code. To the guest it is before a call, for which there is a slow way.
+    Stub { slow: u64 },
+}
+
+impl Patching {
+    /// The state of a copy of the address space.
+    pub(super) fn copy(&self) -> Patching {
+        let state = State { has_barriers: false, ..self.state.lock().clone() };
+        let is_active = AtomicBool::new(self.is_active());
+        Patching { state: Mutex::new(state), is_active, ..Patching::default() }
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        self.is_active.load(Ordering::SeqCst)
+    }
+
+    /// Notes that the address space gets another thread.
+    pub(super) fn share(&self) {
+        self.is_shared.store(true, Ordering::SeqCst);
+    }
+
+    /// Who may execute a site while it changes.
+    pub(super) fn threads(&self) -> Threads {
+        if self.is_shared.load(Ordering::SeqCst) { Threads::Many } else { Threads::One }
+    }
+
+    /// Counts a call behind whose instruction is `ip`; a pass if the site shall be patched now.
+    pub(super) fn count_call(&self, ip: u64, number: u64) -> Option<Pass> {
+        if !is_served(number) {
+            return None;
+        }
+        let mut state = self.state.lock();
+        if state.attempts >= ATTEMPTS_MAX {
+            return None;
+        }
+        if state.sites.len() >= SITES_MAX {
+            state.sites.clear();
+        }
+        let count = state.sites.entry(ip).or_default();
+        if *count == REFUSED {
+            return None;
+        }
+        *count = (*count + 1).min(HOT);
+        if *count < HOT {
+            return None;
+        }
+        let pass = self.gate.try_close()?;
+        state.attempts += 1;
+        Some(pass)
+    }
+
+    /// Notes that the site behind whose instruction is `ip` was patched, or cannot be.
+    pub(super) fn settle(&self, ip: u64, is_patched: bool) {
+        let mut state = self.state.lock();
+        if is_patched {
+            state.sites.remove(&ip);
+        } else {
+            state.sites.insert(ip, REFUSED);
+        }
+    }
+
+    /// Whether code in a range is on its way to be patched.
+    pub(super) fn has_site_in(&self, range: &Range<u64>) -> bool {
+        self.state.lock().sites.range(range.clone()).next().is_some()
+    }
+
+    /// See [`Patches::plan`].
+    pub(super) fn plan(&self, site: &Site<'_>, stub: &Stub) -> Result<Arc<Patch>, Refusal> {
+        let mut state = self.state.lock();
+        let patch = state.patches.plan(site, stub)?;
+        self.is_active.store(true, Ordering::SeqCst);
+        Ok(patch)
+    }
+
+    pub(super) fn has_room_for_area(&self) -> bool {
+        self.state.lock().patches.areas().count() < AREAS_MAX
+    }
+
+    pub(super) fn add_area(&self, range: Range<u64>) {
+        self.state.lock().patches.add_area(range);
+    }
+
+    pub(super) fn remove_area(&self, range: Range<u64>) {
+        self.state.lock().patches.remove_area(range);
+    }
+
+    pub(super) fn applied(&self, patch: &Patch) {
+        self.state.lock().patches.applied(patch);
+    }
+
+    pub(super) fn remove(&self, range: Range<u64>) {
+        self.state.lock().patches.remove(range);
+    }
+
+    /// Whether the host makes barriers for the address space.
+    pub(super) fn has_barriers(&self) -> bool {
+        self.state.lock().has_barriers
+    }
+
+    pub(super) fn set_barriers(&self) {
+        self.state.lock().has_barriers = true;
+    }
+
+    /// The patches that must go before a range may change.
+    pub(super) fn in_the_way(&self, range: &Range<u64>) -> Vec<Arc<Patch>> {
+        if !self.is_active() {
+            return Vec::new();
+        }
+        self.state.lock().patches.overlapping(range).cloned().collect()
+    }
+
+    /// The patches whose trampolines are in a range.
+    pub(super) fn served_from(&self, range: Range<u64>) -> Vec<Arc<Patch>> {
+        self.state.lock().patches.with_trampoline_in(range).cloned().collect()
+    }
+
+    /// The areas that touch a range, in order.
+    pub(super) fn areas_in(&self, range: &Range<u64>) -> Vec<Range<u64>> {
+        if !self.is_active() {
+            return Vec::new();
+        }
+        let state = self.state.lock();
+        let touches = |area: &Range<u64>| area.start < range.end && area.end > range.start;
+        state.patches.areas().filter(touches).collect()
+    }
+
+    /// Makes what a thread in a trampoline has in its registers what the guest would have.
+    pub(super) fn to_guest(&self, registers: &mut Registers) -> Place {
+        if !self.is_active() {
+            return Place::Guest;
+        }
+        let state = self.state.lock();
+        let Some(trampoline) = state.patches.trampoline_at(registers.rip) else {
+            return Place::Guest;
+        };
+        let Some(point) = trampoline.guest_point(registers.rip) else { return Place::Guest };
+        if let Clobbered::Due(rcx) = point.clobbered {
+            registers.rcx = rcx;
+        }
+        let has_begun = registers.rip != trampoline.address && point.clobbered != Clobbered::Lost;
+        registers.rip = point.ip;
+        Place::Trampoline { is_before: !has_begun }
+    }
+
+    /// Where the guest sees a thread that is behind a call at `ip`; `None` if just there.
+    pub(super) fn guest_ip(&self, ip: u64) -> Option<u64> {
+        if !self.is_active() {
+            return None;
+        }
+        self.state.lock().patches.guest_point(ip).map(|point| point.ip)
+    }
+
+    /// The guest's and the trampoline's address of the call whose trampoline's data is at `info`.
+    pub(super) fn call_of(&self, info: u64) -> Option<(u64, u64)> {
+        let state = self.state.lock();
+        state.patches.trampoline_of(info).map(|trampoline| (trampoline.site, trampoline.slow()))
+    }
+
+    /// See [`Patches::trapped`]; `byte` reads the byte before `ip`.
+    pub(super) fn trapped(&self, ip: u64, byte: impl FnOnce() -> Option<u8>) -> Trapped {
+        if !self.is_active() {
+            return Trapped::Guest;
+        }
+        let state = self.state.lock();
+        state.patches.trapped(ip, byte())
+    }
+
+    /// See [`Patches::resume_at`].
+    pub(super) fn resume_at(&self, ip: u64) -> u64 {
+        if self.is_active() { self.state.lock().patches.resume_at(ip) } else { ip }
+    }
+}
+
+/// Whether the stub may serve a call.
+pub(super) fn is_served(number: u64) -> bool {
+    served::ALL.contains(&(number as u32))
+}
+
+impl Disguise for Patching {
+    fn hide(&self, addr: u64, bytes: &mut [u8]) {
+        if self.is_active() {
+            self.state.lock().patches.hide(addr, bytes);
+        }
+    }
+
+    fn areas(&self) -> Vec<Range<u64>> {
+        self.areas_in(&(0..u64::MAX))
+    }
+
+    fn uncover(&self, range: Range<u64>, write: Write<'_>) {
+        for patch in self.in_the_way(&range) {
+            for step in patch.restore(Threads::Many) {
+                match step {
+                    Step::Write { address, bytes } => write(address, &bytes),
+                    // No thread is at hand that could make the others look. They do not fetch
+                    // ahead for so long.
+                    Step::Sync => std::thread::sleep(std::time::Duration::from_micros(50)),
+                }
+            }
+            self.remove(patch.covered());
+        }
+    }
+}

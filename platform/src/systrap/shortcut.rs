@@ -1,0 +1,304 @@
+//! What a thread does for its patches between the traps that it reports: has sites patched,
+//! finds its way out of trampolines and the stub's fast code, and enters itself in the table.
+
+use std::mem::offset_of;
+use std::os::fd::BorrowedFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use linux_abi::Errno;
+
+use super::care::{self, Careful, Way};
+use super::directory::Listing;
+use super::fast;
+use super::frame::{Cause, Frame, TRAP_FLAG};
+use super::gate::Pass;
+use super::hand::Hand;
+use super::install;
+use super::layout::{FAST_OFFSET, Fast};
+use super::patch::Trapped;
+use super::patching::{Place, is_served};
+use super::supervisor::Event;
+use super::thread::{Position, SystrapThread};
+use crate::contract::{Fault, Identity, Registers, ResumeMode, Trap};
+use crate::host;
+use crate::process::{copy, ops};
+
+/// After so many calls that the stub could have served a thread tries to enter itself anew.
+const SLOW_CALLS_MAX: u32 = 64;
+
+/// Processor exceptions of single steps and of `int3`.
+const DEBUG: u64 = 1;
+const BREAKPOINT: u64 = 3;
+
+/// A thread's own part.
+#[derive(Default)]
+pub(super) struct Shortcut {
+    /// Whether the stub may serve calls of the thread.
+    is_wanted: bool,
+    listing: Listing,
+    /// How many calls took the slow way from a trampoline.
+    slow_calls: u32,
+    /// Where the present call came from, if the guest sees another place.
+    trampoline_ip: Option<u64>,
+    /// Where the thread goes on if that is not where the guest sees it.
+    resume_ip: Option<u64>,
+    /// Whether the last event is none for the kernel.
+    goes_on: bool,
+    is_stepping: bool,
+    detour: Detour,
+    /// For the operation under way.
+    pass: Option<Pass>,
+}
+
+impl Shortcut {
+    /// The operation is over that [`SystrapThread::start_carefully`] has let go on.
+    pub(super) fn end_operation(&mut self) {
+        self.pass = None;
+    }
+}
+
+/// What comes before a system call is reported.
+#[derive(Default)]
+enum Detour {
+    #[default]
+    None,
+    /// The thread is on its way into the stub, where something may be done.
+    Completing(Option<Job>),
+    /// It works in the stub.
+    Working(Work, Frame),
+}
+
+/// Work of a thread in the stub; answers with its notification.
+pub(super) type Work = Pin<Box<dyn Future<Output = Result<u64, Errno>> + Send + Sync>>;
+
+/// A site to be patched.
+struct Job {
+    pass: Pass,
+    ip: u64,
+    number: u64,
+}
+
+impl SystrapThread {
+    /// See [`Thread::set_identity`].
+    ///
+    /// [`Thread::set_identity`]: crate::contract::Thread::set_identity
+    pub(super) fn allow_shortcuts(&mut self, identity: Option<&Identity>) {
+        self.shortcut.is_wanted = identity.is_some();
+        let Some(identity) = identity else { return };
+        let Identity { pid, tid, uid, euid, gid, egid } = *identity;
+        let place = FAST_OFFSET + offset_of!(Fast, identity) as u64;
+        let words = [pid as u64, tid as u64, uid.into(), euid.into(), gid.into(), egid.into()];
+        self.slot.memory.write::<[u64; 6]>(place, &words);
+    }
+
+    /// Notes how the thread is about to be resumed.
+    pub(super) fn start_shortcut(&mut self, mode: ResumeMode) {
+        self.shortcut.is_stepping = mode == ResumeMode::SingleStep;
+        self.shortcut.resume_ip = None;
+    }
+
+    /// Takes a call's instruction pointer for what the guest sees.
+    pub(super) fn note_call(&mut self, ip: u64) -> u64 {
+        let guest_ip = self.slot.process.patching.guest_ip(ip);
+        self.shortcut.trampoline_ip = guest_ip.and(Some(ip));
+        guest_ip.unwrap_or(ip)
+    }
+
+    /// Makes the registers of a thread in the stub what the guest sees; answers with its place,
+    /// `None` if it is at one where it cannot be.
+    pub(super) fn find_place(&mut self) -> Option<Place> {
+        let region = self.supervisor.region;
+        let patching = &self.slot.process.patching;
+        if !fast::is_inside(region, &self.registers) {
+            return Some(patching.to_guest(&mut self.registers));
+        }
+        let caller = fast::caller(region, &self.slot, &self.registers)?;
+        let (site, slow) = patching.call_of(caller.info)?;
+        self.registers = Registers { rip: site, ..caller.registers };
+        Some(Place::Stub { slow })
+    }
+
+    /// Judges a fault: one that the guest shall not see makes the thread go on.
+    pub(super) fn judge(&mut self, mut fault: Fault, cause: Cause, place: Place) -> Trap {
+        let is_trap = fault.signo == libc::SIGTRAP;
+        let found_ip = self.loaded.rip;
+        let go_on = match place {
+            Place::Stub { slow } => Some(slow),
+            Place::Trampoline { is_before: true } if is_trap && cause.trapno == DEBUG => {
+                Some(found_ip)
+            }
+            Place::Guest if is_trap && cause.trapno == BREAKPOINT => self.follow_patch(),
+            _ => None,
+        };
+        if go_on.is_some() {
+            self.shortcut.resume_ip = go_on;
+            self.shortcut.goes_on = true;
+        }
+        if fault.addr == found_ip {
+            fault.addr = self.registers.rip;
+        }
+        Trap::Fault(fault)
+    }
+
+    /// Where a thread goes on that has met an `int3` of a patch.
+    fn follow_patch(&mut self) -> Option<u64> {
+        let ip = self.registers.rip;
+        let tid = self.slot.tid;
+        let byte = || {
+            let mut byte = [0];
+            copy::read(tid, ip.wrapping_sub(1), &mut byte).is_ok().then_some(byte[0])
+        };
+        let target = match self.slot.process.patching.trapped(ip, byte) {
+            Trapped::Redirect(target) | Trapped::Retry(target) => target,
+            Trapped::Guest => return None,
+        };
+        self.registers.rip = ip.wrapping_sub(1);
+        Some(target)
+    }
+
+    /// Whether the trap just taken is none for the kernel, and the thread has to be resumed.
+    pub(super) fn take_goes_on(&mut self) -> Option<ResumeMode> {
+        let mode = match self.shortcut.is_stepping {
+            true => ResumeMode::SingleStep,
+            false => ResumeMode::Run,
+        };
+        std::mem::take(&mut self.shortcut.goes_on).then_some(mode)
+    }
+
+    /// The address at which the thread is to continue that the guest sees at `rip`; enters it in
+    /// the table, or takes it out, as it leaves the stub.
+    pub(super) fn leave_stub(&mut self, eflags: u64) -> u64 {
+        let patching = &self.slot.process.patching;
+        let wants = self.shortcut.is_wanted
+            && eflags & TRAP_FLAG == 0
+            && patching.is_active()
+            && self.supervisor.serves_fast_calls.load(Ordering::Relaxed);
+        let (listing, fs_base) = (&mut self.shortcut.listing, self.registers.fs_base);
+        patching.directory.update(&self.slot.memory, listing, fs_base, wants);
+        let resume_ip = self.shortcut.resume_ip.take();
+        resume_ip.unwrap_or_else(|| patching.resume_at(self.registers.rip))
+    }
+
+    /// Takes the thread out of the table for good.
+    pub(super) fn end_shortcut(&mut self) {
+        let is_in_stub = matches!(self.position, Position::Stub { .. });
+        let directory = &self.slot.process.patching.directory;
+        directory.remove(&self.slot.memory, &mut self.shortcut.listing, is_in_stub);
+    }
+
+    /// Looks at a memory operation of a thread in the stub before it is started; answers with what
+    /// is to be done in its place, if it meets patches.
+    ///
+    /// Errors: ESRCH when the thread is not in the stub; EMFILE.
+    pub(super) fn start_carefully(
+        &mut self,
+        call: &ops::Call,
+        file: Option<BorrowedFd<'_>>,
+    ) -> Result<Option<(Careful, Frame)>, Errno> {
+        let (id, frame) = self.in_stub()?;
+        match care::way(&self.slot.process.patching, call) {
+            Way::Free(pass) => {
+                self.shortcut.pass = pass;
+                Ok(None)
+            }
+            Way::Careful => {
+                let file = file.map(host::fs::dup).transpose()?;
+                self.position = Position::Running;
+                Ok(Some((care::carry_out(self.hand(id), *call, file), frame)))
+            }
+        }
+    }
+
+    /// Whether a memory operation may be carried out while nobody waits for its end, and the thread
+    /// is resumed then.
+    pub(super) fn may_resume_with(&mut self, call: &ops::Call) -> bool {
+        let may = care::is_harmless(&self.slot.process.patching, call);
+        if may {
+            self.start_shortcut(ResumeMode::Run);
+        }
+        may
+    }
+
+    fn hand(&self, id: u64) -> Hand {
+        let (supervisor, slot) = (Arc::clone(&self.supervisor), Arc::clone(&self.slot));
+        Hand { supervisor, slot, id }
+    }
+
+    /// Starts what is worth doing before the call that was just taken is reported; `true` if
+    /// [`SystrapThread::poll_detour`] has to be asked.
+    pub(super) fn start_detour(&mut self) -> bool {
+        let Position::Call { .. } = self.position else { return false };
+        let may_serve = self.supervisor.serves_fast_calls.load(Ordering::Relaxed);
+        if !may_serve || !self.shortcut.is_wanted || self.shortcut.is_stepping {
+            return false;
+        }
+        let (ip, number) = (self.registers.rip, self.registers.orig_rax);
+        let job = if self.shortcut.trampoline_ip.is_some() {
+            if !is_served(number) {
+                return false;
+            }
+            self.shortcut.slow_calls += 1;
+            if self.shortcut.slow_calls < SLOW_CALLS_MAX {
+                return false;
+            }
+            self.shortcut.slow_calls = 0;
+            None
+        } else {
+            let Some(pass) = self.slot.process.patching.count_call(ip, number) else {
+                return false;
+            };
+            Some(Job { pass, ip, number })
+        };
+        self.start_completing();
+        self.shortcut.detour = Detour::Completing(job);
+        true
+    }
+
+    /// Answers with the trap at the end of a detour, `None` if there is none.
+    pub(super) fn poll_detour(&mut self, cx: &mut Context<'_>) -> Poll<Option<Trap>> {
+        loop {
+            match std::mem::take(&mut self.shortcut.detour) {
+                Detour::None => return Poll::Ready(None),
+                Detour::Completing(job) => {
+                    let Poll::Ready(event) = self.slot.poll_event(cx) else {
+                        self.shortcut.detour = Detour::Completing(job);
+                        return Poll::Pending;
+                    };
+                    if let Some(trap) = self.arrive(event, job) {
+                        return Poll::Ready(Some(trap));
+                    }
+                }
+                Detour::Working(mut work, frame) => match work.as_mut().poll(cx) {
+                    Poll::Pending => {
+                        self.shortcut.detour = Detour::Working(work, frame);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Ok(id)) => {
+                        self.position = Position::Stub { id, frame };
+                        return Poll::Ready(Some(Trap::Syscall));
+                    }
+                    Poll::Ready(Err(_)) => return Poll::Ready(Some(Trap::Dead)),
+                },
+            }
+        }
+    }
+
+    /// The thread is in the stub, or dead: starts its work or answers with the trap.
+    fn arrive(&mut self, event: Event, job: Option<Job>) -> Option<Trap> {
+        let in_stub = self.finish_completing(event).and_then(|()| self.in_stub());
+        let Ok((id, frame)) = in_stub else { return Some(Trap::Dead) };
+        let Some(Job { pass, ip, number }) = job else { return Some(Trap::Syscall) };
+        let mut hand = self.hand(id);
+        let work = async move {
+            let _pass = pass;
+            install::patch(&mut hand, ip, number).await?;
+            Ok(hand.id)
+        };
+        self.position = Position::Running;
+        self.shortcut.detour = Detour::Working(Box::pin(work), frame);
+        None
+    }
+}
