@@ -77,9 +77,11 @@ pub fn sched_setaffinity(ctx: &mut Ctx, pid: Pid, size: usize, mask: UserAddr) -
     Ok(0)
 }
 
-/// `getcpu(2)`: the host's processor, folded into those the guest sees.
+/// `getcpu(2)`: the host's processor, folded into those the guest sees, if the caller may use it;
+/// else the first that it may use.
 pub fn getcpu(ctx: &mut Ctx, cpu: UserPtr<u32>, node: UserPtr<u32>) -> SysResult {
     let current = ctx.thread.host_cpu() % ctx.task.kernel.cpu_count.max(1);
+    let current = ctx.task.sched.lock().nearest_allowed(current);
     if !cpu.is_null() {
         ctx.memory().write_value(cpu, &current)?;
     }

@@ -50,6 +50,17 @@ impl SchedState {
         }
     }
 
+    /// `cpu` if the thread may use it, else the first processor that it may use.
+    pub fn nearest_allowed(&self, cpu: u32) -> u32 {
+        let word = self.affinity.get(cpu as usize / 64).copied().unwrap_or(0);
+        if word >> (cpu % 64) & 1 != 0 {
+            return cpu;
+        }
+        let first = self.affinity.iter().position(|&word| word != 0).unwrap_or(0);
+        let bit = self.affinity.get(first).map_or(0, |word| word.trailing_zeros());
+        first as u32 * 64 + bit
+    }
+
     /// What a child starts with.
     pub fn for_child(&self) -> SchedState {
         let mut child = self.clone();
@@ -60,5 +71,19 @@ impl SchedState {
             child.resets_on_fork = false;
         }
         child
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_on_a_processor_that_it_may_use() {
+        let mut state = SchedState::new(100);
+        assert_eq!(state.nearest_allowed(70), 70);
+        state.affinity = vec![0, 1 << 3];
+        assert_eq!(state.nearest_allowed(67), 67);
+        assert_eq!(state.nearest_allowed(2), 67);
     }
 }
