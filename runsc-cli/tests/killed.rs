@@ -21,6 +21,8 @@ use std::time::Duration;
 
 use rustix::process::{getpid, set_child_subreaper};
 
+common::on_each_platform! { killed_while_starting, sentry_or_gofer_killed }
+
 /// Runs `test` while no other does, and checks that it leaves no mount behind.
 fn alone(test: impl FnOnce()) {
     static ALONE: Mutex<()> = Mutex::new(());
@@ -32,7 +34,6 @@ fn alone(test: impl FnOnce()) {
     assert_eq!(before, mounts(), "mounts changed");
 }
 
-#[test]
 fn killed_while_starting() {
     alone(|| {
         for delay_ms in 0..30 {
@@ -43,7 +44,6 @@ fn killed_while_starting() {
     });
 }
 
-#[test]
 fn sentry_or_gofer_killed() {
     alone(|| {
         for victim in ["sentry", "gofer"] {

@@ -12,6 +12,16 @@ use common::{Outcome, Scratch};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use serde_json::{Value, json};
 
+common::on_each_platform! {
+    whole_life,
+    created_container_can_be_deleted,
+    create_fails_for_programs_that_cannot_run,
+    exec_in_a_running_container,
+    console_socket,
+    exec_on_a_terminal,
+    cgroup_holds_the_sandbox,
+}
+
 /// A program that ends with status 9 at SIGTERM.
 const WAITING: &str = "trap 'exit 9' TERM; while :; do sleep 0.05; done";
 
@@ -48,7 +58,6 @@ fn wait_for_status(scratch: &Scratch, id: &str, wanted: &str) {
     }
 }
 
-#[test]
 fn whole_life() {
     let scratch = Scratch::new();
     let bundle = waiting_bundle(&scratch);
@@ -81,7 +90,6 @@ fn whole_life() {
     assert!(scratch.state_entries().is_empty());
 }
 
-#[test]
 fn created_container_can_be_deleted() {
     let scratch = Scratch::new();
     let bundle = waiting_bundle(&scratch);
@@ -103,7 +111,6 @@ fn is_zombie(pid: &str) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z"))
 }
 
-#[test]
 fn create_fails_for_programs_that_cannot_run() {
     let scratch = Scratch::new();
     for (program, message) in [
@@ -120,7 +127,6 @@ fn create_fails_for_programs_that_cannot_run() {
     assert!(scratch.state_entries().is_empty());
 }
 
-#[test]
 fn exec_in_a_running_container() {
     let scratch = Scratch::new();
     let bundle = waiting_bundle(&scratch);
@@ -174,7 +180,6 @@ fn receive_master(listener: &UnixListener) -> OwnedFd {
     }
 }
 
-#[test]
 fn console_socket() {
     let scratch = Scratch::new();
     let socket = scratch.path().join("console.sock");
@@ -200,7 +205,6 @@ fn console_socket() {
     scratch.run(&["delete", "c"]).succeeds();
 }
 
-#[test]
 fn exec_on_a_terminal() {
     let scratch = Scratch::new();
     let bundle = waiting_bundle(&scratch);
@@ -250,7 +254,6 @@ fn cgroup_file(path: &str, unified: &str, controller: &str, split: &str) -> Opti
     .map(|text| text.trim().to_owned())
 }
 
-#[test]
 fn cgroup_holds_the_sandbox() {
     let scratch = Scratch::new();
     let path = format!("runsc-test-{}", std::process::id());

@@ -13,13 +13,32 @@ use common::{Outcome, Scratch};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
+common::on_each_platform! {
+    status_is_the_programs_own,
+    programs_that_cannot_run,
+    streams_pass_through,
+    closed_streams_do_no_harm,
+    flags_of_do,
+    host_files_do_not_change,
+    ordinary_user_can_run,
+    signals_reach_the_program,
+    killing_the_command_line_ends_the_program,
+    terminal_is_usable,
+    interrupt_key_reaches_the_foreground_job,
+    window_size_follows,
+    job_control_of_bash,
+    bundle_runs_and_leaves_nothing,
+    hooks_run_in_order,
+    signals_from_inside_do_not_end_the_first_process,
+    a_sentry_that_fails_is_no_status_of_the_program,
+}
+
 /// Runs a shell script with `do`.
 fn shell(scratch: &Scratch, flags: &[&str], script: &str) -> Outcome {
     let args = [&["do"], flags, &["/bin/sh", "-c", script]].concat();
     scratch.run(&args)
 }
 
-#[test]
 fn status_is_the_programs_own() {
     let scratch = Scratch::new();
     for (script, status) in [("exit 0", 0), ("exit 7", 7), ("exit 255", 255)] {
@@ -29,7 +48,6 @@ fn status_is_the_programs_own() {
     assert_eq!(killed.status, Some(128 + 15), "{killed:?}");
 }
 
-#[test]
 fn programs_that_cannot_run() {
     let scratch = Scratch::new();
     let directory = scratch.path().to_str().expect("UTF-8");
@@ -47,7 +65,6 @@ fn programs_that_cannot_run() {
     outcome.fails_with(&["/no/such/directory"]);
 }
 
-#[test]
 fn streams_pass_through() {
     let scratch = Scratch::new();
     let mut child = scratch
@@ -69,11 +86,11 @@ fn streams_pass_through() {
     assert_eq!(output.stderr, b"problem\n");
 }
 
-#[test]
 fn closed_streams_do_no_harm() {
     let scratch = Scratch::new();
     let binary = env!("CARGO_BIN_EXE_runsc-rs");
-    let script = format!("{binary} do /bin/sh -c 'ls /proc/self/fd/ >&2' <&- >&-");
+    let flags = scratch.platform_flags().join(" ");
+    let script = format!("{binary} {flags} do /bin/sh -c 'ls /proc/self/fd/ >&2' <&- >&-");
     let output = std::process::Command::new("sh")
         .args(["-c", &script])
         .current_dir(scratch.path())
@@ -83,7 +100,6 @@ fn closed_streams_do_no_harm() {
     assert!(listed.lines().any(|line| line == "2"), "{listed}");
 }
 
-#[test]
 fn flags_of_do() {
     let scratch = Scratch::new();
     let directory = scratch.path().to_str().expect("UTF-8");
@@ -114,7 +130,6 @@ fn flags_of_do() {
     assert_eq!(fs::read(scratch.path().join("file")).expect("unchanged"), b"content\n");
 }
 
-#[test]
 fn host_files_do_not_change() {
     let scratch = Scratch::new();
     let path = scratch.path().join("file");
@@ -128,7 +143,6 @@ fn host_files_do_not_change() {
     assert!(scratch.state_entries().is_empty());
 }
 
-#[test]
 fn ordinary_user_can_run() {
     let run = ["do", "/bin/sh", "-c", "id -u; ls / >/dev/null && echo visible; exit 4"];
     let check = |output: std::process::Output| {
@@ -136,15 +150,19 @@ fn ordinary_user_can_run() {
         assert_eq!(outcome.stdout, "0\nvisible\n", "{outcome:?}");
         assert_eq!(outcome.status, Some(4), "{outcome:?}");
     };
+    let scratch = Scratch::new();
     if !rustix::process::geteuid().is_root() {
-        return check(Scratch::new().runsc(&run).output().expect("runs"));
+        return check(scratch.runsc(&run).output().expect("runs"));
     }
     // The binary may lie below a directory that only root may enter.
-    let binary = std::path::Path::new("/tmp").join(format!("runsc-rs-{}", std::process::id()));
+    let flags = scratch.platform_flags();
+    let name = format!("runsc-rs-{}-{}", std::process::id(), flags.concat());
+    let binary = std::path::Path::new("/tmp").join(name);
     fs::copy(env!("CARGO_BIN_EXE_runsc-rs"), &binary).expect("copy");
     let output = std::process::Command::new("setpriv")
         .args(["--reuid=1000", "--regid=1000", "--clear-groups"])
         .arg(&binary)
+        .args(flags)
         .args(run)
         .current_dir("/")
         .output();
@@ -167,7 +185,6 @@ fn started(scratch: &Scratch, script: &str) -> (Child, BufReader<std::process::C
     (child, lines)
 }
 
-#[test]
 fn signals_reach_the_program() {
     let scratch = Scratch::new();
     for (name, signal) in [
@@ -190,7 +207,6 @@ fn signals_reach_the_program() {
     }
 }
 
-#[test]
 fn killing_the_command_line_ends_the_program() {
     let scratch = Scratch::new();
     let (mut child, mut lines) = started(&scratch, "echo ready; exec sleep 1000");
@@ -201,7 +217,6 @@ fn killing_the_command_line_ends_the_program() {
     lines.read_to_string(&mut rest).expect("read");
 }
 
-#[test]
 fn terminal_is_usable() {
     let scratch = Scratch::new();
     let mut terminal = Terminal::open(100, 30);
@@ -217,7 +232,6 @@ fn terminal_is_usable() {
     assert_eq!(child.wait().expect("wait").code(), Some(0));
 }
 
-#[test]
 fn interrupt_key_reaches_the_foreground_job() {
     let scratch = Scratch::new();
     let mut terminal = Terminal::open(80, 24);
@@ -230,7 +244,6 @@ fn interrupt_key_reaches_the_foreground_job() {
     assert_eq!(child.wait().expect("wait").code(), Some(5));
 }
 
-#[test]
 fn window_size_follows() {
     let scratch = Scratch::new();
     let mut terminal = Terminal::open(80, 24);
@@ -243,7 +256,6 @@ fn window_size_follows() {
     assert_eq!(child.wait().expect("wait").code(), Some(0));
 }
 
-#[test]
 fn job_control_of_bash() {
     let scratch = Scratch::new();
     let mut terminal = Terminal::open(80, 24);
@@ -262,7 +274,6 @@ fn job_control_of_bash() {
     assert_eq!(child.wait().expect("wait").code(), Some(3));
 }
 
-#[test]
 fn bundle_runs_and_leaves_nothing() {
     let scratch = Scratch::new();
     let bundle = scratch.bundle("b", |config| {
@@ -277,7 +288,6 @@ fn bundle_runs_and_leaves_nothing() {
     assert!(scratch.state_entries().is_empty());
 }
 
-#[test]
 fn hooks_run_in_order() {
     let scratch = Scratch::new();
     let log = scratch.path().join("log");
@@ -308,7 +318,6 @@ fn hooks_run_in_order() {
     assert!(scratch.state_entries().is_empty());
 }
 
-#[test]
 fn signals_from_inside_do_not_end_the_first_process() {
     let scratch = Scratch::new();
     let script = "kill 0; kill -9 0; kill -9 -1; kill -9 $$; sh -c 'kill -9 1'; echo alive";
@@ -319,7 +328,6 @@ fn signals_from_inside_do_not_end_the_first_process() {
     assert_eq!(outcome.status, Some(128 + 6), "{outcome:?}");
 }
 
-#[test]
 fn a_sentry_that_fails_is_no_status_of_the_program() {
     let scratch = Scratch::new();
     let mut child = scratch

@@ -5,7 +5,7 @@ use clap::Parser;
 use std::process::ExitCode;
 use syscall_tests::expectations::Expectations;
 use syscall_tests::guest::{Case, Guest};
-use syscall_tests::runtime::Runtime;
+use syscall_tests::runtime::{PLATFORMS, Runtime};
 use syscall_tests::{build, programs, report, run};
 
 /// Runs the conformance cases in one runtime and prints a table; ends with 1 if a result is not
@@ -16,7 +16,7 @@ struct Options {
     #[arg(long, default_value = "native")]
     runtime: String,
     /// Platform of runsc-rs.
-    #[arg(long, default_value = "ptrace")]
+    #[arg(long, default_value = PLATFORMS[0])]
     platform: String,
     /// Only cases whose name contains this text.
     #[arg(long, default_value = "")]

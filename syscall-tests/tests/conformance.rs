@@ -1,4 +1,4 @@
-//! Every case as a test: natively, where Linux is the oracle, then in the sandbox.
+//! Every case as a test: natively, where Linux is the oracle, then in the sandbox on each platform.
 //!
 //! All chosen cases of a family run in one start of the runtime; the first test of a family that
 //! is asked for starts it. What is missing (the binary, a runtime that does not start) fails.
@@ -11,11 +11,13 @@ use syscall_tests::expectations::Expectations;
 use syscall_tests::guest::{Case, Guest};
 use syscall_tests::report::{Verdict, judge};
 use syscall_tests::run::{self, Outcome, Outcomes};
-use syscall_tests::runtime::Runtime;
+use syscall_tests::runtime::{PLATFORMS, Runtime};
 
 /// The runtimes of the tests: prefix of the tests' names, runtime, platform.
-const RUNTIMES: [(&str, &str, &str); 2] =
-    [("native", "native", ""), ("ptrace", "runsc-rs", "ptrace")];
+fn runtimes() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let ours = PLATFORMS.map(|platform| (platform, "runsc-rs", platform));
+    std::iter::once(("native", "native", "")).chain(ours)
+}
 
 /// One start of a runtime on the chosen cases of a family.
 struct Batch {
@@ -78,7 +80,7 @@ fn main() -> ExitCode {
         }
     };
     let mut trials = Vec::new();
-    for (prefix, name, platform) in RUNTIMES {
+    for (prefix, name, platform) in runtimes() {
         let runtime = Arc::new(OnceLock::new());
         let mut families: BTreeMap<&str, Vec<Case>> = BTreeMap::new();
         for case in &guest.cases {

@@ -1,8 +1,9 @@
 //! Runs the `runsc-rs` binary with a state root and bundles of its own.
-#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(dead_code, unused_macros, unused_imports, reason = "each test binary uses a part")]
 
 pub mod terminal;
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
@@ -10,14 +11,43 @@ use std::process::{Child, Command, Output};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+thread_local! {
+    static PLATFORM: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
+
+/// Runs a test whose sandboxes, made by this thread's [`Scratch`]es, use a platform.
+pub fn on_platform(platform: &'static str, test: fn()) {
+    PLATFORM.set(Some(platform));
+    test();
+}
+
+/// Makes a test of each function for each platform: `ptrace::whole_life` and so on.
+macro_rules! on_each_platform {
+    ($($name:ident),+ $(,)?) => {
+        crate::common::on_each_platform!(@platform ptrace "ptrace" $($name)+);
+        crate::common::on_each_platform!(@platform systrap "systrap" $($name)+);
+    };
+    (@platform $platform:ident $text:literal $($name:ident)+) => {
+        mod $platform {
+            $(#[test]
+            fn $name() {
+                crate::common::on_platform($text, super::$name);
+            })+
+        }
+    };
+}
+pub(crate) use on_each_platform;
+
 /// A scratch directory with a state root.
 pub struct Scratch {
     pub directory: TempDir,
+    platform: Option<&'static str>,
 }
 
 impl Scratch {
     pub fn new() -> Scratch {
-        Scratch { directory: tempfile::tempdir().expect("temporary directory") }
+        let directory = tempfile::tempdir().expect("temporary directory");
+        Scratch { directory, platform: PLATFORM.get() }
     }
 
     pub fn path(&self) -> &Path {
@@ -28,10 +58,15 @@ impl Scratch {
         self.path().join("state")
     }
 
+    /// The flags that choose the platform.
+    pub fn platform_flags(&self) -> Vec<&'static str> {
+        self.platform.map_or_else(Vec::new, |platform| vec!["--platform", platform])
+    }
+
     /// The binary with `--root`, ready for a command.
     pub fn runsc(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_runsc-rs"));
-        command.arg("--root").arg(self.state_root()).args(args);
+        command.arg("--root").arg(self.state_root()).args(self.platform_flags()).args(args);
         command
     }
 

@@ -14,6 +14,7 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 use syscall_tests::build;
 use syscall_tests::bundle::{Bundle, GUEST_PATH};
+use syscall_tests::runtime::PLATFORMS;
 
 /// Measures kernel primitives in several runtimes and prints them side by side.
 #[derive(Parser)]
@@ -21,7 +22,7 @@ struct Options {
     /// Runtimes: native, runsc-rs, or names or paths of OCI runtimes.
     runtimes: Vec<String>,
     /// Platform of runsc-rs.
-    #[arg(long, default_value = "ptrace")]
+    #[arg(long, default_value = PLATFORMS[0])]
     platform: String,
     /// Only these primitives.
     #[arg(long)]
