@@ -36,7 +36,7 @@ pub struct GlobalArgs {
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
     /// How system calls are caught
-    #[arg(long, default_value = "ptrace", value_parser = parse_platform, value_name = "ptrace|systrap")]
+    #[arg(long, default_value = "systrap", value_parser = parse_platform, value_name = "systrap|ptrace")]
     pub platform: PlatformKind,
     /// What network the sandbox sees
     #[arg(long, default_value = "none", value_parser = parse_network, value_name = "none|host|sandbox")]

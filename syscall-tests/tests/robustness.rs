@@ -6,17 +6,17 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use syscall_tests::bundle::{Bundle, GUEST_PATH};
 use syscall_tests::outcome::Outcome;
-use syscall_tests::runtime::{Running, Runtime};
+use syscall_tests::runtime::{PLATFORMS, Running, Runtime};
 
-const PLATFORM: &str = "ptrace";
+/// Each platform gets some of them in turn.
 const SEEDS: [u64; 4] = [1, 77, 2024, 31_337];
 /// How long each seed makes calls.
 const SECONDS: u64 = 3;
 /// How long a run may take to start, to bury what it left, and to end.
 const SLACK: Duration = Duration::from_secs(60);
 
-fn start(seed: u64, seconds: u64) -> Running {
-    let runtime = Runtime::find("runsc-rs", PLATFORM).expect("the runtime");
+fn start(platform: &str, seed: u64, seconds: u64) -> Running {
+    let runtime = Runtime::find("runsc-rs", platform).expect("the runtime");
     let bundle = Bundle::new(Path::new(env!("CARGO_BIN_EXE_syscall-fuzz"))).expect("a bundle");
     let words = format!("{GUEST_PATH} --seed {seed} --seconds {seconds}");
     let args: Vec<String> = words.split(' ').map(String::from).collect();
@@ -39,9 +39,9 @@ fn judge(seed: u64, outcome: &Outcome) -> Result<(), String> {
 
 #[test]
 fn the_sandbox_survives_random_calls() {
-    for seed in SEEDS {
+    for (seed, platform) in SEEDS.into_iter().zip(PLATFORMS.into_iter().cycle()) {
         let limit = Duration::from_secs(SECONDS) + SLACK;
-        let outcome = start(seed, SECONDS).outcome(limit).expect("an end");
+        let outcome = start(platform, seed, SECONDS).outcome(limit).expect("an end");
         judge(seed, &outcome).expect("an orderly end");
     }
 }
@@ -49,7 +49,7 @@ fn the_sandbox_survives_random_calls() {
 /// The same run in which the sentry fails, for want of memory, is not taken for a good one.
 #[test]
 fn a_sentry_that_fails_is_noticed() {
-    let running = start(1, 600);
+    let running = start(PLATFORMS[0], 1, 600);
     let sentry = sentry_below(running.process.id());
     let limited = Command::new("prlimit").args(["--as=0", "--pid", &sentry]).status();
     assert!(limited.expect("prlimit of util-linux").success());

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The platforms of our runtime that tests run on. The first is the one that runs all of them.
-pub const PLATFORMS: [&str; 2] = ["ptrace", "systrap"];
+pub const PLATFORMS: [&str; 2] = ["systrap", "ptrace"];
 
 /// A way to run the case binary.
 #[derive(Clone, Debug)]
