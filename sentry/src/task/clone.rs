@@ -249,15 +249,10 @@ fn prepare_registers(thread: &mut dyn Thread, request: &CloneRequest) {
 fn check_limit(caller: &Task) -> Result<(), Errno> {
     let credentials = caller.credentials();
     let limit = caller.group.soft_limit(RLIMIT_NPROC as usize);
-    let groups = caller.kernel.tasks.groups();
-    let mut own = 0;
-    let mut all = 0;
-    for group in groups {
-        let threads = group.threads();
-        all += threads.len();
-        let is_own = |task: &Arc<Task>| task.credentials().uid == credentials.uid;
-        own += threads.iter().filter(|task| is_own(task)).count();
-    }
+    let (all, own) = {
+        let tree = caller.kernel.tasks.lock();
+        (tree.task_count(), tree.task_count_of(credentials.uid))
+    };
     let is_free =
         credentials.uid == 0 || credentials.has(CAP_SYS_RESOURCE) || credentials.has(CAP_SYS_ADMIN);
     if all >= MAX_TASKS || (!is_free && own as u64 >= limit) {

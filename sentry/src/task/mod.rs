@@ -127,8 +127,13 @@ impl Task {
         self.credentials.read().clone()
     }
 
+    /// Puts new credentials in force. Takes the lock of the task tree if the real user changes.
     pub fn set_credentials(&self, new: Credentials) {
-        *self.credentials.write() = Arc::new(new);
+        let uid = new.uid;
+        let old = std::mem::replace(&mut *self.credentials.write(), Arc::new(new));
+        if old.uid != uid {
+            self.kernel.tasks.lock().change_user(self.tid(), uid);
+        }
     }
 
     pub fn mm(&self) -> Arc<Mm> {

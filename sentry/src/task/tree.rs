@@ -19,10 +19,18 @@ pub struct TaskTree {
 /// The tree with its lock held.
 #[derive(Default)]
 pub struct Tree {
-    tasks: BTreeMap<Pid, Weak<Task>>,
+    tasks: BTreeMap<Pid, Listed>,
+    /// How many of `tasks` each real user has (`RLIMIT_NPROC`).
+    users: BTreeMap<u32, usize>,
     groups: BTreeMap<Pid, Arc<ThreadGroup>>,
     process_groups: BTreeMap<Pid, Weak<ProcessGroup>>,
     last_pid: Pid,
+}
+
+/// A living thread, and the user on whose account it is.
+struct Listed {
+    task: Weak<Task>,
+    uid: u32,
 }
 
 impl Default for TaskTree {
@@ -63,7 +71,7 @@ impl TaskTree {
 
 impl Tree {
     pub fn task(&self, tid: Pid) -> Option<Arc<Task>> {
-        self.tasks.get(&tid).and_then(Weak::upgrade)
+        self.tasks.get(&tid).and_then(|listed| listed.task.upgrade())
     }
 
     pub fn group(&self, pid: Pid) -> Option<Arc<ThreadGroup>> {
@@ -97,12 +105,41 @@ impl Tree {
             || self.process_groups.get(&pid).is_some_and(|group| group.strong_count() > 0)
     }
 
+    /// Living threads in all.
+    pub fn task_count(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Living threads of the real user `uid`.
+    pub fn task_count_of(&self, uid: u32) -> usize {
+        self.users.get(&uid).copied().unwrap_or(0)
+    }
+
     pub(super) fn insert_task(&mut self, task: &Arc<Task>) {
-        self.tasks.insert(task.tid(), Arc::downgrade(task));
+        self.insert(task.tid(), Arc::downgrade(task), task.credentials().uid);
+    }
+
+    fn insert(&mut self, tid: Pid, task: Weak<Task>, uid: u32) {
+        self.remove_task(tid);
+        self.tasks.insert(tid, Listed { task, uid });
+        *self.users.entry(uid).or_default() += 1;
     }
 
     pub(super) fn remove_task(&mut self, tid: Pid) {
-        self.tasks.remove(&tid);
+        let Some(Listed { uid, .. }) = self.tasks.remove(&tid) else { return };
+        let Some(count) = self.users.get_mut(&uid) else { return };
+        *count -= 1;
+        if *count == 0 {
+            self.users.remove(&uid);
+        }
+    }
+
+    /// Thread `tid`, if it lives, is the real user `uid`'s from now on.
+    pub(super) fn change_user(&mut self, tid: Pid, uid: u32) {
+        if let Some(Listed { task, .. }) = self.tasks.get(&tid) {
+            let task = task.clone();
+            self.insert(tid, task, uid);
+        }
     }
 
     pub(super) fn insert_group(&mut self, group: &Arc<ThreadGroup>) {
@@ -115,5 +152,28 @@ impl Tree {
 
     pub(super) fn insert_process_group(&mut self, group: &Arc<ProcessGroup>) {
         self.process_groups.insert(group.id, Arc::downgrade(group));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_are_counted_for_their_users() {
+        let mut tree = Tree::default();
+        for (tid, uid) in [(1, 0), (2, 7), (3, 7)] {
+            tree.insert(tid, Weak::new(), uid);
+        }
+        assert_eq!((tree.task_count(), tree.task_count_of(0), tree.task_count_of(7)), (3, 1, 2));
+        tree.change_user(2, 0);
+        tree.change_user(9, 7);
+        // An execve gives a thread the number of the main one.
+        tree.insert(1, Weak::new(), 7);
+        assert_eq!((tree.task_count(), tree.task_count_of(0), tree.task_count_of(7)), (3, 1, 2));
+        for tid in [1, 2, 3, 3] {
+            tree.remove_task(tid);
+        }
+        assert!(tree.tasks.is_empty() && tree.users.is_empty());
     }
 }
