@@ -26,7 +26,8 @@ use std::sync::Arc;
 
 use linux_abi::Errno;
 use linux_abi::net::{
-    AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, SHUT_RD, SHUT_RDWR, SHUT_WR, SOCK_PACKET,
+    AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, SHUT_RD, SHUT_RDWR, SHUT_WR, SOCK_PACKET, TCP_CLOSE,
+    TCP_ESTABLISHED,
 };
 use linux_abi::poll::PollEvents;
 
@@ -92,6 +93,17 @@ pub fn create(
         AF_NETLINK => netlink::socket(kind, protocol, task),
         _ => Err(Errno::EAFNOSUPPORT),
     }
+}
+
+/// How `/proc/net` shows a socket of the internet families.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// `TCP_*`; of UDP, whether it is connected.
+    pub state: u8,
+    /// Bytes that the other side has not taken yet.
+    pub unsent: usize,
+    /// Bytes that can be read; of a listener, connections that can be accepted.
+    pub unread: usize,
 }
 
 /// A socket. Addresses are `struct sockaddr`s of the socket's family as bytes.
@@ -176,6 +188,12 @@ pub trait Socket: Send + Sync + 'static {
     }
 
     fn readiness(&self) -> PollEvents;
+
+    /// For `/proc/net`.
+    fn summary(&self) -> Summary {
+        let state = if self.peer_address().is_ok() { TCP_ESTABLISHED } else { TCP_CLOSE };
+        Summary { state, unsent: 0, unread: 0 }
+    }
 
     /// The last descriptor was closed.
     fn close(&self);

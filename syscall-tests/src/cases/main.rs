@@ -39,6 +39,7 @@ mod perms;
 mod pipe;
 mod poll;
 mod prctl;
+mod proc_net;
 mod proc_self;
 mod proc_system;
 mod pty;

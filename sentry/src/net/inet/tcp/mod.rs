@@ -200,6 +200,12 @@ impl Connection {
         }
     }
 
+    /// Bytes that do not fit into the other side's buffer.
+    fn unsent(&self) -> usize {
+        let unread = self.outgoing.condition().unread;
+        unread.saturating_sub(self.peer.buffers().receive)
+    }
+
     /// Sends FIN; answers whether this side was the first to do so.
     fn finish(&self) -> bool {
         let is_first = !self.incoming.condition().is_finished;

@@ -14,7 +14,8 @@ use crate::memory::{IoDest, IoSource};
 use crate::net::inet::address::{Endpoint, family, parse};
 use crate::net::option::OptionValue;
 use crate::net::{
-    MsgFlags, READABLE, Received, SendMessage, Shutdown, Socket, SocketCommon, interface_ioctl,
+    MsgFlags, READABLE, Received, SendMessage, Shutdown, Socket, SocketCommon, Summary,
+    interface_ioctl,
 };
 use crate::task::Task;
 use crate::vfs::IoContext;
@@ -214,16 +215,27 @@ impl Socket for TcpSocket {
         }
         let value = match command {
             SIOCINQ => connection.map_or(0, |connection| connection.incoming.condition().unread),
-            SIOCOUTQ => connection.map_or(0, |connection| {
-                let unread = connection.outgoing.condition().unread;
-                unread.saturating_sub(connection.peer.buffers().receive)
-            }),
+            SIOCOUTQ => connection.map_or(0, |connection| connection.unsent()),
             SIOCATMARK => {
                 connection.map_or(0, |connection| usize::from(connection.incoming.is_at_mark()))
             }
             _ => return interface_ioctl(command, argument, io),
         };
         ioctl::put(io, argument, &(value as i32))
+    }
+
+    fn summary(&self) -> Summary {
+        let state = self.info().state;
+        let (mut unsent, mut unread) = (0, 0);
+        match &self.state.lock().phase {
+            Phase::Connected(connection) => {
+                unread = connection.incoming.condition().unread;
+                unsent = connection.unsent();
+            }
+            Phase::Listening(listener) => unread = listener.pending.len(),
+            Phase::Fresh | Phase::Waiting | Phase::Failed | Phase::Closed => {}
+        }
+        Summary { state, unsent, unread }
     }
 
     fn readiness(&self) -> PollEvents {

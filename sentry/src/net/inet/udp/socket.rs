@@ -13,7 +13,7 @@ use crate::memory::{IoDest, IoSource};
 use crate::net::inet::address::{family, parse};
 use crate::net::option::OptionValue;
 use crate::net::{
-    HUNG_UP, MsgFlags, READABLE, Received, SendMessage, Shutdown, Socket, SocketCommon,
+    HUNG_UP, MsgFlags, READABLE, Received, SendMessage, Shutdown, Socket, SocketCommon, Summary,
     interface_ioctl,
 };
 use crate::task::Task;
@@ -166,6 +166,12 @@ impl Socket for UdpSocket {
             _ => return interface_ioctl(command, argument, io),
         };
         ioctl::put(io, argument, &(value as i32))
+    }
+
+    fn summary(&self) -> Summary {
+        let state = self.state.lock();
+        let number = if state.remote.is_some() { TCP_ESTABLISHED } else { TCP_CLOSE };
+        Summary { state: number, unsent: 0, unread: state.queued }
     }
 
     fn readiness(&self) -> PollEvents {

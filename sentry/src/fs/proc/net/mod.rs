@@ -1,16 +1,21 @@
 //! `/proc/[pid]/net`: the network as the process sees it, proc_pid_net(5).
 //!
-//! Each file is a heading and one line for each object of the sandbox' network.
+//! Each file is a heading and one line for each object of the sandbox' network. Those of
+//! [`sockets`] are made when the file is read, the others never change.
+
+mod sockets;
 
 use std::sync::Arc;
 
 use linux_abi::Errno;
 use linux_abi::fs::FileKind;
+use linux_abi::net::{AF_INET, AF_INET6};
 
 use super::subject::{Area, Subject};
 use crate::fs::synthetic::{
     Child, ChildCache, Children, NodeAttributes, SyntheticDir, SyntheticFile,
 };
+use crate::kernel::Kernel;
 use crate::vfs::{Inode, IoContext};
 
 /// Files by name with their headings.
@@ -75,8 +80,24 @@ impl NetFiles {
         let number = self.subject.number(Area::Net, index as u32);
         let device = self.subject.proc.source.device();
         let attributes = NodeAttributes::new(device, number, FileKind::Regular, 0o444);
-        let (_, heading) = FILES[index];
-        SyntheticFile::new(attributes, move |_: &IoContext<'_>| Ok(heading.as_bytes().to_vec()))
+        let (name, heading) = FILES[index];
+        let subject = self.subject.clone();
+        SyntheticFile::new(attributes, move |_: &IoContext<'_>| {
+            let kernel = subject.kernel()?;
+            Ok(format!("{heading}{}", lines(name, &kernel)).into_bytes())
+        })
+    }
+}
+
+/// What follows the heading of a file.
+fn lines(name: &str, kernel: &Kernel) -> String {
+    match name {
+        "tcp" => sockets::tcp(kernel, AF_INET),
+        "tcp6" => sockets::tcp(kernel, AF_INET6),
+        "udp" => sockets::udp(kernel, AF_INET),
+        "udp6" => sockets::udp(kernel, AF_INET6),
+        "unix" => sockets::unix(kernel),
+        _ => String::new(),
     }
 }
 
