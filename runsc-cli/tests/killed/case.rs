@@ -132,6 +132,14 @@ pub fn reap() -> bool {
     }
 }
 
+/// Waits for the end of all children, so long at most.
+pub fn await_no_processes(patience: Duration) {
+    let deadline = Instant::now() + patience;
+    while reap() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 /// Children of a process with their command lines.
 pub fn children(parent: Pid) -> Vec<(i32, String)> {
     let parent = parent.as_raw_nonzero();

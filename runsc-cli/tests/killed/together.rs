@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::case::{Case, children};
+use crate::case::{Case, PATIENCE, await_no_processes, children};
 
 /// Kills the command line, and before it whatever clone of it has no image of its own yet.
 pub fn killed(command: &str, delay: Duration) {
@@ -23,9 +23,11 @@ pub fn killed(command: &str, delay: Duration) {
     }
     child.kill().expect("kill");
     child.wait().expect("wait");
+    // What is dying is not yet abandoned. A `create` may have been complete: then it lives.
+    let patience = if command == "create" { Duration::from_millis(200) } else { PATIENCE };
+    await_no_processes(patience);
     case.scratch.run(&["list"]).succeeds();
     if command == "create" {
-        // It may have been complete: then the container lives.
         case.scratch.run(&["delete", "--force", "c"]).succeeds();
     }
     case.assert_nothing_left(&format!("{command} killed with its janitor after {delay:?}"));
