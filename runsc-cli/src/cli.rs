@@ -52,6 +52,9 @@ pub struct GlobalArgs {
     /// Write every system call to the debug log
     #[arg(long)]
     pub strace: bool,
+    /// Leave the guest's system call instructions as they are, though that is slower
+    #[arg(long)]
+    pub no_patching: bool,
     /// Accepted for runc's sake: the debug log tells all there is
     #[arg(long)]
     pub debug: bool,

@@ -88,6 +88,15 @@ impl Directory {
         listing.version = self.version.load(Ordering::SeqCst);
     }
 
+    /// Lets nobody find a thread, which is trapped but maybe not in the stub, until its next update.
+    pub(super) fn hide(&self, memory: &SlotMemory, listing: &mut Listing) {
+        let _inner = self.inner.lock();
+        if let Some(fs_base) = listing.fs_base.filter(|_| listing.is_listed) {
+            memory.channel().set_entry(entry(fs_base), 0);
+            listing.version = u64::MAX;
+        }
+    }
+
     /// Takes a thread out that ends. If it may still run (`!is_in_stub`), its entry stays empty.
     pub(super) fn remove(&self, memory: &SlotMemory, listing: &mut Listing, is_in_stub: bool) {
         let mut inner = self.inner.lock();

@@ -14,6 +14,9 @@
 //!   obeys the commands that it gets as answers. Its signal frame holds the registers ([`frame`]).
 //! - When it turns out late that all registers are needed (a signal has to be delivered), the
 //!   thread is kicked before its call is answered, and so enters the stub right behind it.
+//! - Calls that need no kernel are served in the stub, without any of this: their sites are patched
+//!   ([`patch`], [`install`], [`patching`]) to jump there ([`directory`], [`shortcut`], [`fast`]).
+//!   Memory operations take care of patches ([`care`], [`gate`]).
 //!
 //! The kernel's workers ([`workers`]) wait for notifications and hand them to the threads they are
 //! from ([`supervisor`], [`thread`]); [`spawn`] makes threads and processes; [`reaper`] learns of

@@ -87,7 +87,11 @@ impl SystrapThread {
     /// [`Thread::set_identity`]: crate::contract::Thread::set_identity
     pub(super) fn allow_shortcuts(&mut self, identity: Option<&Identity>) {
         self.shortcut.is_wanted = identity.is_some();
-        let Some(identity) = identity else { return };
+        let Some(identity) = identity else {
+            let directory = &self.slot.process.patching.directory;
+            directory.hide(&self.slot.memory, &mut self.shortcut.listing);
+            return;
+        };
         let Identity { pid, tid, uid, euid, gid, egid } = *identity;
         let place = FAST_OFFSET + offset_of!(Fast, identity) as u64;
         let words = [pid as u64, tid as u64, uid.into(), euid.into(), gid.into(), egid.into()];

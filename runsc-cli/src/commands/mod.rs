@@ -88,6 +88,7 @@ impl Context<'_> {
             platform: self.global.platform,
             network: self.global.network,
             strace: self.global.strace,
+            patching: !self.global.no_patching,
             debug_log: self.log.debug_file().map(|_| slots::DEBUG_LOG),
             control: None,
             launcher: slots::LAUNCHER,

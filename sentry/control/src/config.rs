@@ -28,6 +28,8 @@ pub struct SandboxConfig {
     pub platform: PlatformKind,
     pub network: NetworkMode,
     pub strace: bool,
+    /// Whether the platform may change the guest's system call instructions for speed.
+    pub patching: bool,
     /// Debug log, opened for append.
     pub debug_log: Option<FdSlot>,
     /// A listening `SOCK_STREAM` Unix socket for control connections; none for a sandbox that only

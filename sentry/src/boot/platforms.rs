@@ -29,6 +29,8 @@ pub(super) fn start(config: &SandboxConfig) -> Result<Chosen, BootError> {
             let platform = Systrap::new().map_err(BootError::Platform)?;
             let proc_dir = adopt(config.proc_dir, "proc_dir")?;
             platform.set_proc_dir(proc_dir).map_err(BootError::Kernel)?;
+            // Who looks at calls wants to see all.
+            platform.set_fast_calls(config.patching && !config.strace);
             Ok((platform, sentry::SYSTRAP))
         }
     }

@@ -67,7 +67,7 @@ pub fn getresgid(
 
 /// Puts new user ids in force: capabilities follow the rules of capabilities(7), "Effect of user
 /// ID changes on capabilities"; a changed effective id makes the process undumpable.
-fn commit_uids(ctx: &Ctx, mut new: Credentials) {
+fn commit_uids(ctx: &mut Ctx, mut new: Credentials) {
     let old = ctx.task.credentials();
     if new.securebits & SECBIT_NO_SETUID_FIXUP == 0 {
         let was_root = old.uid == 0 || old.euid == 0 || old.suid == 0;
@@ -90,12 +90,13 @@ fn commit_uids(ctx: &Ctx, mut new: Credentials) {
 }
 
 /// Puts new credentials in force.
-fn commit(ctx: &Ctx, new: Credentials) {
+fn commit(ctx: &mut Ctx, new: Credentials) {
     let old = ctx.task.credentials();
     if old.euid != new.euid || old.egid != new.egid || old.fsuid != new.fsuid {
         ctx.task.group.dumpable.store(0, std::sync::atomic::Ordering::Relaxed);
     }
     ctx.task.set_credentials(new);
+    ctx.tell_identity();
 }
 
 /// `setuid(2)`.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use linux_abi::Errno;
-use platform::{HostOp, Thread};
+use platform::{HostOp, Identity, Thread};
 
 use super::Task;
 use crate::memory::UserMemory;
@@ -32,6 +32,20 @@ impl Ctx {
     /// After `execve`: the task's new memory.
     pub fn reload_memory(&mut self) {
         self.memory = self.task.mm().memory().clone();
+    }
+
+    /// Tells the platform who the task is. To be called when that has changed: the platform may
+    /// answer for us.
+    pub fn tell_identity(&mut self) {
+        let credentials = self.task.credentials();
+        self.thread.set_identity(Some(&Identity {
+            pid: self.task.pid(),
+            tid: self.task.tid(),
+            uid: credentials.uid,
+            euid: credentials.euid,
+            gid: credentials.gid,
+            egid: credentials.egid,
+        }));
     }
 
     /// Waits for `future`, or until a signal (or stop, or exit) wants the task.

@@ -114,6 +114,7 @@ pub(crate) fn commit(ctx: &mut Ctx, loaded: Loaded, credentials: Credentials, co
     group.dumpable.store(u32::from(dumpable), Ordering::Relaxed);
     group.has_execed.store(true, Ordering::Relaxed);
     task.set_credentials(credentials);
+    ctx.tell_identity();
     *task.name.lock() = comm;
     // Files shared with another process by CLONE_FILES become the task's own.
     let fds = task.fds().copy();

@@ -22,6 +22,7 @@ pub async fn run(mut ctx: Ctx) {
 async fn serve(ctx: &mut Ctx) -> ExitReason {
     let mut interrupted = None;
     let mut is_running = false;
+    ctx.tell_identity();
     loop {
         if !is_running {
             if let Some(reason) = settle(ctx, interrupted.take()).await {
