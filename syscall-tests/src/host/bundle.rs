@@ -43,12 +43,18 @@ impl Bundle {
         self.dir.path().join("state")
     }
 
-    /// Makes a bundle that uses a root file system elsewhere, read-only, with more mounts.
-    pub fn of_root(rootfs: &Path, args: &[String], cwd: &str, more: &[Value]) -> Result<Bundle> {
+    /// Makes a bundle that uses a root file system elsewhere, with more mounts.
+    pub fn of_root(
+        rootfs: &Path,
+        readonly: bool,
+        args: &[String],
+        cwd: &str,
+        more: &[Value],
+    ) -> Result<Bundle> {
         let dir = tempfile::Builder::new().prefix("syscall-tests-").tempdir()?;
         set_mode(dir.path(), 0o755)?;
         let mut config = config(args);
-        config["root"] = json!({"path": rootfs, "readonly": true});
+        config["root"] = json!({"path": rootfs, "readonly": readonly});
         config["process"]["cwd"] = json!(cwd);
         if let Some(mounts) = config["mounts"].as_array_mut() {
             mounts.extend_from_slice(more);
@@ -61,6 +67,15 @@ impl Bundle {
     /// Writes `config.json` for a command line.
     pub fn configure(&self, args: &[String]) -> Result<()> {
         self.write(&config(args))
+    }
+
+    /// Reads the configuration back, with the absolute path of the root file system.
+    pub fn config(&self) -> Result<Value> {
+        let mut config: Value =
+            serde_json::from_slice(&fs::read(self.dir.path().join("config.json"))?)?;
+        let root = config["root"]["path"].as_str().context("a bundle without a root")?;
+        config["root"]["path"] = json!(self.dir.path().join(root));
+        Ok(config)
     }
 
     fn write(&self, config: &Value) -> Result<()> {

@@ -5,6 +5,7 @@ pub mod build;
 pub mod bundle;
 pub mod expectations;
 pub mod guest;
+pub mod native;
 pub mod outcome;
 pub mod programs;
 pub mod report;

@@ -35,9 +35,15 @@ fn scripts_dir() -> PathBuf {
 /// Returns the root file system, making it if it is not there: Debian 12 by mmdebstrap, kept in
 /// the target directory.
 pub fn rootfs() -> Result<PathBuf> {
-    if let Some(path) = std::env::var_os("PROGRAMS_ROOTFS") {
-        return Ok(PathBuf::from(path));
+    match std::env::var_os("PROGRAMS_ROOTFS") {
+        Some(path) => Ok(PathBuf::from(path)),
+        None => debian("rootfs", PACKAGES),
     }
+}
+
+/// Returns the root file system `name` of the target directory, Debian 12 with these packages
+/// (commas between), making it if it is not there.
+pub fn debian(name: &str, packages: &str) -> Result<PathBuf> {
     let exe = std::env::current_exe()?;
     // The outermost: cargo marks the directory of a target triple too.
     let target = exe.ancestors().filter(|dir| dir.join("CACHEDIR.TAG").exists()).last();
@@ -45,17 +51,17 @@ pub fn rootfs() -> Result<PathBuf> {
     fs::create_dir_all(&dir)?;
     let lock = File::create(dir.join("lock"))?;
     lock.lock().context("locking the directory of the root file system")?;
-    let rootfs = dir.join("rootfs");
+    let rootfs = dir.join(name);
     if rootfs.is_dir() {
         return Ok(rootfs);
     }
-    let part = dir.join("rootfs.part");
+    let part = dir.join(format!("{name}.part"));
     if part.exists() {
         fs::remove_dir_all(&part).with_context(|| format!("removing {}", part.display()))?;
     }
     eprintln!("making a Debian root file system in {} (some minutes)", rootfs.display());
     let status = Command::new("mmdebstrap")
-        .args(["--quiet", "--variant=minbase", "--include", PACKAGES, "bookworm"])
+        .args(["--quiet", "--variant=minbase", "--include", packages, "bookworm"])
         .arg(&part)
         .stdin(Stdio::null())
         .status()
@@ -84,7 +90,7 @@ pub fn run(runtime: &Runtime, rootfs: &Path, script: &str) -> Result<Outcome> {
                "options": ["nosuid", "nodev", "mode=0700"]}),
     ];
     let args = [format!("/programs/{script}")];
-    let running = runtime.start_bundle(Bundle::of_root(rootfs, &args, "/work", &mounts)?)?;
+    let running = runtime.start_bundle(Bundle::of_root(rootfs, true, &args, "/work", &mounts)?)?;
     running.outcome(LIMIT).with_context(|| format!("{script} in {}", runtime.label()))
 }
 
