@@ -8,6 +8,7 @@ use crate::sys::{call, call1, call3};
 
 pub const ALL: &[Primitive] = &[
     ("getpid", getpid),
+    ("gettid", gettid),
     ("clock_gettime", clock_gettime),
     ("read_1b", read_1b),
     ("read_4k", read_4k),
@@ -24,6 +25,12 @@ pub const ALL: &[Primitive] = &[
 fn getpid(count: u32) {
     for _ in 0..count {
         call1(libc::SYS_getpid, 0);
+    }
+}
+
+fn gettid(count: u32) {
+    for _ in 0..count {
+        call1(libc::SYS_gettid, 0);
     }
 }
 

@@ -1,9 +1,10 @@
 //! The guest of the benchmark: times primitives of the kernel it runs on.
 //!
 //! `syscall-bench-guest [NAME…]` prints one line `NAME NANOSECONDS` for each primitive: the median
-//! over several rounds of the time for one operation. `--exit` leaves at once and `--idle` sleeps
-//! (for start-up and memory measurements).
+//! over several rounds of the time for one operation. `--list` prints the names, `--exit` leaves at
+//! once, `--idle` sleeps (for start-up and idle measurements) and `--spin` keeps a processor busy.
 
+mod busy;
 mod calls;
 mod memory;
 mod pingpong;
@@ -21,17 +22,23 @@ type Primitive = (&'static str, fn(u32));
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let all = [calls::ALL, memory::ALL, process::ALL, pingpong::ALL].concat();
     match arguments.first().map(String::as_str) {
         Some("--exit") => return,
-        Some("--idle") => std::thread::sleep(Duration::from_secs(3600)),
+        Some("--idle") => return std::thread::sleep(Duration::from_secs(3600)),
+        Some("--spin") => return busy::spin(),
+        Some("--list") => {
+            let names = all.iter().map(|(name, _)| *name);
+            names.chain(busy::NAMES.iter().copied()).for_each(|name| println!("{name}"));
+            return;
+        }
         _ => {}
     }
-    let all = [calls::ALL, memory::ALL, process::ALL, pingpong::ALL].concat();
-    for (name, primitive) in all {
-        if arguments.is_empty() || arguments.iter().any(|wanted| wanted == name) {
-            println!("{name} {:.0}", measure(primitive));
-        }
+    let is_wanted = |name: &str| arguments.is_empty() || arguments.iter().any(|a| a == name);
+    for (name, primitive) in all.into_iter().filter(|(name, _)| is_wanted(name)) {
+        println!("{name} {:.0}", measure(primitive));
     }
+    busy::NAMES.iter().filter(|name| is_wanted(name)).for_each(|name| busy::measure(name));
 }
 
 /// The median time of one operation in nanoseconds.

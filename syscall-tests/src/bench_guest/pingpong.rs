@@ -1,8 +1,9 @@
-//! Two parties waking each other: one operation is a round trip.
+//! Parties waking each other: one operation is a round trip, or one use of a contended lock.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::Primitive;
@@ -13,6 +14,7 @@ pub const ALL: &[Primitive] = &[
     ("unix_pingpong_processes", unix_processes),
     ("tcp_pingpong_threads", tcp_threads),
     ("futex_pingpong_threads", futex_threads),
+    ("mutex_contended", mutex_contended),
 ];
 
 /// Echoes until the end of input.
@@ -95,4 +97,25 @@ fn futex_threads(count: u32) {
     let other = std::thread::spawn(move || take_turns(1, count));
     take_turns(0, count);
     other.join().expect("join");
+}
+
+/// Four threads that do little but take the same lock.
+fn mutex_contended(count: u32) {
+    const THREADS: u32 = 4;
+    let total = Mutex::new(0_u64);
+    std::thread::scope(|scope| {
+        for index in 0..THREADS {
+            let own = count / THREADS + u32::from(index < count % THREADS);
+            let total = &total;
+            scope.spawn(move || {
+                for _ in 0..own {
+                    let mut total = total.lock().expect("a lock that nobody poisons");
+                    // Long enough to be met by the others.
+                    for step in 0..50 {
+                        *total = std::hint::black_box(*total + step);
+                    }
+                }
+            });
+        }
+    });
 }
