@@ -1,39 +1,74 @@
-//! The benchmark: the same primitives natively, in runsc-rs and in other runtimes, side by side.
+//! The benchmark: primitives and whole programs natively, in runsc-rs and in other runtimes, side
+//! by side.
 //!
-//! `cargo run --release -p syscall-tests --bin syscall-bench [-- RUNTIME…]`. Without names it
-//! measures `native`, `runsc-rs`, and `runc` and `runsc` where they are installed. Times are
-//! medians of the time for one operation; the columns are measured one after the other in one run.
+//! `cargo run --release -p syscall-tests --bin syscall-bench [-- OPTIONS] [RUNTIME…]`. Without names
+//! it measures `native`, `runsc-rs`, and `runc` and `runsc` where they are installed. The columns
+//! are measured one after the other in one run, as root. Nothing that is started outlives its time
+//! limit or the run.
 
-mod memory;
+mod idle;
+mod primitives;
+mod processes;
+mod programs;
+mod rows;
 mod table;
 
 use anyhow::{Context, Result};
 use clap::Parser;
 use std::collections::BTreeMap;
-use std::process::{Command, ExitCode};
-use std::time::Instant;
+use std::process::ExitCode;
+use std::time::Duration;
 use syscall_tests::build;
-use syscall_tests::bundle::{Bundle, GUEST_PATH};
-use syscall_tests::runtime::PLATFORMS;
+use syscall_tests::runtime::Runtime;
 
-/// Measures kernel primitives in several runtimes and prints them side by side.
+/// Measures kernel primitives and programs in several runtimes and prints them side by side.
 #[derive(Parser)]
 struct Options {
     /// Runtimes: native, runsc-rs, or names or paths of OCI runtimes.
     runtimes: Vec<String>,
-    /// Platform of runsc-rs.
-    #[arg(long, default_value = PLATFORMS[0])]
+    /// Platform of runsc-rs; its own default unless told otherwise.
+    #[arg(long, default_value = "", hide_default_value = true)]
     platform: String,
-    /// Only these primitives.
+    /// Measure whole programs instead of primitives.
     #[arg(long)]
+    programs: bool,
+    /// Measure primitives and whole programs.
+    #[arg(long, conflicts_with = "programs")]
+    all: bool,
+    /// Only this primitive or program (may be repeated).
+    #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// Runs of the start-up measurement.
-    #[arg(long, default_value_t = 11)]
-    starts: usize,
+    /// Runs of each program, and of the start-up measurement.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// Seconds that a primitive, or all runs of a program, may take.
+    #[arg(long, default_value_t = 240)]
+    limit: u64,
 }
 
-/// Results of one runtime: nanoseconds by primitive, and bytes for memory.
-type Results = BTreeMap<String, f64>;
+impl Options {
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|wanted| wanted == name)
+    }
+
+    fn limit(&self) -> Duration {
+        Duration::from_secs(self.limit)
+    }
+}
+
+/// What became of one measurement.
+#[derive(Clone, Copy, Debug)]
+enum Figure {
+    /// In the unit of the row: nanoseconds, bytes, …
+    Value(f64),
+    /// It took longer than its time limit.
+    Timeout,
+    /// It ended with an error, which was printed.
+    Failed,
+}
+
+/// Results of one runtime by row.
+type Results = BTreeMap<String, Figure>;
 
 fn main() -> ExitCode {
     match run(&Options::parse()) {
@@ -46,21 +81,30 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
+    processes::adopt_orphans()?;
     let guest = build::binary("syscall-tests", "syscall-bench-guest")?;
     let names = match options.runtimes.is_empty() {
         true => default_runtimes(),
         false => options.runtimes.clone(),
     };
+    let roots = match options.programs || options.all {
+        true => Some(programs::Roots::find()?),
+        false => None,
+    };
     let mut columns = Vec::new();
     for name in names {
         let runtime = Runtime::find(&name, &options.platform)?;
-        let bundle = Bundle::new(&guest)?;
-        eprintln!("measuring {name} …");
-        match measure(&runtime, &bundle, options) {
-            Ok(results) => columns.push((name, results)),
-            Err(error) => eprintln!("{name}: {error:#}"),
+        let mut results = Results::new();
+        if !options.programs {
+            primitives::measure(&runtime, &guest, options, &mut results)
+                .with_context(|| format!("measuring {name}"))?;
         }
+        if let Some(roots) = &roots {
+            programs::measure(&runtime, roots, options, &mut results);
+        }
+        columns.push((name, results));
     }
+    rows::add_mean(&mut columns);
     print!("{}", table::render(&columns));
     Ok(())
 }
@@ -74,78 +118,8 @@ fn default_runtimes() -> Vec<String> {
     ["native", "runsc-rs"].into_iter().chain(others).map(String::from).collect()
 }
 
-/// How the guest is started.
-struct Runtime {
-    program: Option<std::path::PathBuf>,
-    options: Vec<String>,
-}
-
-impl Runtime {
-    fn find(name: &str, platform: &str) -> Result<Runtime> {
-        Ok(match name {
-            "native" => Runtime { program: None, options: Vec::new() },
-            "runsc-rs" => Runtime {
-                program: Some(build::binary("runsc-cli", "runsc-rs")?),
-                options: ["--platform", platform, "--network", "none"].map(String::from).into(),
-            },
-            "runsc" => Runtime {
-                program: Some(name.into()),
-                options: ["--network", "none", "--ignore-cgroups"].map(String::from).into(),
-            },
-            other => Runtime { program: Some(other.into()), options: Vec::new() },
-        })
-    }
-
-    /// The command that runs the guest with `arguments`.
-    fn command(&self, bundle: &Bundle, id: &str, arguments: &[String]) -> Result<Command> {
-        let Some(program) = &self.program else {
-            let guest = bundle.path().join("rootfs").join(GUEST_PATH.trim_start_matches('/'));
-            let mut command = Command::new(guest);
-            command.args(arguments);
-            return Ok(command);
-        };
-        let mut args = vec![GUEST_PATH.to_owned()];
-        args.extend_from_slice(arguments);
-        bundle.configure(&args)?;
-        let mut command = Command::new(program);
-        command.args(&self.options).arg("--root").arg(bundle.state_dir());
-        command.arg("run").arg("--bundle").arg(bundle.path()).arg(id);
-        Ok(command)
-    }
-}
-
-fn measure(runtime: &Runtime, bundle: &Bundle, options: &Options) -> Result<Results> {
-    let id = format!("bench-{}", std::process::id());
-    let output = runtime.command(bundle, &id, &options.only)?.output().context("starting")?;
-    if !output.status.success() {
-        eprint!("{}", String::from_utf8_lossy(&output.stderr));
-    }
-    let text = String::from_utf8_lossy(&output.stdout);
-    let mut results: Results = text
-        .lines()
-        .filter_map(|line| line.split_once(' '))
-        .filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?)))
-        .collect();
-    if options.only.is_empty() {
-        results.insert("start_true".to_owned(), start_up(runtime, bundle, &id, options.starts)?);
-        if runtime.program.is_some() {
-            let idle = runtime.command(bundle, &id, &["--idle".to_owned()])?;
-            results.insert("idle_memory".to_owned(), memory::idle_bytes(idle)?);
-        }
-    }
-    Ok(results)
-}
-
-/// Median time of a whole run of a program that leaves at once, in nanoseconds.
-fn start_up(runtime: &Runtime, bundle: &Bundle, id: &str, runs: usize) -> Result<f64> {
-    let mut times = Vec::new();
-    for _ in 0..runs.max(1) {
-        let mut command = runtime.command(bundle, id, &["--exit".to_owned()])?;
-        let start = Instant::now();
-        let status = command.status().context("starting")?;
-        times.push(start.elapsed().as_nanos() as f64);
-        anyhow::ensure!(status.success(), "the run ended with {status}");
-    }
-    times.sort_by(f64::total_cmp);
-    Ok(times[times.len() / 2])
+/// The middle of some values; none of none.
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
 }
