@@ -4,7 +4,7 @@
 //! debug builds assert it. Locks of the same rank are never nested except through
 //! [`Mutex::lock_nested`], whose caller names the rule that makes it safe.
 //!
-//! Order, outermost first (see [`Rank`]): deferred work → file offset → task tree → thread group → task → mount tree → rename →
+//! Order, outermost first (see [`Rank`]): deferred work → file offset → epoll turn → task tree → thread group → task → mount tree → rename →
 //! descriptor table → directory → dentry → copy-up → inode → file object → pipe or socket → memory map → signal →
 //! wait queue → timers → executor.
 //!

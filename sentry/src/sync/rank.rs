@@ -8,6 +8,9 @@ pub enum Rank {
     Deferred,
     /// Held by a read or write over all it does.
     FileOffset,
+    EpollTopology,
+    /// Held while an epoll asks its files for their readiness; a watching epoll before the watched.
+    EpollTurn,
     Control,
     TaskTree,
     ThreadGroup,
@@ -15,7 +18,6 @@ pub enum Rank {
     Tty,
     MountTree,
     Rename,
-    EpollTopology,
     Epoll,
     FdTable,
     Directory,

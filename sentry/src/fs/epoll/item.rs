@@ -138,13 +138,16 @@ impl Item {
         self.is_listed.store(false, Ordering::Release);
     }
 
-    /// The events waited for that hold now; `None` if there are none.
-    pub(super) fn check(&self) -> Option<EpollEvents> {
+    /// The events waited for that hold now; `None` if there are none. A file that was asked goes to
+    /// `files`.
+    pub(super) fn check(&self, files: &mut Vec<Arc<FileDescription>>) -> Option<EpollEvents> {
         if self.is_retired.load(Ordering::Acquire) {
             return None;
         }
         let wanted = self.wanted()?;
-        let found = self.target()?.file().readiness() & wanted;
+        let target = self.target()?;
+        let found = target.file().readiness() & wanted;
+        files.push(target);
         (!found.is_empty()).then(|| EpollEvents::from_bits_retain(u32::from(found.bits())))
     }
 

@@ -5,10 +5,15 @@
 //! on that list only. An item does not keep its file open: it ends with the last reference to the
 //! description, and is cleared away when it is next met.
 //!
-//! Locks: `Epoll` (the items) before `Ready` (the ready list). Neither is held while a file is
-//! asked for its readiness, because that file may be an epoll itself.
+//! Locks: `EpollTurn` before `Epoll` (the items) before `Ready` (the ready list). The turn is held
+//! by whoever goes through the ready list or changes the items, while files are asked for their
+//! readiness too: the list is empty meanwhile, and nobody must take that for "nothing is ready".
+//! A file may be an epoll itself, whose turn is taken then; there are no loops of epolls.
+//! Notifications need the ready list only.
 
 mod item;
+#[cfg(test)]
+mod tests;
 mod topology;
 
 use std::any::Any;
@@ -38,6 +43,7 @@ const EXCLUSIVE_ALLOWED: EpollEvents = EpollEvents::EXCLUSIVE
 
 /// An event poll.
 pub struct Epoll {
+    turn: Mutex<()>,
     items: Mutex<Items>,
     ready: Mutex<VecDeque<Arc<Item>>>,
     /// `epoll_wait` callers.
@@ -60,6 +66,7 @@ pub struct EpollFile(Arc<Epoll>);
 impl EpollFile {
     pub fn new() -> EpollFile {
         EpollFile(Arc::new(Epoll {
+            turn: Mutex::new(Rank::EpollTurn, ()),
             items: Mutex::new(Rank::Epoll, Items { map: BTreeMap::new(), purge_at: 64 }),
             ready: Mutex::new(Rank::Ready, VecDeque::new()),
             waiters: WaitQueue::new(),
@@ -106,6 +113,7 @@ impl Epoll {
             None => None,
         };
         let item = Item::new(self, fd, target, events, event.data);
+        let _turn = self.turn.lock();
         {
             let mut items = self.items.lock();
             items.purge();
@@ -131,6 +139,7 @@ impl Epoll {
         if events.contains(EpollEvents::EXCLUSIVE) {
             return Err(Errno::EINVAL);
         }
+        let _turn = self.turn.lock();
         let item = self.items.lock().map.get(&Key::new(fd, target)).cloned();
         let item = item.ok_or(Errno::ENOENT)?;
         if item.events().contains(EpollEvents::EXCLUSIVE) {
@@ -146,6 +155,7 @@ impl Epoll {
     /// `EPOLL_CTL_DEL`. Errors: ENOENT; EPERM.
     pub fn delete(&self, fd: i32, target: &Arc<FileDescription>) -> Result<(), Errno> {
         let queue = target.file().wait_queue().ok_or(Errno::EPERM)?;
+        let _turn = self.turn.lock();
         let item = self.items.lock().map.remove(&Key::new(fd, target)).ok_or(Errno::ENOENT)?;
         item.unsubscribe(queue);
         item.retire();
@@ -194,12 +204,15 @@ impl Epoll {
     /// It answers whether the item goes back to the list's end and whether to go on. What is not
     /// ready any more leaves the list.
     fn scan(&self, mut visit: impl FnMut(&Arc<Item>, EpollEvents) -> (bool, bool)) {
+        // Files that may be closed meanwhile: the last reference goes behind the turn.
+        let mut files = Vec::new();
+        let _turn = self.turn.lock_nested();
         let mut batch = std::mem::take(&mut *self.ready.lock());
         let mut back = Vec::new();
         while let Some(item) = batch.pop_front() {
             // First, so that a notification from now on puts it back.
             item.leave_list();
-            let Some(found) = item.check() else {
+            let Some(found) = item.check(&mut files) else {
                 if item.is_orphan() {
                     self.items.lock().map.remove(&item.key());
                 }
