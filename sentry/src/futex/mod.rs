@@ -7,7 +7,8 @@
 //! **The lock of a bucket is held while a guest's word is read.** This is the one place where guest
 //! memory is touched under a lock: a waiter's comparison and its joining the queue must be one step
 //! for wakers. A waker changes the word first (with plain instructions) and then takes the lock, so
-//! it either finds the waiter or the waiter finds the new value. The read is a bounded copy of four
+//! it either finds the waiter or the waiter finds the new value. (One who is sure that nobody waits
+//! in shared memory takes no lock: waiters announce themselves before they look.) The read is a bounded copy of four
 //! bytes that waits for nobody who could need the lock.
 //!
 //! Lock order: two buckets in the order of their numbers, then a waiter's state (innermost).

@@ -21,8 +21,19 @@ type Queues = HashMap<FutexKey, VecDeque<Arc<Waiter>>>;
 pub struct FutexTable {
     buckets: Vec<Mutex<Queues>>,
     hasher: RandomState,
-    /// Waiters that are queued under a shared key.
+    /// Waiters that are queued under a shared key, or about to be.
     shared_waiters: AtomicUsize,
+}
+
+/// Counts as a waiter until it is dropped.
+pub(super) struct Announced<'a>(Option<&'a FutexTable>);
+
+impl Drop for Announced<'_> {
+    fn drop(&mut self) {
+        if let Some(table) = self.0 {
+            table.shared_waiters.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
 }
 
 impl Default for FutexTable {
@@ -64,8 +75,18 @@ impl FutexTable {
         Locked { table: self, low: (low, low_guard), high }
     }
 
-    /// Whether anybody waits in shared memory: if not, a wake-up need not look for the file that
-    /// its address belongs to.
+    /// Says that somebody is about to look at the word of `key` and perhaps to wait. A waker who
+    /// does not see that has changed the word before.
+    pub(super) fn announce(&self, key: &FutexKey) -> Announced<'_> {
+        let is_shared = matches!(key, FutexKey::Shared { .. });
+        if is_shared {
+            self.shared_waiters.fetch_add(1, Ordering::SeqCst);
+        }
+        Announced(is_shared.then_some(self))
+    }
+
+    /// Whether anybody waits in shared memory or is about to: if not, a wake-up need not look for
+    /// the file that its address belongs to, nor take a lock.
     pub fn has_shared_waiters(&self) -> bool {
         self.shared_waiters.load(Ordering::SeqCst) != 0
     }
@@ -176,6 +197,8 @@ impl Locked<'_> {
     }
 
     fn move_waiters(&mut self, from: FutexKey, to: FutexKey, count: usize) -> usize {
+        // They are counted all the time.
+        let _announced = self.table.announce(&from);
         let moved = self.extract(from, count, |_| true);
         for waiter in &moved {
             waiter.set_key(to);
@@ -292,6 +315,11 @@ mod tests {
         table.lock(&shared).add(shared, waiter.clone());
         assert!(table.has_shared_waiters());
         assert!(table.cancel(&waiter));
+        assert!(!table.has_shared_waiters());
+        let announced = table.announce(&shared);
+        assert!(table.has_shared_waiters());
+        drop(announced);
+        drop(table.announce(&key(8)));
         assert!(!table.has_shared_waiters());
     }
 }

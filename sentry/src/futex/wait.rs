@@ -83,6 +83,7 @@ fn join(
     queued: &mut Queued<'_>,
 ) -> Result<(), Errno> {
     let waiter = Waiter::new(wait, index, expected.key, expected.bitset);
+    let _announced = table.announce(&expected.key);
     let mut locked = table.lock(&expected.key);
     // A guest read under a lock: see the module documentation.
     if memory.read_value::<u32>(expected.addr.cast())? != expected.value {
