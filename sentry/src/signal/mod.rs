@@ -10,13 +10,16 @@
 //! * `job_control`: stop and continue, and what parents learn of it.
 //!
 //! A thread's attention flag ([`Task::has_attention`]) is set only for what it really must handle:
-//! a signal that is blocked or ignored sets nothing and interrupts nothing.
+//! a signal that is blocked or ignored sets nothing and interrupts nothing. But it is set after the
+//! locks are released, and by then the thread, or another one, may have handled the matter. So a
+//! call is given up only for what [`Task::must_attend`] finds.
 //!
 //! Lock order: the process' [`GroupSignals`], then one thread's [`TaskSignals`] (both
 //! `Rank::Signal`; nested by that rule), then the table inside [`SignalActions`]. Thread lists,
 //! parents, credentials and limits are looked up before.
 //!
 //! [`Task::has_attention`]: crate::task::Task::has_attention
+//! [`Task::must_attend`]: crate::task::Task::must_attend
 
 mod accounting;
 mod actions;
@@ -58,5 +61,5 @@ pub(crate) use send::send_for_timer;
 pub use send::{Sent, send_to_group, send_to_process_group, send_to_task};
 pub use sigreturn::sigreturn;
 pub use state::{GroupSignals, StopState, TaskSignals};
-pub use take::{is_killed, pending, take_waited};
+pub use take::{is_due, is_killed, pending, take_waited};
 pub use wait::{suspend, wait_for_signal};

@@ -65,6 +65,15 @@ pub fn pending(task: &Task) -> SigSet {
     signals.pending.set().union(own.pending.set())
 }
 
+/// Whether `task` has something to handle: an unblocked signal, a stop.
+pub fn is_due(task: &Task) -> bool {
+    let signals = task.group.signals.lock();
+    let own = task.signals.lock_nested();
+    let pending = signals.pending.set().union(own.pending.set());
+    let unblocked = pending.difference(own.mask.difference(SigSet::UNBLOCKABLE));
+    !unblocked.is_empty() || signals.stop != StopState::Running
+}
+
 /// Whether SIGKILL waits for `task`.
 pub fn is_killed(task: &Task) -> bool {
     pending(task).contains(linux_abi::signal::SIGKILL)

@@ -103,7 +103,7 @@ pub(super) async fn wait_any<T>(
     }
     if deadline == Deadline::Now {
         // Linux: a signal that a temporary mask lets in counts even if there is no time to wait.
-        return if ctx.task.has_attention() { Err(Errno::ERESTARTNOHAND) } else { Ok(None) };
+        return if ctx.task.must_attend() { Err(Errno::ERESTARTNOHAND) } else { Ok(None) };
     }
     let mut subscriptions: Vec<_> = watched
         .iter()

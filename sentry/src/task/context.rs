@@ -64,7 +64,7 @@ impl Ctx {
                 if let Poll::Ready(value) = future.as_mut().poll(cx) {
                     return Poll::Ready(Ok(value));
                 }
-                if task.has_attention() {
+                if task.must_attend() {
                     return Poll::Ready(Err(Errno::ERESTARTSYS));
                 }
                 Poll::Pending

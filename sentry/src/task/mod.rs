@@ -180,9 +180,24 @@ impl Task {
         self.is_in_guest.load(Ordering::Relaxed)
     }
 
-    /// Whether signals, a stop or the end wait to be handled: a blocked system call gives up then.
+    /// Whether somebody says that signals, a stop or the end wait to be handled.
     pub fn has_attention(&self) -> bool {
         self.attention.load(Ordering::Acquire)
+    }
+
+    /// Whether signals, a stop or the end wait to be handled: a blocked system call gives up then.
+    /// A word of it that came late, when all was handled, is forgotten. Only the task itself asks.
+    pub fn must_attend(&self) -> bool {
+        if !self.has_attention() {
+            return false;
+        }
+        // Before looking, so that what comes from now on is not forgotten.
+        self.clear_attention();
+        let must_attend = self.must_exit() || crate::signal::is_due(self);
+        if must_attend {
+            self.note_attention();
+        }
+        must_attend
     }
 
     pub(crate) fn clear_attention(&self) {

@@ -55,7 +55,7 @@ async fn serve(ctx: &mut Ctx) -> ExitReason {
 
 /// Before guest code runs again: signals, stops, the end.
 async fn settle(ctx: &mut Ctx, interrupted: Option<SyscallRestart>) -> Option<ExitReason> {
-    if !ctx.task.has_attention() && interrupted.is_none() {
+    if interrupted.is_none() && !ctx.task.must_attend() {
         return None;
     }
     loop {
