@@ -45,6 +45,8 @@ pub struct Kernel {
     /// Monotonic clock reading when the sandbox started, in nanoseconds.
     pub boot_time_ns: u64,
     pub strace: Option<StraceLog>,
+    /// A procfs of the sentry's own pid namespace.
+    pub proc_dir: OwnedFd,
     /// Memory in bytes and processors that the sandbox shows.
     pub memory_total: u64,
     pub cpu_count: u32,
@@ -85,6 +87,7 @@ impl Kernel {
     pub fn new(
         platform: Arc<dyn Platform>,
         config: &SandboxConfig,
+        proc_dir: OwnedFd,
         debug_log: Option<OwnedFd>,
     ) -> Result<Arc<Kernel>, Errno> {
         let executor = Executor::new(platform.clone());
@@ -124,6 +127,7 @@ impl Kernel {
             uts: Mutex::new(Rank::Leaf, uts),
             boot_time_ns: now(Clock::Monotonic).as_nanos() as u64,
             strace,
+            proc_dir,
             memory_total: config.memory_limit.unwrap_or(machine.total_ram_bytes),
             cpu_count: config.cpus.unwrap_or(cpus),
             containers: Mutex::new(Rank::Leaf, Vec::new()),

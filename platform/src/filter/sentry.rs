@@ -97,7 +97,7 @@ pub const FILES: &[Allowed] = &[
             IsNot(0, libc::AT_FDCWD as u32),
             Lacks(2, (libc::O_CREAT | libc::O_TRUNC | libc::O_PATH) as u32),
         ]],
-        "files of the procfs that describe stubs; the path cannot be checked here",
+        "files of the procfs that describe stubs, own files for reading; the path cannot be checked here",
     ),
     allow(libc::SYS_sendmsg, "gofer, control connection, descriptors for stubs"),
     allow(libc::SYS_recvmsg, "gofer, control connection"),

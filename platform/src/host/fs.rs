@@ -196,6 +196,12 @@ pub fn status_flags(fd: impl AsFd) -> Result<i32, Errno> {
     retry(|| rustix::fs::fcntl_getfl(&fd)).map(|flags| flags.bits() as i32)
 }
 
+/// Whether a descriptor is open for writing.
+pub fn is_writable(fd: impl AsFd) -> Result<bool, Errno> {
+    let access = retry(|| rustix::fs::fcntl_getfl(&fd))? & OFlags::RWMODE;
+    Ok(access != OFlags::RDONLY)
+}
+
 /// Sets or clears `O_NONBLOCK` of the open file (not of the descriptor alone).
 pub fn set_nonblocking(fd: impl AsFd, nonblocking: bool) -> Result<(), Errno> {
     let mut flags = rustix::fs::fcntl_getfl(&fd).map_err(errno)?;
@@ -206,6 +212,16 @@ pub fn set_nonblocking(fd: impl AsFd, nonblocking: bool) -> Result<(), Errno> {
 /// Another descriptor for the same open file, close-on-exec.
 pub fn dup(fd: impl AsFd) -> Result<OwnedFd, Errno> {
     retry(|| rustix::io::fcntl_dupfd_cloexec(&fd, 3))
+}
+
+/// Opens the file behind `fd` once more, for reading only, through a procfs of our own pid
+/// namespace. Whoever maps it by the new descriptor can never write to it.
+///
+/// Errors: EACCES, EMFILE; ENOENT for another procfs.
+pub fn reopen_read_only(procfs: impl AsFd, fd: impl AsFd) -> Result<OwnedFd, Errno> {
+    let path = format!("self/fd/{}", fd.as_fd().as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    retry(|| rustix::fs::openat(&procfs, &path, flags, Mode::empty()))
 }
 
 /// A pipe (read end, write end), close-on-exec and non-blocking.

@@ -61,10 +61,12 @@ fn start(
     config: &SandboxConfig,
     launcher: &UnixStream,
 ) -> Result<(Arc<Kernel>, Workers), BootError> {
-    let (platform, host_calls) = platforms::start(config)?;
+    let proc_dir = adopt(config.proc_dir, "proc_dir")?;
+    let for_platform = proc_dir.try_clone().map_err(BootError::Platform)?;
+    let (platform, host_calls) = platforms::start(config, for_platform)?;
     let log = config.debug_log.map(|slot| adopt(slot, "debug_log")).transpose()?;
     let control = config.control.map(|slot| adopt(slot, "control")).transpose()?;
-    let kernel = Kernel::new(platform, config, log).map_err(BootError::Kernel)?;
+    let kernel = Kernel::new(platform, config, proc_dir, log).map_err(BootError::Kernel)?;
     crate::fs::dev::register(&kernel.devices);
     crate::fs::tty::register(&kernel.devices);
     let namespace = mounts::build(&kernel, &config.container)?;

@@ -1,5 +1,6 @@
 //! The choice of the platform.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use control_protocol::{PlatformKind, SandboxConfig};
@@ -8,26 +9,25 @@ use platform::filter::{Allowed, sentry};
 use platform::ptrace::Ptrace;
 use platform::systrap::Systrap;
 
-use super::{BootError, adopt};
+use super::BootError;
 
 /// A platform, and the host calls that only it needs.
 pub(super) type Chosen = (Arc<dyn Platform>, &'static [Allowed]);
 
-/// Sets up the platform that the configuration names, with the procfs that it names.
+/// Sets up the platform that the configuration names; it looks at its stubs through `proc_dir`, a
+/// procfs.
 ///
 /// # Errors
-/// [`BootError::Platform`], [`BootError::Descriptor`], [`BootError::Kernel`] for a wrong procfs.
-pub(super) fn start(config: &SandboxConfig) -> Result<Chosen, BootError> {
+/// [`BootError::Platform`], [`BootError::Kernel`] for a wrong procfs.
+pub(super) fn start(config: &SandboxConfig, proc_dir: OwnedFd) -> Result<Chosen, BootError> {
     match config.platform {
         PlatformKind::Ptrace => {
             let platform = Ptrace::new().map_err(BootError::Platform)?;
-            let proc_dir = adopt(config.proc_dir, "proc_dir")?;
             platform.set_proc_dir(proc_dir).map_err(BootError::Kernel)?;
             Ok((platform, sentry::PTRACE))
         }
         PlatformKind::Systrap => {
             let platform = Systrap::new().map_err(BootError::Platform)?;
-            let proc_dir = adopt(config.proc_dir, "proc_dir")?;
             platform.set_proc_dir(proc_dir).map_err(BootError::Kernel)?;
             // Who looks at calls wants to see all.
             platform.set_fast_calls(config.patching && !config.strace);

@@ -12,9 +12,6 @@ pub struct FileMapping {
     /// Offset in the file of the first byte.
     pub offset: u64,
     pub location: Location,
-    /// A shared mapping of a file that was not opened for writing: it stays read-only, although the
-    /// host's descriptor may allow more.
-    pub is_read_only: bool,
 }
 
 /// File mappings by start address; they never overlap.
@@ -33,24 +30,9 @@ impl FileMappings {
         location: Location,
     ) -> Vec<FileMapping> {
         let removed = self.remove(range.clone());
-        let mapping = FileMapping { end: range.end, offset, location, is_read_only: false };
+        let mapping = FileMapping { end: range.end, offset, location };
         self.map.insert(range.start, mapping);
         removed
-    }
-
-    /// Marks the mapping that starts at `start` as one that may never be written.
-    pub fn deny_write(&mut self, start: u64) {
-        if let Some(mapping) = self.map.get_mut(&start) {
-            mapping.is_read_only = true;
-        }
-    }
-
-    /// Whether a mapping in `range` may never be written.
-    pub fn denies_write(&self, range: Range<u64>) -> bool {
-        let below = self.map.range(..range.end).rev();
-        below
-            .take_while(|(_, mapping)| mapping.end > range.start)
-            .any(|(_, mapping)| mapping.is_read_only)
     }
 
     /// Whether nothing in `range` is known to come from a file.
@@ -95,9 +77,6 @@ impl FileMappings {
             return removed;
         };
         removed.extend(self.insert(target, first.offset, first.location));
-        if first.is_read_only {
-            self.deny_write(new_start);
-        }
         removed
     }
 

@@ -11,6 +11,7 @@ use linux_abi::mm::{
     MAP_PRIVATE, MAP_SHARED, MAP_SHARED_VALIDATE, MAP_TYPE, MapFlags, MremapFlags, ProtFlags,
 };
 use platform::HostOp;
+use platform::host::fs as host_fs;
 
 use super::{Fd, Flow, SysResult};
 use crate::memory::UserAddr;
@@ -75,6 +76,13 @@ async fn map_file(
     match file.file().map(&request)? {
         MapSource::Anonymous => map_anonymous(ctx, addr, len, prot, map_flags).await,
         MapSource::Host { fd: host_fd, offset: host_offset } => {
+            let is_read_only = request.shared && !request.writable;
+            let read_only = match is_read_only && host_fs::is_writable(&host_fd)? {
+                // The host then refuses write access for ever.
+                true => Some(host_fs::reopen_read_only(&ctx.task.kernel.proc_dir, &host_fd)?),
+                false => None,
+            };
+            let host_fd = read_only.as_ref().map_or(host_fd.as_fd(), AsFd::as_fd);
             let mm = ctx.task.mm();
             let _change = mm.lock_change().await;
             let op = HostOp::Mmap {
@@ -82,20 +90,13 @@ async fn map_file(
                 len,
                 prot: prot as i32,
                 flags: (map_flags & !NOT_FOR_HOST).bits() as i32,
-                fd: Some(host_fd.as_fd()),
+                fd: Some(host_fd),
                 offset: host_offset,
             };
             let start = ctx.host_op(op).await?;
             let end = start + page_up(len).ok_or(Errno::ENOMEM)?;
             let location = file.location().clone();
-            let is_read_only = request.shared && !request.writable;
-            mm.with_record(|record| {
-                let removed = record.files.insert(start..end, offset, location);
-                if is_read_only {
-                    record.files.deny_write(start);
-                }
-                removed
-            });
+            mm.with_record(|record| record.files.insert(start..end, offset, location));
             Ok(start as usize)
         }
     }
@@ -193,21 +194,15 @@ async fn unmap_files(ctx: &mut Ctx, addr: u64, len: u64) -> SysResult {
 
 /// `mprotect(2)`. The host refuses write access to a mapping of a read-only descriptor (EACCES).
 pub fn mprotect(ctx: &mut Ctx, addr: u64, len: u64, prot: u32) -> Flow {
-    match check_protection(ctx, addr, len, prot) {
+    match check_protection(ctx, addr, prot) {
         Ok(()) => Flow::Finish(HostOp::Mprotect { addr, len, prot: prot as i32 }),
         Err(errno) => Flow::from(Err(errno)),
     }
 }
 
-/// Errors: EACCES where a file may not be written or executed.
-fn check_protection(ctx: &Ctx, addr: u64, len: u64, prot: u32) -> Result<(), Errno> {
+/// Errors: EACCES where a file may not be executed.
+fn check_protection(ctx: &Ctx, addr: u64, prot: u32) -> Result<(), Errno> {
     let wanted = ProtFlags::from_bits_retain(prot);
-    if wanted.contains(ProtFlags::WRITE) {
-        let range = addr..addr.saturating_add(len);
-        if ctx.task.mm().with_record(|record| record.files.denies_write(range)) {
-            return Err(Errno::EACCES);
-        }
-    }
     if wanted.contains(ProtFlags::EXEC) {
         let mapped = ctx.task.mm().with_record(|record| record.files.find(addr));
         if mapped.is_some_and(|mapping| mapping.location.is_noexec()) {

@@ -11,6 +11,7 @@ use linux_abi::ipc::{
 use linux_abi::mm::{MAP_SHARED, MapFlags, ProtFlags};
 use linux_abi::task::CAP_IPC_LOCK;
 use platform::HostOp;
+use platform::host::fs as host_fs;
 
 use super::SysResult;
 use crate::ipc::{READ, SHMALL, SHMMAX, SHMMNI, Segment, SegmentFacts, WRITE};
@@ -40,7 +41,6 @@ pub fn shmget(ctx: &mut Ctx, key: i32, size: u64, flags: u32) -> SysResult {
 /// `shmat(2)`. Answers with the address.
 ///
 /// Errors: EINVAL (id, address not aligned or in use), EACCES, ENOMEM.
-/// Divergence: `mprotect` can make a read-only attachment writable.
 pub async fn shmat(ctx: &mut Ctx, id: i32, addr: u64, flags: u32) -> SysResult {
     let addr = attach_address(addr, flags)?;
     let mut prot = ProtFlags::READ;
@@ -63,6 +63,12 @@ pub async fn shmat(ctx: &mut Ctx, id: i32, addr: u64, flags: u32) -> SysResult {
         map_flags |= if replaces { MapFlags::FIXED } else { MapFlags::FIXED_NOREPLACE };
     }
     let len = page_up(segment.size()).ok_or(Errno::ENOMEM)?;
+    let read_only = match prot.contains(ProtFlags::WRITE) {
+        true => None,
+        // The host then refuses write access for ever.
+        false => Some(host_fs::reopen_read_only(&kernel.proc_dir, segment.fd())?),
+    };
+    let fd = read_only.as_ref().map_or(segment.fd().as_fd(), AsFd::as_fd);
     let mm = ctx.task.mm();
     let _change = mm.lock_change().await;
     let op = HostOp::Mmap {
@@ -70,7 +76,7 @@ pub async fn shmat(ctx: &mut Ctx, id: i32, addr: u64, flags: u32) -> SysResult {
         len,
         prot: prot.bits() as i32,
         flags: map_flags.bits() as i32,
-        fd: Some(segment.fd().as_fd()),
+        fd: Some(fd),
         offset: 0,
     };
     let start = ctx.host_op(op).await.map_err(|errno| match errno {

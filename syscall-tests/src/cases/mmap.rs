@@ -217,6 +217,28 @@ case!(file_must_be_open_the_right_way, [mmap, mprotect], {
     check_eq!(sys!(mmap, 0, PAGE, PROT_READ, MAP_PRIVATE, pipe, 0), Err(ENODEV));
 });
 
+case!(a_file_open_for_reading_is_never_writable, [mmap, mprotect, memfd_create], {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let writable = sys!(memfd_create, c"f", 0).must();
+    sys!(ftruncate, writable, PAGE).must();
+    let fd = open(&cstr(&format!("/proc/self/fd/{writable}")), O_RDONLY);
+    let area = anon(PAGE);
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                let _ = sys!(mprotect, area, PAGE, RW);
+            }
+        });
+        for _ in 0..300 {
+            sys!(mmap, area, PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, fd, 0).must();
+            check_eq!(sys!(getrandom, area, 1, 0), Err(EFAULT));
+            sys!(mmap, area, PAGE, RW, PRIVATE_ANON | MAP_FIXED, -1, 0).must();
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+});
+
 case!(private_memory_is_copied_by_fork_and_shared_memory_is_not, [mmap, fork], {
     let (private, common) = (anon(PAGE), shared(PAGE));
     poke(private, 1u8);

@@ -9,7 +9,7 @@ fn shm(size: usize) -> i32 {
     }
 }
 
-case!(shared_memory_is_shared, [shmget, shmat, shmdt, shmctl], {
+case!(shared_memory_is_shared, [shmget, shmat, shmdt, shmctl, mprotect], {
     let id = shm(PAGE);
     let addr = sys!(shmat, id, 0, 0).must() as usize;
     check_eq!(peek::<u8>(addr), 0);
@@ -18,6 +18,8 @@ case!(shared_memory_is_shared, [shmget, shmat, shmdt, shmctl], {
     let second = sys!(shmat, id, 0, SHM_RDONLY).must() as usize;
     check_eq!(peek::<u8>(second), 5);
     check_eq!(write_fault(second).map(|f| f.signal), Some(SIGSEGV));
+    let writable = PROT_READ | PROT_WRITE;
+    check_eq!(sys!(mprotect, second, PAGE, writable), Err(EACCES), "nor later");
     check_eq!(sys!(shmdt, second), Ok(0));
     check_eq!(sys!(shmdt, second), Err(EINVAL));
     check_eq!(sys!(shmctl, id, IPC_RMID, 0), Ok(0));
