@@ -328,7 +328,10 @@ fn finish(tid: Tid, region: Region, slot: SlotMemory, vdso_hint: u64) -> io::Res
             init_state::FILTERED => break,
             error => {
                 let error = Errno::from_raw(-error as i32);
-                return Err(describe("cannot install the stub's filter (needs Linux 5.19; --platform ptrace does not)", error));
+                return Err(describe(
+                    "cannot install the stub's filter (needs Linux 5.19; --platform ptrace does not)",
+                    error,
+                ));
             }
         }
         slot.wait_word(state, init_state::STARTED as u32);
