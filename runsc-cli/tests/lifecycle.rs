@@ -197,8 +197,7 @@ fn console_socket() {
     scratch.run(&["start", "c"]).succeeds();
     terminal.wait_for("ready");
     assert!(terminal.seen().contains("20 90"), "{}", terminal.seen());
-    terminal.type_in("\x03");
-    terminal.wait_for("int");
+    terminal.interrupt_until("int");
     terminal.type_in("x\r");
     terminal.wait_for("<x>");
     wait_for_status(&scratch, "c", "stopped");

@@ -83,6 +83,23 @@ impl Terminal {
         }
     }
 
+    /// Types the interrupt key, every second again, until `text` is shown.
+    ///
+    /// A shell that has looked for signals and is about to read runs its trap only when the read is
+    /// interrupted, and a signal in that moment does not: so it is on any kernel.
+    #[track_caller]
+    pub fn interrupt_until(&mut self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.seen.contains(text) {
+            assert!(Instant::now() < deadline, "{text:?} was not shown, but {:?}", self.seen);
+            self.type_in("\x03");
+            let again = Instant::now() + Duration::from_secs(1);
+            while !self.seen.contains(text) && Instant::now() < again {
+                assert!(self.read_some(), "{text:?} was not shown, but {:?}", self.seen);
+            }
+        }
+    }
+
     /// Reads what there is; false at the end.
     fn read_some(&mut self) -> bool {
         let wait = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
