@@ -301,6 +301,11 @@ pub trait Interrupter: Send + Sync {
     /// CPU time (user, system) that the host thread used so far, in nanoseconds, whether it runs
     /// or not; zero when it is gone. Any host thread may call it.
     fn cpu_time_ns(&self) -> (u64, u64);
+
+    /// Lets the host thread, and what it spawns from now on, run only on those of the sentry's
+    /// processors that `is_allowed` accepts by their number. Nothing happens where there is none,
+    /// or where the platform has only one processor for all. Any host thread may call it.
+    fn bind(&self, _is_allowed: &dyn Fn(u32) -> bool) {}
 }
 
 /// A guest thread. Dropping the handle kills the host thread.

@@ -221,6 +221,7 @@ pub const SYSTRAP: &[Allowed] = &[
     allow(libc::SYS_process_vm_readv, "guest memory; the host checks that it may be ours to trace"),
     allow(libc::SYS_process_vm_writev, "guest memory; the host checks the same"),
     allow(libc::SYS_prlimit64, "memory limits of stubs"),
+    allow(libc::SYS_sched_setaffinity, "processors of stubs' threads"),
     allow_when(libc::SYS_readlinkat, &[&[IsNot(0, libc::AT_FDCWD as u32)]], "checking a procfs"),
 ];
 

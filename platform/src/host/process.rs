@@ -5,8 +5,9 @@ use std::os::fd::{FromRawFd, OwnedFd};
 
 use linux_abi::Errno;
 use rustix::system::Sysinfo;
+use rustix::thread::CpuSet;
 
-use super::{fs, last_errno, retry};
+use super::{errno, fs, last_errno, retry};
 
 /// Process id of the sentry in its own pid namespace.
 pub fn pid() -> i32 {
@@ -24,6 +25,20 @@ pub fn cpu_count() -> usize {
         Ok(set) => (set.count() as usize).max(1),
         Err(_) => 1,
     }
+}
+
+/// Lets thread `tid`, of any process, run only on those of the caller's processors that
+/// `is_allowed` accepts.
+///
+/// Errors: EINVAL for none, ESRCH, EPERM.
+pub fn bind(tid: i32, is_allowed: &dyn Fn(u32) -> bool) -> Result<(), Errno> {
+    let tid = rustix::thread::Pid::from_raw(tid).ok_or(Errno::ESRCH)?;
+    let own = rustix::thread::sched_getaffinity(None).map_err(errno)?;
+    let mut allowed = CpuSet::new();
+    for cpu in (0..CpuSet::MAX_CPU).filter(|&cpu| own.is_set(cpu) && is_allowed(cpu as u32)) {
+        allowed.set(cpu);
+    }
+    rustix::thread::sched_setaffinity(Some(tid), &allowed).map_err(errno)
 }
 
 /// Processor that the caller runs on.

@@ -562,6 +562,11 @@ impl Interrupter for RunningThread {
         self.supervisor.interrupt(&self.slot);
     }
 
+    fn bind(&self, is_allowed: &dyn Fn(u32) -> bool) {
+        // A thread that is gone runs nowhere.
+        let _ = host::process::bind(self.slot.tid, is_allowed);
+    }
+
     fn cpu_time_ns(&self) -> (u64, u64) {
         (self.supervisor.common.cpu_time_ns(self.slot.tid), 0)
     }

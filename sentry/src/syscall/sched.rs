@@ -74,6 +74,7 @@ pub fn sched_setaffinity(ctx: &mut Ctx, pid: Pid, size: usize, mask: UserAddr) -
         return Err(Errno::EINVAL);
     }
     task.sched.lock().affinity = words;
+    task.apply_affinity();
     Ok(0)
 }
 

@@ -322,7 +322,7 @@ syscall_table! {
         148 sched_rr_get_interval(pid: Pid, interval: OutTimespec)
             => [sync] sched::sched_rr_get_interval, full;
         203 sched_setaffinity(pid: Pid, size: Size, mask: Pointer)
-            => [sync] sched::sched_setaffinity, partial "kept, but does not bind host threads";
+            => [sync] sched::sched_setaffinity, partial "binds host threads with systrap only";
         204 sched_getaffinity(pid: Pid, size: Size, mask: Pointer)
             => [sync] sched::sched_getaffinity, full;
         309 getcpu(cpu: OutInt, node: OutInt) => [sync] sched::getcpu, full;

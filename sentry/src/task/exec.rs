@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use linux_abi::Errno;
 use linux_abi::poll::PollEvents;
 
-use super::{Credentials, Ctx, Task};
+use super::{Credentials, Ctx, SchedState, Task};
 use crate::loader::{self, Loaded, Program};
 use crate::sync::wait_for;
 use crate::vfs::{Attributes, FileDescription};
@@ -103,6 +103,9 @@ pub(crate) fn commit(ctx: &mut Ctx, loaded: Loaded, credentials: Credentials, co
     crate::futex::exit_robust_list(&task);
     task.set_mm(loaded.mm);
     task.set_interrupter(Some(loaded.thread.interrupter()));
+    if task.sched.lock().affinity != SchedState::new(task.kernel.cpu_count).affinity {
+        task.apply_affinity();
+    }
     let (user, system) = ctx.thread.cpu_time_ns();
     task.earlier_ns.fetch_add(user + system, Ordering::Relaxed);
     ctx.thread = loaded.thread;

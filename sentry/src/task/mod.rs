@@ -227,6 +227,16 @@ impl Task {
         self.wakeup.lock().interrupter = interrupter;
     }
 
+    /// Lets the host thread run where the task's affinity says. Host processors count as those
+    /// that the guest sees, over and over.
+    pub(crate) fn apply_affinity(&self) {
+        let interrupter = self.wakeup.lock().interrupter.clone();
+        let Some(interrupter) = interrupter else { return };
+        let state = self.sched.lock().clone();
+        let cpus = self.kernel.cpu_count.max(1);
+        interrupter.bind(&|cpu| state.allows(cpu % cpus));
+    }
+
     /// Makes the task look at its signals: wakes a blocked system call, traps running guest code.
     pub fn request_attention(&self) {
         self.attention.store(true, Ordering::Release);

@@ -1,6 +1,7 @@
 //! Scheduling attributes of a thread: kept and answered, sched(7).
 //!
-//! Divergence: the host schedules guest threads by its own rules; these values do not reach it.
+//! Divergence: the host schedules guest threads by its own rules; of these values only the affinity
+//! reaches it, where the platform uses several processors.
 
 use linux_abi::task::SCHED_NORMAL;
 
@@ -50,10 +51,15 @@ impl SchedState {
         }
     }
 
+    /// Whether the thread may use `cpu`.
+    pub fn allows(&self, cpu: u32) -> bool {
+        let word = self.affinity.get(cpu as usize / 64).copied().unwrap_or(0);
+        word >> (cpu % 64) & 1 != 0
+    }
+
     /// `cpu` if the thread may use it, else the first processor that it may use.
     pub fn nearest_allowed(&self, cpu: u32) -> u32 {
-        let word = self.affinity.get(cpu as usize / 64).copied().unwrap_or(0);
-        if word >> (cpu % 64) & 1 != 0 {
+        if self.allows(cpu) {
             return cpu;
         }
         let first = self.affinity.iter().position(|&word| word != 0).unwrap_or(0);
