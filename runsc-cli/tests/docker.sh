@@ -32,8 +32,14 @@ if [ "${1:-}" != --inside ]; then
         command -v mmdebstrap >/dev/null || fail "mmdebstrap is missing and no image is given"
         image=$work/image.tar
         echo "making an image with mmdebstrap"
-        mmdebstrap --quiet --variant=minbase --include=procps bookworm "$image" ||
-            fail "mmdebstrap could not make a root file system"
+        # The network may fail for a moment.
+        for attempt in 1 2 3 4 5; do
+            mmdebstrap --quiet --variant=minbase --include=procps \
+                --aptopt='Acquire::Retries "5"' bookworm "$image" && break
+            [ "$attempt" -lt 5 ] || fail "mmdebstrap could not make a root file system"
+            rm -f "$image"
+            sleep $((attempt * 5))
+        done
     fi
     status=0
     unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private \

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 /// What the scripts need beyond the smallest Debian.
@@ -17,6 +17,9 @@ const PACKAGES: &str = "busybox,bash,coreutils,findutils,grep,sed,mawk,tar,gzip,
 
 /// How long one script may take.
 const LIMIT: Duration = Duration::from_secs(180);
+
+/// How often the making of a root file system is tried.
+const DEBIAN_ATTEMPTS: u32 = 5;
 
 /// Returns the scripts: every file of `syscall-tests/programs`, by name.
 pub fn scripts() -> Result<Vec<String>> {
@@ -56,24 +59,36 @@ pub fn debian(name: &str, packages: &str) -> Result<PathBuf> {
         return Ok(rootfs);
     }
     let part = dir.join(format!("{name}.part"));
-    if part.exists() {
-        fs::remove_dir_all(&part).with_context(|| format!("removing {}", part.display()))?;
-    }
     eprintln!("making a Debian root file system in {} (some minutes)", rootfs.display());
-    let status = Command::new("mmdebstrap")
-        .args(["--quiet", "--variant=minbase", "--include", packages, "bookworm"])
-        .arg(&part)
-        .stdin(Stdio::null())
-        .status()
-        .context("mmdebstrap is needed to make the root file system (apt install mmdebstrap)")?;
-    if !status.success() {
-        bail!("mmdebstrap could not make the root file system in {}: {status}", part.display());
+    // The network may fail for a moment.
+    for attempt in 1.. {
+        if part.exists() {
+            fs::remove_dir_all(&part).with_context(|| format!("removing {}", part.display()))?;
+        }
+        let status = make_debian(&part, packages)?;
+        if status.success() {
+            break;
+        }
+        if attempt == DEBIAN_ATTEMPTS {
+            bail!("mmdebstrap could not make the root file system in {}: {status}", part.display());
+        }
+        std::thread::sleep(Duration::from_secs(5) * attempt);
     }
     for name in ["programs", "work"] {
         fs::create_dir_all(part.join(name))?;
     }
     fs::rename(&part, &rootfs)?;
     Ok(rootfs)
+}
+
+fn make_debian(directory: &Path, packages: &str) -> Result<ExitStatus> {
+    Command::new("mmdebstrap")
+        .args(["--quiet", "--variant=minbase", "--aptopt=Acquire::Retries \"5\""])
+        .args(["--include", packages, "bookworm"])
+        .arg(directory)
+        .stdin(Stdio::null())
+        .status()
+        .context("mmdebstrap is needed to make the root file system (apt install mmdebstrap)")
 }
 
 /// Runs one script with a fresh directory of the host as its working directory.
