@@ -47,7 +47,7 @@ fn serve(tree: &Path, cpu: Option<String>) -> Result<()> {
     let root = rustix::fs::open(tree, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     let export = Export { root, is_readonly: false, crosses_mounts: true, socket };
-    Ok(gofer.serve(vec![export], Confinement::On)?)
+    Ok(gofer.start(vec![export], Confinement::On)?.run()?)
 }
 
 fn pin(cpu: Option<&str>) -> Result<()> {

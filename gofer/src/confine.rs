@@ -23,8 +23,8 @@ pub const KEPT_CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
 
 /// Confines the calling thread for good.
 ///
-/// [`crate::Gofer::serve`] does this for each of its threads, last for the one that called it. The
-/// system call filter kills the process at any call that [`filter::ALLOWED`] does not list.
+/// [`crate::Gofer::start`] does this for each of its threads. The system call filter kills the
+/// process at any call that [`filter::ALLOWED`] does not list.
 ///
 /// # Errors
 /// When a step fails; the process must then not serve.
@@ -42,7 +42,10 @@ fn drop_capabilities() -> Result<(), Error> {
     // only to an execve, which the filter forbids.
     let _ = rustix::thread::clear_ambient_capability_set();
     for capability in CapabilitySet::all().iter() {
-        let _ = rustix::thread::remove_capability_from_bounding_set(capability);
+        let removed = rustix::thread::remove_capability_from_bounding_set(capability);
+        if removed == Err(rustix::io::Errno::PERM) {
+            break;
+        }
     }
     let current = rustix::thread::capabilities(None).map_err(Error::set_up("read capabilities"))?;
     let kept = current.permitted & KEPT_CAPABILITIES;

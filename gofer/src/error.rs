@@ -19,6 +19,8 @@ pub enum Error {
     RootKind { mode: u32 },
     #[error("the socket of an export is not a connected SOCK_SEQPACKET socket: {0}")]
     Socket(#[source] Errno),
+    #[error("there is nothing to export")]
+    NoExport,
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
     #[error("a connection failed: {0}")]

@@ -1,8 +1,8 @@
 //! The gofer: the process that serves host directory trees to a sentry, which has no path access.
 //!
 //! The launcher calls [`Gofer::prepare`] in the process that will serve, moves it into its
-//! namespaces, and then [`Gofer::serve`], which gives each [`Export`] a thread and returns when
-//! all sockets are closed by their peers. `gofer-protocol` defines the messages.
+//! namespaces, and then [`Gofer::start`] and [`Serving::run`], which give each [`Export`] a thread
+//! and return when all sockets are closed by their peers. `gofer-protocol` defines the messages.
 //!
 //! Confinement, outermost first:
 //! 1. the launcher's namespaces: only the exported trees are mounted;
@@ -28,4 +28,4 @@ mod serve;
 
 pub use confine::Confinement;
 pub use error::Error;
-pub use serve::{Export, Gofer, serve_unconfined};
+pub use serve::{Export, Gofer, Serving, serve_unconfined};

@@ -1,5 +1,5 @@
-//! Starting: one thread for each export. A slow operation of the host then holds up only the
-//! connection that asked for it.
+//! Starting: one thread for each export, the calling one for the first. A slow operation of the
+//! host then holds up only the connection that asked for it.
 
 use std::os::fd::OwnedFd;
 use std::sync::mpsc;
@@ -63,36 +63,32 @@ impl Gofer {
         Gofer { proc_fd, fd_limit: raise_fd_limit() }
     }
 
-    /// Serves the exports until all their sockets are closed by the peers.
+    /// Gets ready to serve the exports, and confines the process. All but the first are served
+    /// from now on.
     ///
     /// # Errors
-    /// What is wrong with an export or with confinement is reported before anything is served
-    /// unconfined; the caller then exits. A connection's failure is reported at the end.
-    pub fn serve(self, exports: Vec<Export>, confinement: Confinement) -> Result<(), Error> {
-        let count = exports.len();
-        let max_nodes = self.max_nodes(count);
+    /// What is wrong with an export or with confinement, before anything is served unconfined; the
+    /// caller then exits.
+    pub fn start(self, exports: Vec<Export>, confinement: Confinement) -> Result<Serving, Error> {
+        let max_nodes = self.max_nodes(exports.len());
+        let mut exports = exports.into_iter();
+        let Some(first) = exports.next() else { return Err(Error::NoExport) };
         let (ready, readiness) = mpsc::channel();
-        let mut threads = Vec::with_capacity(count);
-        for (index, export) in exports.into_iter().enumerate() {
+        let mut threads = Vec::with_capacity(exports.len());
+        for (index, export) in exports.enumerate() {
             let ready = ready.clone();
             let thread_fs = ThreadFs::new(&self.proc_fd)?;
             let body = move || serve_export(export, thread_fs, max_nodes, confinement, &ready);
-            let builder = thread::Builder::new().name(format!("gofer-{index}"));
+            let builder = thread::Builder::new().name(format!("gofer-{}", index + 1));
             threads.push(builder.spawn(body).map_err(Error::Thread)?);
         }
+        let thread_fs = ThreadFs::new(&self.proc_fd)?;
+        let connection = prepare(first, thread_fs, max_nodes, confinement)?;
         // Each thread reports once, when it is confined and about to serve.
-        for outcome in readiness.iter().take(count) {
+        for outcome in readiness.iter().take(threads.len()) {
             outcome?;
         }
-        if confinement == Confinement::On {
-            crate::confine::confine()?;
-        }
-        let mut result = Ok(());
-        for thread in threads {
-            // A panic aborts the process, so a thread always returns.
-            result = result.and(thread.join().unwrap_or(Ok(())));
-        }
-        result
+        Ok(Serving { connection, threads })
     }
 
     /// The nodes that each of `connections` may hold.
@@ -103,11 +99,33 @@ impl Gofer {
     }
 }
 
+/// A gofer at work.
+#[derive(Debug)]
+pub struct Serving {
+    connection: Connection,
+    threads: Vec<thread::JoinHandle<Result<(), Error>>>,
+}
+
+impl Serving {
+    /// Serves the exports until all their sockets are closed by the peers.
+    ///
+    /// # Errors
+    /// A connection's failure.
+    pub fn run(mut self) -> Result<(), Error> {
+        let mut result = self.connection.run();
+        for thread in self.threads {
+            // A panic aborts the process, so a thread always returns.
+            result = result.and(thread.join().unwrap_or(Ok(())));
+        }
+        result
+    }
+}
+
 /// Serves one export on the calling thread, without confinement, holding at most `max_nodes`
-/// nodes. For tests; [`Gofer::serve`] is the real thing.
+/// nodes. For tests; [`Gofer::start`] is the real thing.
 ///
 /// # Errors
-/// As [`Gofer::serve`].
+/// As [`Gofer::start`] and [`Serving::run`].
 pub fn serve_unconfined(export: Export, max_nodes: usize) -> Result<(), Error> {
     let thread_fs = ThreadFs::new(&Gofer::prepare()?.proc_fd)?;
     let (ready, _readiness) = mpsc::channel();
@@ -121,16 +139,7 @@ fn serve_export(
     confinement: Confinement,
     ready: &mpsc::Sender<Result<(), Error>>,
 ) -> Result<(), Error> {
-    let prepare = || {
-        check_socket(&export.socket).map_err(Error::Socket)?;
-        let proc_dir = thread_fs.enter()?;
-        let connection = Connection::new(export, proc_dir, max_nodes)?;
-        if confinement == Confinement::On {
-            crate::confine::confine()?;
-        }
-        Ok(connection)
-    };
-    match prepare() {
+    match prepare(export, thread_fs, max_nodes, confinement) {
         Ok(mut connection) => {
             // The receiver may be gone, as it is in tests.
             let _ = ready.send(Ok(()));
@@ -141,6 +150,22 @@ fn serve_export(
             Ok(())
         }
     }
+}
+
+/// Makes the connection of an export on the calling thread, and confines that.
+fn prepare(
+    export: Export,
+    thread_fs: ThreadFs,
+    max_nodes: usize,
+    confinement: Confinement,
+) -> Result<Connection, Error> {
+    check_socket(&export.socket).map_err(Error::Socket)?;
+    let proc_dir = thread_fs.enter()?;
+    let connection = Connection::new(export, proc_dir, max_nodes)?;
+    if confinement == Confinement::On {
+        crate::confine::confine()?;
+    }
+    Ok(connection)
 }
 
 /// Raises the soft descriptor limit to the hard one and returns it. Failure leaves it as it is.

@@ -60,7 +60,8 @@ fn serve() {
         crosses_mounts: true,
         socket: io::stdin().as_fd().try_clone_to_owned().expect("a socket is given"),
     };
-    gofer.serve(vec![export], Confinement::On).expect("the gofer serves");
+    let serving = gofer.start(vec![export], Confinement::On).expect("the gofer starts");
+    serving.run().expect("the gofer serves");
 }
 
 #[test]
@@ -168,7 +169,8 @@ fn capabilities_are_dropped() {
     let mut gofers = 0;
     for task in fs::read_dir(format!("/proc/{}/task", child.id())).unwrap() {
         let path = task.unwrap().path();
-        if !fs::read_to_string(path.join("comm")).unwrap().starts_with("gofer-0") {
+        // The thread of the test that is run there, which serves the only export.
+        if fs::read_to_string(path.join("comm")).unwrap().trim_end() != "child" {
             continue;
         }
         gofers += 1;

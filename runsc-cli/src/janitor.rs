@@ -31,6 +31,7 @@ impl Janitor {
                 // Keys of the terminal are not meant for us, nor may we hold its streams.
                 let _ = rustix::process::setsid();
                 let _ = crate::terminal::leave_standard_streams();
+                platform::host::code::let_go();
                 if !channel.wait_for_dismissal() {
                     let _ = clean_up(store, id, creator);
                 }

@@ -7,6 +7,7 @@
 //!
 //! [`Errno`]: linux_abi::Errno
 
+pub mod code;
 pub mod event;
 pub mod fs;
 pub mod inherited;

@@ -155,9 +155,12 @@ fn serve() -> Result<(), String> {
         }
     });
     let exports = exports.collect();
-    Gofer::with_proc_fd(take(PROC_FD))
-        .serve(exports, Confinement::On)
-        .map_err(|error| error.to_string())
+    let serving = Gofer::with_proc_fd(take(PROC_FD))
+        .start(exports, Confinement::On)
+        .map_err(|error| error.to_string())?;
+    // From here on it waits most of the time.
+    platform::host::code::let_go();
+    serving.run().map_err(|error| error.to_string())
 }
 
 /// Takes over a descriptor that the launcher has put at a fixed number.

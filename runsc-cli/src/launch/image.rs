@@ -47,7 +47,11 @@ pub fn execute(image: &OwnedFd, args: &[&str]) -> Result<Infallible, io::Error> 
         true => c"RUST_BACKTRACE=full",
         false => c"RUST_BACKTRACE=1",
     });
-    let envp = [backtrace.map_or(std::ptr::null(), |text| text.as_ptr()), std::ptr::null()];
+    // An arena of the allocator for each thread costs memory and time to make, and what threads
+    // allocate at the same time is little.
+    let allocator = c"GLIBC_TUNABLES=glibc.malloc.arena_max=1";
+    let backtrace = backtrace.map_or(std::ptr::null(), |text| text.as_ptr());
+    let envp = [allocator.as_ptr(), backtrace, std::ptr::null()];
     // SAFETY: 1. The path is an empty C string. 2. Both lists end with a null pointer and their
     // strings live until the call returns.
     unsafe {

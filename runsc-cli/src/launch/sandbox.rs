@@ -17,6 +17,9 @@ use crate::foreground::Signals;
 /// How long the sentry may take to answer a signal request before the next is sent.
 const SIGNAL_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// When a wait is going to be a long one.
+const SETTLED_AFTER: Duration = Duration::from_secs(1);
+
 /// How long one of the two processes may outlive the other.
 const END_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -91,8 +94,15 @@ impl Sandbox {
             let _ = control.call(request, &[]);
         };
         let sentry = self.sentry.pidfd.as_fd();
-        let first =
-            signals.forward_until(1, &deliver, &[sentry, self.gofer.pidfd.as_fd()], None)?;
+        let ends = [sentry, self.gofer.pidfd.as_fd()];
+        let settled = Some(Instant::now() + SETTLED_AFTER);
+        let first = match signals.forward_until(1, &deliver, &ends, settled)? {
+            None => {
+                platform::host::code::let_go();
+                signals.forward_until(1, &deliver, &ends, None)?
+            }
+            first => first,
+        };
         if first == Some(1) {
             // It ends a moment before a sentry that exits, and never before one that goes on.
             let deadline = Some(Instant::now() + END_TIMEOUT);

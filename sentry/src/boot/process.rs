@@ -7,6 +7,7 @@ use control_protocol::ProcessConfig;
 use linux_abi::Errno;
 use linux_abi::task::{RLIM_INFINITY, RLIM_NLIMITS, RLIMIT_CORE, RLIMIT_MEMLOCK, RLIMIT_MSGQUEUE};
 use linux_abi::task::{RLIMIT_NICE, RLIMIT_NOFILE, RLIMIT_RTPRIO, RLIMIT_STACK, Rlimit64};
+use platform::NewProcess;
 
 use super::BootError;
 use crate::kernel::{Container, Kernel};
@@ -62,37 +63,36 @@ pub(crate) async fn prepare_process(
         fds: FdTable::new(),
         parent,
     };
-    let (task, thread) = first.create(kernel).await.map_err(BootError::Kernel)?;
-    let mut ctx = Ctx::new(task.clone(), thread);
-    let result = load(&mut ctx, &process, stdio).await;
-    match result {
-        Ok(()) => Ok(Prepared { task, ctx }),
+    let (task, empty) = first.create(kernel).await.map_err(BootError::Kernel)?;
+    match load(&task, empty, &process, stdio).await {
+        Ok(ctx) => Ok(Prepared { task, ctx }),
         Err(error) => {
-            FirstProcess::abandon(ctx);
+            FirstProcess::abandon(&task);
             Err(error)
         }
     }
 }
 
 async fn load(
-    ctx: &mut Ctx,
+    task: &Arc<Task>,
+    empty: NewProcess,
     process: &ProcessConfig,
     stdio: [Option<OwnedFd>; 3],
-) -> Result<(), BootError> {
-    let task = ctx.task.clone();
-    change_directory(&task, &process.cwd)?;
+) -> Result<Ctx, BootError> {
+    change_directory(task, &process.cwd)?;
     let name = process.args.first().filter(|name| !name.is_empty()).ok_or_else(|| {
         BootError::Process { field: "args", reason: "no program given".to_owned() }
     })?;
-    let (path, file) = find_program(&task, process, name)?;
+    let (path, file) = find_program(task, process, name)?;
     let bytes = |list: &[String]| list.iter().map(|text| text.clone().into_bytes()).collect();
     let request = ExecRequest { file, path, args: bytes(&process.args), env: bytes(&process.env) };
     let wrong = |errno| BootError::Program { name: name.clone(), errno, searched_path: false };
-    crate::task::execve(ctx, request).await.map_err(wrong)?;
+    let ctx = crate::task::load_first(task.clone(), empty, request).await.map_err(wrong)?;
     // After the exec, which would close nothing here but changes credentials by its rules.
     task.set_credentials(credentials(process));
-    crate::fs::host_stdio::install(&task, stdio, process.terminal)
-        .map_err(|errno| BootError::Process { field: "stdio", reason: errno.to_string() })
+    crate::fs::host_stdio::install(task, stdio, process.terminal)
+        .map_err(|errno| BootError::Process { field: "stdio", reason: errno.to_string() })?;
+    Ok(ctx)
 }
 
 fn change_directory(task: &Arc<Task>, cwd: &str) -> Result<(), BootError> {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use control_protocol::{Request, SandboxConfig, startup, transport};
 use linux_abi::signal::SIGKILL;
@@ -22,6 +23,8 @@ const LISTENER: u64 = 0;
 const GOFER: u64 = u64::MAX;
 /// `EPOLLIN`.
 const READABLE: u32 = 1;
+/// When the sandbox counts as started.
+const SETTLED_AFTER: Duration = Duration::from_secs(1);
 
 /// The server; cheap to clone.
 #[derive(Clone)]
@@ -156,9 +159,16 @@ impl ControlServer {
     /// The thread's loop.
     fn serve(&self, listener: Option<UnixListener>) {
         let mut ready: Vec<Ready> = Vec::new();
+        let mut settles_at = Some(Instant::now() + SETTLED_AFTER);
         loop {
             ready.clear();
-            if self.shared.epoll.wait(&mut ready, None).is_err() {
+            let left = settles_at.map(|at| at.saturating_duration_since(Instant::now()));
+            let waited = self.shared.epoll.wait(&mut ready, left);
+            if settles_at.is_some_and(|at| at <= Instant::now()) {
+                settles_at = None;
+                platform::host::code::let_go();
+            }
+            if waited.is_err() {
                 continue;
             }
             for event in &ready {

@@ -12,7 +12,7 @@ use linux_abi::task::auxv::{
     AT_BASE, AT_CLKTCK, AT_EGID, AT_ENTRY, AT_EUID, AT_FLAGS, AT_GID, AT_HWCAP, AT_HWCAP2,
     AT_MINSIGSTKSZ, AT_PAGESZ, AT_PHDR, AT_PHENT, AT_PHNUM, AT_SECURE, AT_SYSINFO_EHDR, AT_UID,
 };
-use platform::{AddressSpace, HostOp, Thread};
+use platform::{AddressSpace, HostOp, NewProcess, Thread};
 
 use super::elf::{ElfImage, parse};
 use super::{Loaded, Program, Strings, stack};
@@ -57,6 +57,7 @@ pub(super) async fn build(
     program: &Program,
     credentials: &Credentials,
     is_secure: bool,
+    empty: Option<NewProcess>,
 ) -> Result<Loaded, Errno> {
     let io = IoContext { task: Some(task), flags: program.file.flags() };
     let image = parse(&program.file, &io)?;
@@ -72,7 +73,10 @@ pub(super) async fn build(
     let stack_limit = task.group.soft_limit(RLIMIT_STACK as usize);
     Strings::check(&program.args, &program.env, stack_limit)?;
 
-    let (space, thread) = task.kernel.platform.new_address_space().await?;
+    let (space, thread) = match empty {
+        Some(empty) => empty,
+        None => task.kernel.platform.new_address_space().await?,
+    };
     let memory = UserMemory::new(space.clone());
     let mut builder = Builder { task, space, thread, memory, files: FileMappings::default() };
     let bias = if !image.is_relocatable {

@@ -12,7 +12,7 @@ mod stack;
 use std::sync::Arc;
 
 use linux_abi::Errno;
-use platform::{AddressSpace, Thread};
+use platform::{AddressSpace, NewProcess, Thread};
 
 use crate::mm::Mm;
 use crate::task::{Credentials, Task};
@@ -40,7 +40,8 @@ pub struct Loaded {
     pub thread: Box<dyn Thread>,
 }
 
-/// Loads `program` into a fresh address space for a process with `credentials`.
+/// Loads `program` for a process with `credentials` into an `empty` address space, or else into one
+/// that it makes.
 ///
 /// # Errors
 /// ENOEXEC (not an ELF image we can run), ELIBBAD (bad interpreter), E2BIG, ENOMEM, EAGAIN, EIO,
@@ -50,6 +51,7 @@ pub async fn load(
     program: &Program,
     credentials: &Credentials,
     is_secure: bool,
+    empty: Option<NewProcess>,
 ) -> Result<Loaded, Errno> {
-    image::build(task, program, credentials, is_secure).await
+    image::build(task, program, credentials, is_secure, empty).await
 }

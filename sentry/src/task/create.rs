@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use linux_abi::Errno;
 use linux_abi::signal::SIGCHLD;
 use linux_abi::task::{RLIM_NLIMITS, Rlimit64};
-use platform::Thread;
+use platform::{NewProcess, Thread};
 
 use super::current::as_current;
 use super::group::GroupLinks;
@@ -145,13 +145,13 @@ pub struct FirstProcess {
 
 impl FirstProcess {
     /// Makes the process, leader of a new session, with an empty memory: it can open files and
-    /// load programs but not run yet.
+    /// load a program ([`super::load_first`]) but not run yet.
     ///
     /// # Errors
     /// EAGAIN when pids or host processes are used up.
-    pub async fn create(self, kernel: &Arc<Kernel>) -> Result<(Arc<Task>, Box<dyn Thread>), Errno> {
+    pub async fn create(self, kernel: &Arc<Kernel>) -> Result<(Arc<Task>, NewProcess), Errno> {
         let (space, thread) = kernel.platform.new_address_space().await?;
-        let mm = Mm::new(crate::memory::UserMemory::new(space), Default::default());
+        let mm = Mm::new(crate::memory::UserMemory::new(space.clone()), Default::default());
         let mut tree = kernel.tasks.lock();
         let pid = tree.allocate_pid()?;
         let session = Session::new(pid);
@@ -193,7 +193,7 @@ impl FirstProcess {
         tree.insert_process_group(&process_group);
         tree.insert_group(&group);
         tree.insert_task(&task);
-        Ok((task, thread))
+        Ok((task, (space, thread)))
     }
 
     /// Lets a loaded process run.
@@ -203,7 +203,7 @@ impl FirstProcess {
     }
 
     /// Removes a process that could not be loaded.
-    pub fn abandon(ctx: Ctx) {
-        super::exit::abandon(ctx);
+    pub fn abandon(task: &Arc<Task>) {
+        super::exit::abandon(task);
     }
 }

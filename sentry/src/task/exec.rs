@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use linux_abi::Errno;
 use linux_abi::poll::PollEvents;
+use platform::NewProcess;
 
 use super::{Credentials, Ctx, SchedState, Task};
 use crate::loader::{self, Loaded, Program};
@@ -24,16 +25,34 @@ pub struct ExecRequest {
 /// # Errors
 /// Those of [`loader::load`] and [`loader::resolve`]; the old program goes on then.
 pub async fn execve(ctx: &mut Ctx, request: ExecRequest) -> Result<(), Errno> {
-    let (loaded, credentials, comm) = prepare(&ctx.task, request).await?;
+    let (loaded, credentials, comm) = prepare(&ctx.task, request, None).await?;
     replace_threads(ctx).await?;
     commit(ctx, loaded, credentials, comm);
     Ok(())
 }
 
-/// Loads the program and computes what it will run as; nothing changes for the caller yet.
+/// Loads the program of a process that has none yet into its own empty memory.
+///
+/// # Errors
+/// Those of [`execve`]; the thread is gone then.
+pub async fn load_first(
+    task: Arc<Task>,
+    empty: NewProcess,
+    request: ExecRequest,
+) -> Result<Ctx, Errno> {
+    let (loaded, credentials, comm) = prepare(&task, request, Some(empty)).await?;
+    task.set_mm(loaded.mm);
+    let mut ctx = Ctx::new(task, loaded.thread);
+    become_program(&mut ctx, credentials, comm);
+    Ok(ctx)
+}
+
+/// Loads the program, into `empty` or else into a new address space, and computes what it will run
+/// as; nothing changes for the caller yet.
 pub(crate) async fn prepare(
     task: &Arc<Task>,
     request: ExecRequest,
+    empty: Option<NewProcess>,
 ) -> Result<(Loaded, Credentials, Vec<u8>), Errno> {
     let comm = base_name(&request.path);
     let mut program = Program {
@@ -52,7 +71,7 @@ pub(crate) async fn prepare(
     let honours_ids = !program.file.location().is_nosuid();
     let credentials = old.for_exec(&attributes, honours_ids);
     let is_secure = credentials.is_secure_after(&old);
-    let loaded = loader::load(task, &program, &credentials, is_secure).await?;
+    let loaded = loader::load(task, &program, &credentials, is_secure, empty).await?;
     Ok((loaded, credentials, comm))
 }
 
@@ -98,20 +117,25 @@ async fn replace_threads(ctx: &Ctx) -> Result<(), Errno> {
 /// The point of no return is passed: moves the task into the new address space.
 pub(crate) fn commit(ctx: &mut Ctx, loaded: Loaded, credentials: Credentials, comm: Vec<u8>) {
     let task = ctx.task.clone();
-    let group = &task.group;
-    let old = task.credentials();
     crate::futex::exit_robust_list(&task);
     task.set_mm(loaded.mm);
-    task.set_interrupter(Some(loaded.thread.interrupter()));
-    if task.sched.lock().affinity != SchedState::new(task.kernel.cpu_count).affinity {
-        task.apply_affinity();
-    }
     let (user, system) = ctx.thread.cpu_time_ns();
     task.earlier_ns.fetch_add(user + system, Ordering::Relaxed);
     ctx.thread = loaded.thread;
     ctx.reload_memory();
     super::exit::release_vfork_parent(&task);
+    become_program(ctx, credentials, comm);
+}
 
+/// What changes for a task that has its new memory and thread.
+fn become_program(ctx: &mut Ctx, credentials: Credentials, comm: Vec<u8>) {
+    let task = ctx.task.clone();
+    let group = &task.group;
+    let old = task.credentials();
+    task.set_interrupter(Some(ctx.thread.interrupter()));
+    if task.sched.lock().affinity != SchedState::new(task.kernel.cpu_count).affinity {
+        task.apply_affinity();
+    }
     task.clear_child_tid.store(0, Ordering::Relaxed);
     let dumpable = !credentials.is_secure_after(&old);
     group.dumpable.store(u32::from(dumpable), Ordering::Relaxed);

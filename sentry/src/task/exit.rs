@@ -88,10 +88,8 @@ fn hand_over_children(ended: &Task) {
     }
 }
 
-/// Removes a process that never ran.
-pub(super) fn abandon(ctx: Ctx) {
-    let Ctx { task, thread, .. } = ctx;
-    drop(thread);
+/// Removes a process that never ran, and whose thread is gone.
+pub(super) fn abandon(task: &Arc<Task>) {
     task.release_resources();
     let mut tree = task.kernel.tasks.lock();
     task.group.links.lock().threads.clear();

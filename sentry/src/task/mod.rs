@@ -38,7 +38,7 @@ pub use context::Ctx;
 pub use create::FirstProcess;
 pub use credentials::{ALL_CAPABILITIES, Credentials};
 pub use current::{begin_operation, current, operation_start};
-pub use exec::{ExecRequest, execve};
+pub use exec::{ExecRequest, execve, load_first};
 pub use exit::{ExitReason, end_group};
 pub use group::{ControllingTerminal, ProcessGroup, Session, ThreadGroup};
 pub use job_control::{set_process_group, start_session};
