@@ -157,6 +157,20 @@ pub enum HostOp<'a> {
     },
     /// Runs `sched_yield(2)`.
     Yield,
+    /// Wakes one who waits for the futex at `addr`, which may lie in shared memory. Only where
+    /// futexes are native ([`Platform::has_native_futexes`]), else ENOSYS.
+    FutexWake {
+        addr: u64,
+    },
+    /// Gives up a robust futex that the thread `owner` held, which is no more: in one atomic step
+    /// the word at `addr` loses the owner's number and gets `FUTEX_OWNER_DIED`, and `FUTEX_WAITERS`
+    /// stays as it is; if that is set and `wakes`, one is woken. Nobody else changes the rest of
+    /// the word meanwhile. Only where futexes are native, else ENOSYS.
+    FutexOwnerDied {
+        addr: u64,
+        owner: i32,
+        wakes: bool,
+    },
 }
 
 /// Who a thread is to the guest: what `getpid(2)` and its kin answer.
@@ -253,6 +267,15 @@ pub trait Platform: Send + Sync {
     /// is that it may.
     fn set_fast_calls(&self, _are_allowed: bool) {}
 
+    /// Whether guest code makes `futex(2)` and `futex_waitv(2)` of the host, so that they do not
+    /// trap: all but operations that the host does not get to see, which the kernel has to refuse. A
+    /// thread that waits counts as running guest code. When it is interrupted, the host has gone
+    /// back to the call (its number in rax, `rip` at the instruction) or, if there was a timeout,
+    /// ended it with EINTR.
+    fn has_native_futexes(&self) -> bool {
+        false
+    }
+
     /// Makes the calling host thread a worker. Each calls it once, before it parks.
     fn enter_worker(&self) {}
 
@@ -301,6 +324,12 @@ pub trait Interrupter: Send + Sync {
     /// CPU time (user, system) that the host thread used so far, in nanoseconds, whether it runs
     /// or not; zero when it is gone. Any host thread may call it.
     fn cpu_time_ns(&self) -> (u64, u64);
+
+    /// Whether the host thread sleeps in the host, as one that runs guest code does only while it
+    /// waits for a native futex. Any host thread may call it.
+    fn is_asleep(&self) -> bool {
+        false
+    }
 
     /// Lets the host thread, and what it spawns from now on, run only on those of the sentry's
     /// processors that `is_allowed` accepts by their number. Nothing happens where there is none,
@@ -374,6 +403,13 @@ pub trait Thread: Send + Sync {
     /// thread starts with: for threads whose calls are filtered or traced. Takes effect at the next
     /// resume.
     fn set_identity(&mut self, _identity: Option<&Identity>) {}
+
+    /// Has the host clear the `int` at `addr`, and wake one who waits for that futex, when the
+    /// handle is dropped and so the thread is gone (`CLONE_CHILD_CLEARTID`). `false` where that
+    /// cannot be: futexes are not native, or the process ends with the thread.
+    fn clear_at_exit(&mut self, _addr: u64) -> bool {
+        false
+    }
 
     /// Makes another thread or process with a copy of the registers and the floating-point state of
     /// this thread, which must be complete. With [`Spawn::Thread`] the returned address space is

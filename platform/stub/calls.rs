@@ -8,6 +8,7 @@ pub(crate) const RT_SIGPROCMASK: u64 = 14;
 pub(crate) const SIGALTSTACK: u64 = 131;
 pub(crate) const ARCH_PRCTL: u64 = 158;
 pub(crate) const FUTEX: u64 = 202;
+pub(crate) const SET_TID_ADDRESS: u64 = 218;
 pub(crate) const SCHED_YIELD: u64 = 24;
 pub(crate) const CLOCK_GETTIME: u64 = 228;
 pub(crate) const GETCPU: u64 = 309;

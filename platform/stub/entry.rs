@@ -2,7 +2,7 @@
 
 use core::arch::{asm, global_asm, naked_asm};
 
-use super::calls::{ARCH_PRCTL, syscall};
+use super::calls::{ARCH_PRCTL, SET_TID_ADDRESS, syscall};
 use super::layout::{CHANNEL_BYTES, CHANNEL_OFFSET, CONTROL_BYTES, Header};
 
 // The header of the code: `layout::Header`. The sentry fills in the first two words.
@@ -59,8 +59,12 @@ pub(crate) fn sigreturn(context: u64) -> ! {
     }
 }
 
-/// Ends the thread.
-pub(crate) fn exit() -> ! {
+/// Ends the thread. If `word` is not 0, the host then clears the `int` there and wakes one who
+/// waits for it.
+pub(crate) fn exit(word: u64) -> ! {
+    if word != 0 {
+        syscall(SET_TID_ADDRESS, [word, 0, 0, 0, 0, 0]);
+    }
     // SAFETY: the call does not return.
     unsafe { asm!("xor edi, edi", "mov eax, 60", "syscall", "ud2", options(noreturn)) }
 }

@@ -84,8 +84,9 @@ unsafe fn obey(slot: u64, context: u64, mut word: u64) {
             command::CALLS => unsafe { make_calls(control) },
             // SAFETY: the slot is mapped.
             command::SPAWN => unsafe { spawn(slot) },
-            // The sentry is gone, or wants the thread to go.
-            _ => entry::exit(),
+            command::EXIT => entry::exit(word >> command::EXIT_WORD_SHIFT),
+            // The sentry is gone.
+            _ => entry::exit(0),
         };
         word = doorbell(event::DONE, [result, 0, 0, 0, 0]);
     }

@@ -61,6 +61,21 @@ fn no_call_of_the_guest_reaches_the_host() {
 }
 
 #[test]
+fn futexes_of_the_guest_reach_the_host_if_they_shall() {
+    let wake = guest(libc::SYS_futex, [SCRATCH, 1 | 128, 1, 0, 0, 0]);
+    let inheriting = guest(libc::SYS_futex, [SCRATCH, libc::FUTEX_LOCK_PI as u64, 0, 0, 0, 0]);
+    // None to wait for.
+    let wait = guest(libc::SYS_futex_waitv, [SCRATCH, 0, 0, 0, 0, 0]);
+    let flags = guest(libc::SYS_futex_waitv, [SCRATCH, 0, 1, 0, 0, 0]);
+    let calls = [wake, inheriting, wait, flags];
+    let error = |errno: i32| Outcome::Returned(-i64::from(errno));
+    let no = error(libc::ENOSYS);
+    assert_eq!(caller::run_with(&calls, false), (vec![no; 4], None));
+    let native = vec![Outcome::Returned(0), no, error(libc::EINVAL), no];
+    assert_eq!(caller::run_with(&calls, true), (native, None));
+}
+
+#[test]
 fn unlisted_calls_of_the_stub_kill_the_process() {
     for number in (0..512).filter(|number| !UNFILTERED.contains(number)) {
         if HOST_CALLS.iter().all(|call| call.number != number) {
@@ -176,6 +191,7 @@ fn arguments_of_the_stub_are_bounded() {
         stub(libc::SYS_arch_prctl, [0x1003, SCRATCH, 0, 0, 0, 0]),
         stub(libc::SYS_close_range, [NOTHING, NOTHING, 0, 0, 0, 0]),
         stub(libc::SYS_gettid, [0; 6]),
+        stub(libc::SYS_set_tid_address, [SCRATCH, 0, 0, 0, 0, 0]),
         stub(libc::SYS_getcpu, [SCRATCH, 0, 0, 0, 0, 0]),
         stub(libc::SYS_sched_yield, [0; 6]),
         stub(libc::SYS_membarrier, [0; 6]),

@@ -76,6 +76,9 @@ pub(crate) fn to_call(op: &HostOp<'_>, reserved: &Range<u64>) -> Result<Call, Er
             (libc::SYS_membarrier, [word(cmd), u64::from(flags), word(cpu), 0, 0, 0])
         }
         HostOp::Yield => (libc::SYS_sched_yield, [0; 6]),
+        HostOp::FutexWake { addr } => (libc::SYS_futex, [addr, word(libc::FUTEX_WAKE), 1, 0, 0, 0]),
+        // More than one call.
+        HostOp::FutexOwnerDied { .. } => return Err(Errno::ENOSYS),
     };
     Ok(Call { number, args })
 }

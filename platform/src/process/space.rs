@@ -45,9 +45,12 @@ impl Common {
 
     /// Whether a host thread waits in the host without end in sight: for a disk, or stopped.
     pub(crate) fn is_held_up(&self, tid: Tid) -> bool {
-        let procfs = self.procfs.read();
-        let state = procfs.as_ref().and_then(|procfs| procfs.state(tid).ok());
-        state.is_some_and(|state| matches!(state, b'D' | b'T' | b't'))
+        self.state(tid).is_some_and(|state| matches!(state, b'D' | b'T' | b't'))
+    }
+
+    /// What a host thread does, `proc_pid_stat(5)`; `None` if that cannot be known.
+    pub(crate) fn state(&self, tid: Tid) -> Option<u8> {
+        self.procfs.read().as_ref().and_then(|procfs| procfs.state(tid).ok())
     }
 
     /// CPU time of a host thread in nanoseconds, zero when it is gone.

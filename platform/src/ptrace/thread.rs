@@ -271,6 +271,7 @@ impl Thread for PtraceThread {
         let result =
             ops::to_call(&op, &self.tracer.common.layout.reserved).and_then(|call| match op {
                 HostOp::Mmap { fd: Some(file), .. } => self.map_file(call, file),
+                HostOp::FutexWake { .. } => Err(Errno::ENOSYS),
                 _ => self.call(call),
             });
         self.op_result = Some(result);

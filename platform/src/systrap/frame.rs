@@ -119,6 +119,11 @@ impl Frame {
         (registers, Cause { trapno, error_code })
     }
 
+    /// What is in rax.
+    pub(super) fn result(self, slot: &SlotMemory) -> u64 {
+        slot.read(self.0 + UC_REGISTERS + 13 * 8)
+    }
+
     pub(super) fn set_registers(self, slot: &SlotMemory, new: &Registers) {
         let general = [
             new.r8, new.r9, new.r10, new.r11, new.r12, new.r13, new.r14, new.r15, new.rdi, new.rsi,

@@ -68,8 +68,9 @@ pub mod command {
     pub const CALLS: u64 = 2;
     /// Make the thread or process that [`Control::spawn`](super::Control) describes and ring again.
     pub const SPAWN: u64 = 3;
-    /// End the thread.
+    /// End the thread. Above the low byte: the address of an `int` for the host to clear then, or 0.
     pub const EXIT: u64 = 4;
+    pub const EXIT_WORD_SHIFT: u32 = 8;
 
     /// Flag of `CALLS`: put the first result into the guest's rax and resume, without a ring.
     pub const THEN_RESUME: u64 = 0x400;

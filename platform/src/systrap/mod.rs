@@ -19,7 +19,8 @@
 //!   Memory operations take care of patches ([`care`], [`gate`]).
 //!
 //! The kernel's workers ([`workers`]) wait for notifications and hand them to the threads they are
-//! from ([`supervisor`], [`thread`]); [`spawn`] makes threads and processes; [`reaper`] learns of
+//! from ([`supervisor`], [`thread`]); [`spawn`] makes threads and processes, which [`newcomers`] hands
+//! over; [`owner_died`] gives up robust futexes of the dead; [`reaper`] learns of
 //! processes that ended; [`watchdog`] ends those that do not obey.
 //!
 //! **Invariant:** a notification's thread is known by the kernel's word only. What the stub says is
@@ -37,6 +38,8 @@ mod install;
 mod layout;
 mod listener;
 mod lock_all;
+mod newcomers;
+mod owner_died;
 pub mod patch;
 mod patching;
 mod reaper;
@@ -71,6 +74,15 @@ use crate::process::procfs::Procfs;
 use crate::process::space::{Common, OwnMemory};
 use crate::process::{USER_END, USER_START};
 
+/// Who knows those that wait for futexes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Futexes {
+    /// The host, which guest code calls by itself ([`Platform::has_native_futexes`]).
+    Native,
+    /// The kernel above: the calls trap like all others.
+    Reported,
+}
+
 /// The systrap platform. See the module's description.
 pub struct Systrap {
     supervisor: Arc<Supervisor>,
@@ -103,7 +115,7 @@ impl Drop for Claim {
 }
 
 impl Systrap {
-    /// Sets up the platform.
+    /// Sets up the platform, which serves futexes so for good.
     ///
     /// Call it while the process has only this thread, no other children and its final identity
     /// (a stub gets the user ids of now), after entering its namespaces and before its seccomp
@@ -113,12 +125,13 @@ impl Systrap {
     /// # Errors
     /// Those of the host calls involved, with a description; `AlreadyExists` while there is another
     /// one.
-    pub fn new() -> io::Result<Arc<Systrap>> {
+    pub fn new(futexes: Futexes) -> io::Result<Arc<Systrap>> {
         let claim = Claim::new()?;
         // The first use looks for the vDSO, by calls that the sentry's filter will not allow.
         host::process::current_cpu();
         let workers = Workers::new()?;
-        let template = template::create()?;
+        let has_native_futexes = futexes == Futexes::Native;
+        let template = template::create(has_native_futexes)?;
         let Template { tid, id, frame, slot, region, listener, blank_fpu, fpu_features, .. } =
             template;
         let layout =
@@ -139,6 +152,7 @@ impl Systrap {
             region,
             blank_fpu,
             fpu_features,
+            has_native_futexes,
         });
         let slot = supervisor.add(tid, process, slot);
         let registers = blank_registers();
@@ -222,6 +236,10 @@ impl Platform for Systrap {
     fn set_fast_calls(&self, are_allowed: bool) {
         let may_serve = are_allowed && patch::can_execute();
         self.supervisor.serves_fast_calls.store(may_serve, Ordering::SeqCst);
+    }
+
+    fn has_native_futexes(&self) -> bool {
+        self.supervisor.has_native_futexes
     }
 
     fn workers(&self) -> usize {

@@ -199,6 +199,9 @@ impl Patching {
         if let Clobbered::Due(rcx) = point.clobbered {
             registers.rcx = rcx;
         }
+        if trampoline.has_gone_back(registers.rip, registers.rcx) {
+            registers.rcx = trampoline.guest_ip();
+        }
         let has_begun = registers.rip != trampoline.address && point.clobbered != Clobbered::Lost;
         registers.rip = point.ip;
         Place::Trampoline { is_before: !has_begun }

@@ -56,8 +56,9 @@ impl Region {
     }
 
     /// What the stubs' filter has to know.
-    pub(super) fn filter(self) -> filter::systrap::Layout {
-        filter::systrap::Layout { window: self.window, code: self.code(), channel: self.channel() }
+    pub(super) fn filter(self, has_native_futexes: bool) -> filter::systrap::Layout {
+        let (code, channel) = (self.code(), self.channel());
+        filter::systrap::Layout { window: self.window, code, channel, has_native_futexes }
     }
 
     /// The word of private memory that belongs to a slot.

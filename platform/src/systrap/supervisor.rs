@@ -16,9 +16,10 @@ use linux_abi::Errno;
 use parking_lot::{Mutex, RwLock};
 
 use super::channel::{Channel, SlotMemory};
-use super::frame;
+use super::frame::{self, Frame};
 use super::layout::{DOORBELL, command, event};
 use super::listener::{Listener, Notification};
+use super::newcomers::Newcomers;
 use super::patch;
 use super::patching::Patching;
 use super::region::Region;
@@ -26,7 +27,7 @@ use super::watchdog::Watchdog;
 use super::workers::Workers;
 use crate::host;
 use crate::process::space::{Common, Memory};
-use crate::process::{KICK, Tid, kick, kill_process};
+use crate::process::{KICK, Tid, USER_END, kick, kill_process};
 
 /// The thread runs guest code, or was told to.
 const RUNNING: u32 = 1;
@@ -76,6 +77,8 @@ pub(super) struct Slot {
     clones: AtomicU32,
     /// How many events it has reported.
     reports: AtomicU32,
+    /// What the host shall clear at its end, 0 for nothing.
+    exit_word: AtomicU64,
     inbox: Mutex<Inbox>,
 }
 
@@ -121,6 +124,11 @@ impl Process {
         patching: Arc<Patching>,
     ) -> Arc<Process> {
         Arc::new(Process { tgid, memory, channel, patching, members: Mutex::default() })
+    }
+
+    /// Whether only one thread with a handle is left.
+    pub(super) fn has_one_owned(&self) -> bool {
+        self.members.lock().owned <= 1
     }
 
     /// Kills all its threads, if it has not ended.
@@ -181,6 +189,18 @@ impl Slot {
         self.clone_flags.store(flags, Ordering::SeqCst);
     }
 
+    /// Has the host clear a word when the thread is told to end.
+    pub(super) fn clear_at_exit(&self, addr: u64) {
+        // The host could not write anywhere else either.
+        let word = if addr < USER_END { addr } else { 0 };
+        self.exit_word.store(word, Ordering::SeqCst);
+    }
+
+    /// The command that ends the thread.
+    fn exit_command(&self) -> u64 {
+        command::EXIT | self.exit_word.load(Ordering::SeqCst) << command::EXIT_WORD_SHIFT
+    }
+
     /// Waits for the next event.
     pub(super) fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Event> {
         let mut inbox = self.inbox.lock();
@@ -218,18 +238,6 @@ impl Slot {
     }
 }
 
-/// Threads that said hello and that nobody has claimed yet.
-#[derive(Default)]
-struct Newcomers {
-    /// What is under way that could claim one.
-    expected: usize,
-    /// Notification of each, `None` for one that died.
-    arrived: HashMap<Tid, Option<u64>>,
-    waiting: HashMap<Tid, Waker>,
-    /// There may be a process that nobody will claim.
-    has_stranger: bool,
-}
-
 /// The platform's shared state.
 pub(super) struct Supervisor {
     pub(super) common: Arc<Common>,
@@ -242,11 +250,13 @@ pub(super) struct Supervisor {
     pub(super) fpu_features: u64,
     /// Whether stubs may serve calls, for which code is patched.
     pub(super) serves_fast_calls: AtomicBool,
+    /// Whether guest code calls the host's futexes by itself.
+    pub(super) has_native_futexes: bool,
     /// The thread whose children all stub processes are.
     parent: Tid,
     table: RwLock<HashMap<Tid, Arc<Slot>, BuildHasherDefault<TidHasher>>>,
-    newcomers: Mutex<Newcomers>,
-    processes: Mutex<HashMap<Tid, Arc<Process>>>,
+    pub(super) newcomers: Mutex<Newcomers>,
+    pub(super) processes: Mutex<HashMap<Tid, Arc<Process>>>,
     thread_count: AtomicUsize,
 }
 
@@ -281,6 +291,7 @@ pub(super) struct Setup {
     pub(super) region: Region,
     pub(super) blank_fpu: Vec<u8>,
     pub(super) fpu_features: u64,
+    pub(super) has_native_futexes: bool,
 }
 
 impl Supervisor {
@@ -294,6 +305,7 @@ impl Supervisor {
             blank_fpu: setup.blank_fpu,
             fpu_features: setup.fpu_features,
             serves_fast_calls: AtomicBool::new(patch::can_execute()),
+            has_native_futexes: setup.has_native_futexes,
             parent: host::process::tid(),
             table: RwLock::default(),
             newcomers: Mutex::default(),
@@ -314,6 +326,7 @@ impl Supervisor {
             clone_flags: AtomicU64::new(0),
             clones: AtomicU32::new(0),
             reports: AtomicU32::new(0),
+            exit_word: AtomicU64::new(0),
             inbox: Mutex::default(),
         });
         let mut members = slot.process.members.lock();
@@ -380,7 +393,7 @@ impl Supervisor {
         }
     }
 
-    fn slot(&self, tid: Tid) -> Option<Arc<Slot>> {
+    pub(super) fn slot(&self, tid: Tid) -> Option<Arc<Slot>> {
         self.table.read().get(&tid).cloned()
     }
 
@@ -407,7 +420,7 @@ impl Supervisor {
             self.judge_clone(&slot, notification);
             return false;
         }
-        let event = match (is_stub, kind) {
+        let mut event = match (is_stub, kind) {
             (false, _) => Event::Call {
                 id,
                 number: notification.number,
@@ -429,11 +442,14 @@ impl Supervisor {
             self.send_off(&slot, &event);
             return false;
         }
-        if let Event::Signal { id, signo, info, .. } = event
-            && !self.is_signal_wanted(&slot, signo, info)
+        if let Event::Signal { id, context, signo, info, .. } = &mut event
+            && !self.is_signal_wanted(&slot, *signo, *info)
         {
-            let _ = self.listener.answer(id, command::RESUME);
-            return false;
+            if !self.may_have_waited(&slot, *context) {
+                let _ = self.listener.answer(*id, command::RESUME);
+                return false;
+            }
+            *signo = KICK;
         }
         slot.flags.fetch_and(!(RUNNING | COMPLETING), Ordering::SeqCst);
         slot.deliver(event);
@@ -459,6 +475,14 @@ impl Supervisor {
         slot.flags.fetch_and(!INTERRUPT, Ordering::SeqCst) & INTERRUPT != 0
     }
 
+    /// Whether a signal that nobody wants may have ended a futex wait: one with a timeout then fails
+    /// with EINTR, and the handle has to know.
+    fn may_have_waited(&self, slot: &Slot, context: u64) -> bool {
+        let frame = Frame::at(&slot.memory, context);
+        let result = frame.map(|frame| frame.result(&slot.memory));
+        self.has_native_futexes && result == Ok(Errno::EINTR.to_return_value())
+    }
+
     /// A stub asks for a call that it may not make by itself: a clone. Only that which it was told
     /// to make is right.
     fn judge_clone(&self, slot: &Slot, notification: &Notification) {
@@ -477,57 +501,11 @@ impl Supervisor {
         let _ = self.listener.allow(notification.id);
     }
 
-    /// A thread says that it is new.
-    fn greet(&self, tid: Tid, id: u64) {
-        let mut newcomers = self.newcomers.lock();
-        if newcomers.expected == 0 {
-            drop(newcomers);
-            self.kill_stranger(tid, id);
-            return;
-        }
-        newcomers.arrived.insert(tid, Some(id));
-        let waker = newcomers.waiting.remove(&tid);
-        drop(newcomers);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
     /// Nobody but us makes stubs. Whatever this is, it must not live.
-    fn kill_stranger(&self, tid: Tid, id: u64) {
+    pub(super) fn kill_stranger(&self, tid: Tid, id: u64) {
         if self.listener.is_waiting(id) {
             kill_process(tid);
         }
-    }
-
-    /// Announces that a newcomer will be claimed.
-    pub(super) fn expect_newcomer(&self) -> Expectation<'_> {
-        self.newcomers.lock().expected += 1;
-        Expectation(self)
-    }
-
-    /// Waits for a thread's hello; answers with its notification.
-    ///
-    /// Errors: EAGAIN if it died first or is nobody new, ESRCH if `parent` died.
-    pub(super) async fn claim(&self, tid: Tid, parent: &Slot) -> Result<u64, Errno> {
-        std::future::poll_fn(|cx| {
-            if self.slot(tid).is_some() {
-                return Poll::Ready(Err(Errno::EAGAIN));
-            }
-            if let Poll::Ready(Event::Dead) = parent.poll_event(cx) {
-                return Poll::Ready(Err(Errno::ESRCH));
-            }
-            let mut newcomers = self.newcomers.lock();
-            match newcomers.arrived.remove(&tid) {
-                Some(Some(id)) => Poll::Ready(Ok(id)),
-                Some(None) => Poll::Ready(Err(Errno::EAGAIN)),
-                None => {
-                    newcomers.waiting.insert(tid, cx.waker().clone());
-                    Poll::Pending
-                }
-            }
-        })
-        .await
     }
 
     /// An abandoned thread reports: its way out.
@@ -539,7 +517,7 @@ impl Supervisor {
                 let _ = self.listener.answer(id, 0);
             }
             Event::Signal { id, .. } | Event::Done { id, .. } => {
-                let _ = self.listener.answer(id, command::EXIT);
+                let _ = self.listener.answer(id, slot.exit_command());
                 self.forget(slot);
             }
             Event::Dead => self.forget(slot),
@@ -594,15 +572,7 @@ impl Supervisor {
     pub(super) fn process_ended(&self, tgid: Tid) {
         let process = self.processes.lock().remove(&tgid);
         let Some(process) = process else {
-            let mut newcomers = self.newcomers.lock();
-            let waker = newcomers.waiting.remove(&tgid);
-            if newcomers.expected > 0 {
-                newcomers.arrived.insert(tgid, None);
-            }
-            drop(newcomers);
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+            self.newcomer_ended(tgid);
             return;
         };
         let threads: Vec<_> = {
@@ -623,48 +593,10 @@ impl Supervisor {
         self.children().into_iter().for_each(kill_process);
     }
 
-    /// A thread or process was made that nobody will claim: has it killed, at the latest when
-    /// nobody waits for a newcomer.
-    pub(super) fn report_stranger(&self) {
-        self.newcomers.lock().has_stranger = true;
-    }
-
-    /// Kills processes that nobody has claimed; nobody waits for one now.
-    fn kill_strangers(&self, newcomers: &mut Newcomers) {
-        if std::mem::take(&mut newcomers.has_stranger) {
-            let processes = self.processes.lock();
-            let children = self.children();
-            let strangers = children.into_iter().filter(|pid| !processes.contains_key(pid));
-            strangers.for_each(kill_process);
-        }
-    }
-
     /// All stub processes, as far as the host tells.
-    fn children(&self) -> Vec<Tid> {
+    pub(super) fn children(&self) -> Vec<Tid> {
         let procfs = self.common.procfs.read();
         let children = procfs.as_ref().map(|procfs| procfs.children(self.parent));
         children.and_then(Result::ok).unwrap_or_default()
-    }
-}
-
-/// While it lives, newcomers are not strangers.
-pub(super) struct Expectation<'a>(&'a Supervisor);
-
-impl Drop for Expectation<'_> {
-    fn drop(&mut self) {
-        let mut newcomers = self.0.newcomers.lock();
-        newcomers.expected -= 1;
-        if newcomers.expected > 0 {
-            return;
-        }
-        let left = std::mem::take(&mut newcomers.arrived);
-        newcomers.waiting.clear();
-        self.0.kill_strangers(&mut newcomers);
-        drop(newcomers);
-        for (tid, id) in left {
-            if let Some(id) = id {
-                self.0.kill_stranger(tid, id);
-            }
-        }
     }
 }

@@ -55,10 +55,10 @@ pub(super) struct Template {
 }
 
 /// Forks the calling process, and waits until the child has stripped itself.
-pub(super) fn create() -> io::Result<Template> {
+pub(super) fn create(has_native_futexes: bool) -> io::Result<Template> {
     for _ in 0..ATTEMPTS {
         let region = Region::random()?;
-        match attempt(region) {
+        match attempt(region, has_native_futexes) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
             result => return result,
         }
@@ -76,12 +76,13 @@ struct Plan {
     child: libc::c_long,
 }
 
-fn attempt(region: Region) -> io::Result<Template> {
+fn attempt(region: Region, has_native_futexes: bool) -> io::Result<Template> {
     let code = region.code_file().map_err(|error| describe("cannot make the stub", error))?;
     let channel = Channel::new(region.channel().start)?;
     let slot = channel.allocate()?;
     let (unmap, vdso_hint) = memory_plan(region)?;
-    let program = filter::systrap::program(&region.filter()).map_err(io::Error::other)?;
+    let layout = region.filter(has_native_futexes);
+    let program = filter::systrap::program(&layout).map_err(io::Error::other)?;
     if program.len() as u64 > SLOT_BYTES - PROGRAM_OFFSET {
         return Err(describe("the stub's filter is too long", Errno::E2BIG));
     }

@@ -14,7 +14,7 @@ use super::hand::{put_calls, to_result};
 use super::layout::{CALLS_MAX, Call, Control, command};
 use super::shortcut::Shortcut;
 use super::supervisor::{Event, Slot, Supervisor};
-use super::{lock_all, spawn};
+use super::{lock_all, owner_died, spawn};
 use crate::contract::{
     BoxFuture, Fault, HostOp, Identity, Interrupter, NewProcess, Registers, ResumeMode, Spawn,
     Thread, Trap,
@@ -413,7 +413,16 @@ impl Thread for SystrapThread {
 
     fn start_host_op(&mut self, op: HostOp<'_>) {
         self.rest.clear();
-        let call = match ops::to_call(&op, &self.supervisor.common.layout.reserved) {
+        let plain = match op {
+            HostOp::FutexOwnerDied { addr, owner, wakes } => {
+                let (first, rest) =
+                    owner_died::plan(self.slot.memory.address(), addr, owner, wakes);
+                self.rest = rest;
+                Ok(first)
+            }
+            _ => ops::to_call(&op, &self.supervisor.common.layout.reserved),
+        };
+        let call = match plain {
             Ok(call) => call,
             Err(error) => {
                 self.operation = Operation::Over(Err(error));
@@ -520,6 +529,14 @@ impl Thread for SystrapThread {
         self.allow_shortcuts(identity);
     }
 
+    fn clear_at_exit(&mut self, addr: u64) -> bool {
+        if !self.supervisor.has_native_futexes || self.slot.process.has_one_owned() {
+            return false;
+        }
+        self.slot.clear_at_exit(addr);
+        true
+    }
+
     fn spawn(&mut self, kind: Spawn) -> BoxFuture<'_, Result<NewProcess, Errno>> {
         Box::pin(spawn::spawn(self, kind))
     }
@@ -560,6 +577,10 @@ struct RunningThread {
 impl Interrupter for RunningThread {
     fn interrupt(&self) {
         self.supervisor.interrupt(&self.slot);
+    }
+
+    fn is_asleep(&self) -> bool {
+        self.supervisor.common.state(self.slot.tid) == Some(b'S')
     }
 
     fn bind(&self, is_allowed: &dyn Fn(u32) -> bool) {

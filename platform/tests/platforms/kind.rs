@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use platform::Platform;
 use platform::ptrace::Ptrace;
-use platform::systrap::Systrap;
+use platform::systrap::{Futexes, Systrap};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -71,7 +71,7 @@ impl AnyPlatform for Systrap {
 pub fn try_new_platform() -> std::io::Result<Arc<dyn AnyPlatform>> {
     Ok(match Kind::selected() {
         Kind::Ptrace => Ptrace::new()?,
-        Kind::Systrap => Systrap::new()?,
+        Kind::Systrap => Systrap::new(Futexes::Native)?,
     })
 }
 

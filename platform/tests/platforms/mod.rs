@@ -4,6 +4,7 @@ pub mod bench;
 pub mod calls;
 pub mod faults;
 pub mod filters;
+pub mod futexes;
 pub mod guest;
 pub mod hostile;
 pub mod incomplete;
@@ -64,6 +65,10 @@ const PTRACE: &[Case] = cases! {
 
 const SYSTRAP: &[Case] = cases! {
     calls: foreign_calls_do_not_exist;
+    futexes: waits_do_not_trap_and_are_interrupted, waits_with_a_timeout_end_when_interrupted,
+        foreign_signals_do_not_end_waits_unseen, other_operations_trap,
+        a_word_is_cleared_when_a_thread_ends, nothing_is_cleared_by_the_last_thread,
+        owners_of_robust_futexes_die;
     hostile: the_doorbell_is_no_call_of_the_guest,
         unlisted_calls_from_the_stub_kill, clones_by_the_guest_kill, a_silent_exit_is_noticed,
         a_blocked_kick_ends_in_death, descriptors_are_the_guests_own,

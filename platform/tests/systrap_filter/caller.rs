@@ -134,9 +134,14 @@ struct Report {
 /// Makes the calls one after another in a process of their own. Tells what became of those that
 /// came back, and the signal that ended the process, if one did.
 pub fn run(calls: &[Call]) -> (Vec<Outcome>, Option<i32>) {
+    run_with(calls, false)
+}
+
+/// The same with native futexes or without.
+pub fn run_with(calls: &[Call], has_native_futexes: bool) -> (Vec<Outcome>, Option<i32>) {
     assert!(calls.len() <= MAX_CALLS);
     prepare();
-    let layout = Layout { window: WINDOW, code: CODE, channel: CHANNEL };
+    let layout = Layout { window: WINDOW, code: CODE, channel: CHANNEL, has_native_futexes };
     let filter = program(&layout).expect("a valid layout");
     let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
     let len = size_of::<Report>();

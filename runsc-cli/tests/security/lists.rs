@@ -32,6 +32,8 @@ const GOFER: &str = "gofer/src/filter.rs";
 const STUB_NOTE: &str = "The second line of defence: a traced process is stopped before each call.";
 const SYSTRAP_NOTE: &str = "For calls from the stub's code, where guest code can jump to. All other \
                             calls go to the sentry.";
+const FUTEX_NOTE: &str = "For calls from all other code on the systrap platform, but not with \
+                          `--strace`. Out of bounds they go to the sentry, which refuses them.";
 
 /// All tables, in the order of the page.
 pub fn all() -> Vec<List> {
@@ -45,6 +47,7 @@ pub fn all() -> Vec<List> {
         list("Gofer", GOFER, "", gofer::filter::ALLOWED),
         list("Guest processes: the ptrace platform", STUB, STUB_NOTE, stub::PTRACE),
         list("Guest processes: the systrap platform", SYSTRAP, SYSTRAP_NOTE, systrap::HOST_CALLS),
+        list("Guest processes: native futexes", SYSTRAP, FUTEX_NOTE, systrap::FUTEX_CALLS),
         list("Guest processes: the vsyscall page", SYSTRAP, "", systrap::VSYSCALLS),
     ]
 }

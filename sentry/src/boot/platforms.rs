@@ -7,7 +7,7 @@ use control_protocol::{PlatformKind, SandboxConfig};
 use platform::Platform;
 use platform::filter::{Allowed, sentry};
 use platform::ptrace::Ptrace;
-use platform::systrap::Systrap;
+use platform::systrap::{Futexes, Systrap};
 
 use super::BootError;
 
@@ -27,9 +27,10 @@ pub(super) fn start(config: &SandboxConfig, proc_dir: OwnedFd) -> Result<Chosen,
             Ok((platform, sentry::PTRACE))
         }
         PlatformKind::Systrap => {
-            let platform = Systrap::new().map_err(BootError::Platform)?;
-            platform.set_proc_dir(proc_dir).map_err(BootError::Kernel)?;
             // Who looks at calls wants to see all.
+            let futexes = if config.strace { Futexes::Reported } else { Futexes::Native };
+            let platform = Systrap::new(futexes).map_err(BootError::Platform)?;
+            platform.set_proc_dir(proc_dir).map_err(BootError::Kernel)?;
             platform.set_fast_calls(config.patching && !config.strace);
             Ok((platform, sentry::SYSTRAP))
         }

@@ -8,8 +8,9 @@ use crate::memory::{UserAddr, UserMemory};
 /// Identity of a futex word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FutexKey {
-    /// Of one address space.
-    Private { space: u64, addr: u64 },
+    /// Of one address space. Linux: operations with `FUTEX_PRIVATE_FLAG` and those without do not
+    /// see each other.
+    Private { space: u64, addr: u64, has_flag: bool },
     /// In memory that may be mapped by several: the place in the mapped host file.
     Shared { device: (u32, u32), inode: u64, offset: u64 },
 }
@@ -20,6 +21,17 @@ impl FutexKey {
     /// Errors: EINVAL for an address that is not a multiple of 4, EFAULT for one outside of the
     /// guest's part of the address space.
     pub fn private(memory: &UserMemory, addr: UserAddr) -> Result<FutexKey, Errno> {
+        FutexKey::of_space(memory, addr, true)
+    }
+
+    /// The key for an operation without that flag in memory that is known not to be shared.
+    ///
+    /// Errors: as [`FutexKey::private`].
+    pub fn unshared(memory: &UserMemory, addr: UserAddr) -> Result<FutexKey, Errno> {
+        FutexKey::of_space(memory, addr, false)
+    }
+
+    fn of_space(memory: &UserMemory, addr: UserAddr, has_flag: bool) -> Result<FutexKey, Errno> {
         let space = memory.space();
         if !addr.0.is_multiple_of(4) {
             return Err(Errno::EINVAL);
@@ -27,18 +39,18 @@ impl FutexKey {
         if !space.layout().user.contains(&addr.0) {
             return Err(Errno::EFAULT);
         }
-        Ok(FutexKey::Private { space: space.id(), addr: addr.0 })
+        Ok(FutexKey::Private { space: space.id(), addr: addr.0, has_flag })
     }
 
-    /// The key for an operation without that flag. In private memory it is the private one.
+    /// The key for an operation without that flag.
     ///
     /// Errors: as [`FutexKey::private`]; EFAULT where nothing is mapped.
     pub fn shared(memory: &UserMemory, addr: UserAddr) -> Result<FutexKey, Errno> {
-        let private = FutexKey::private(memory, addr)?;
+        let unshared = FutexKey::unshared(memory, addr)?;
         let mappings = memory.space().mappings().map_err(|_| Errno::EFAULT)?;
         let mapping = mappings.iter().find(|mapping| mapping.range.contains(&addr.0));
         let mapping = mapping.filter(|mapping| mapping.read).ok_or(Errno::EFAULT)?;
-        Ok(shared_key(mapping, addr).unwrap_or(private))
+        Ok(shared_key(mapping, addr).unwrap_or(unshared))
     }
 
     /// The key for an operation with or without `FUTEX_PRIVATE_FLAG`.

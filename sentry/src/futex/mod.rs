@@ -1,4 +1,7 @@
-//! Futexes, `futex(7)`, for platforms on which the guest cannot call the host's.
+//! Futexes, `futex(7)`.
+//!
+//! Where the platform has native ones, all who wait do so in the host and the table here is empty;
+//! only the end of threads is ours then. For platforms on which the guest cannot call the host's:
 //!
 //! A [`FutexTable`] holds the waiters of all futexes in buckets by [`FutexKey`]; [`wait`] is how a
 //! thread joins one, [`FutexTable::wake`] and [`FutexTable::requeue`] how it leaves. `robust`
@@ -22,6 +25,6 @@ mod waiter;
 
 pub use key::FutexKey;
 pub use operation::WakeOperation;
-pub use robust::{exit_robust_list, wake_address};
+pub use robust::{clear_address, exit_robust_list};
 pub use table::FutexTable;
 pub use wait::{Expected, Woken, wait};

@@ -245,7 +245,7 @@ mod tests {
     use super::*;
 
     fn key(addr: u64) -> FutexKey {
-        FutexKey::Private { space: 1, addr }
+        FutexKey::Private { space: 1, addr, has_flag: true }
     }
 
     fn queue(table: &FutexTable, addr: u64, bitset: u32) -> Arc<Waiter> {

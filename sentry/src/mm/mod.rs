@@ -96,6 +96,11 @@ impl Mm {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
+    /// Whether another process has the same memory.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.shared) > 1
+    }
+
     /// Reads or changes the record.
     pub fn with_record<T>(&self, body: impl FnOnce(&mut MmRecord) -> T) -> T {
         body(&mut self.shared.record.lock())

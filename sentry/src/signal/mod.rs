@@ -5,7 +5,7 @@
 //!   choice of the thread to wake.
 //! * `take` and `deliver`: the run loop calls [`deliver`] before guest code goes on. It runs
 //!   default actions, builds a handler's `frame`, and decides how an interrupted call goes on
-//!   (`restart`). `sigreturn` is the way back.
+//!   (`restart`, and `host_wait` for those that the host interrupts). `sigreturn` is the way back.
 //! * `immunity`: what does nothing to the first process.
 //! * `job_control`: stop and continue, and what parents learn of it.
 //!
@@ -30,6 +30,7 @@ mod exit;
 mod force;
 mod fp_state;
 mod frame;
+mod host_wait;
 mod immunity;
 mod job_control;
 mod mask;
@@ -51,6 +52,7 @@ pub use change::set_action;
 pub use deliver::{Delivery, deliver, stopped};
 pub use exit::{reset_for_exec, thread_exiting};
 pub use force::{force_fault, force_info, force_signal};
+pub use host_wait::{Answered, interrupted_wait};
 pub use immunity::Immunity;
 pub use job_control::{hang_up_orphans, is_orphaned};
 pub use mask::{restore_mask, set_mask, set_temporary_mask};

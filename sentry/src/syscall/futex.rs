@@ -133,7 +133,7 @@ fn waking_key(ctx: &Ctx, addr: UserAddr, is_private: bool) -> Result<FutexKey, E
     if ctx.task.kernel.futexes.has_shared_waiters() {
         return FutexKey::shared(ctx.memory(), addr);
     }
-    let key = FutexKey::private(ctx.memory(), addr)?;
+    let key = FutexKey::unshared(ctx.memory(), addr)?;
     ctx.memory().read_value::<u32>(addr.cast())?;
     Ok(key)
 }

@@ -27,7 +27,7 @@ pub struct ExecRequest {
 pub async fn execve(ctx: &mut Ctx, request: ExecRequest) -> Result<(), Errno> {
     let (loaded, credentials, comm) = prepare(&ctx.task, request, None).await?;
     replace_threads(ctx).await?;
-    commit(ctx, loaded, credentials, comm);
+    commit(ctx, loaded, credentials, comm).await;
     Ok(())
 }
 
@@ -115,9 +115,9 @@ async fn replace_threads(ctx: &Ctx) -> Result<(), Errno> {
 }
 
 /// The point of no return is passed: moves the task into the new address space.
-pub(crate) fn commit(ctx: &mut Ctx, loaded: Loaded, credentials: Credentials, comm: Vec<u8>) {
+async fn commit(ctx: &mut Ctx, loaded: Loaded, credentials: Credentials, comm: Vec<u8>) {
     let task = ctx.task.clone();
-    crate::futex::exit_robust_list(&task);
+    super::exit::release_memory(ctx).await;
     task.set_mm(loaded.mm);
     let (user, system) = ctx.thread.cpu_time_ns();
     task.earlier_ns.fetch_add(user + system, Ordering::Relaxed);
@@ -136,7 +136,6 @@ fn become_program(ctx: &mut Ctx, credentials: Credentials, comm: Vec<u8>) {
     if task.sched.lock().affinity != SchedState::new(task.kernel.cpu_count).affinity {
         task.apply_affinity();
     }
-    task.clear_child_tid.store(0, Ordering::Relaxed);
     let dumpable = !credentials.is_secure_after(&old);
     group.dumpable.store(u32::from(dumpable), Ordering::Relaxed);
     group.has_execed.store(true, Ordering::Relaxed);

@@ -42,8 +42,8 @@ impl Task {
 }
 
 /// Ends the calling thread. Its future is over afterwards.
-pub(super) fn exit(ctx: Ctx, reason: ExitReason) {
-    let Ctx { task, thread, .. } = ctx;
+pub(super) async fn exit(mut ctx: Ctx, reason: ExitReason) {
+    let task = ctx.task.clone();
     let own_status = match reason {
         ExitReason::Group(status) => {
             end_group(&task.group, status);
@@ -52,7 +52,9 @@ pub(super) fn exit(ctx: Ctx, reason: ExitReason) {
         ExitReason::Thread(status) => status,
     };
     crate::signal::thread_exiting(&task);
-    release_memory(&task);
+    release_memory(&mut ctx).await;
+    release_vfork_parent(&task);
+    let Ctx { thread, .. } = ctx;
     record_cpu_time(&task, task.cpu_time_ns());
     task.set_interrupter(None);
     drop(thread);
@@ -97,19 +99,16 @@ pub(super) fn abandon(task: &Arc<Task>) {
     super::wait::reap(&mut tree, &task.group);
 }
 
-/// What other threads and processes learn from the guest's memory: robust futexes, the cleared
-/// thread number, the end of a `vfork`.
-fn release_memory(task: &Arc<Task>) {
-    let mm = task.mm();
-    crate::futex::exit_robust_list(task);
-    let clear = task.clear_child_tid.swap(0, Ordering::Relaxed);
-    if clear != 0 {
-        let address = crate::memory::UserAddr(clear);
-        if mm.memory().write_exact(address, &0_i32.to_le_bytes()).is_ok() {
-            crate::futex::wake_address(task, address, 1);
-        }
+/// What other threads and processes learn from the guest's memory when a thread leaves it: robust
+/// futexes, the cleared thread number (Linux: `mm_release`).
+pub(super) async fn release_memory(ctx: &mut Ctx) {
+    crate::futex::exit_robust_list(ctx).await;
+    let clear = ctx.task.clear_child_tid.swap(0, Ordering::Relaxed);
+    // Linux: nobody could see it in the memory of the last.
+    let is_seen = || ctx.task.group.threads().len() > 1 || ctx.task.mm().is_shared();
+    if clear != 0 && is_seen() && !ctx.thread.clear_at_exit(clear) {
+        crate::futex::clear_address(ctx, crate::memory::UserAddr(clear)).await;
     }
-    release_vfork_parent(task);
 }
 
 /// Lets the `vfork` parent go on, if one waits.

@@ -175,9 +175,10 @@ impl Task {
         self.group.pid
     }
 
-    /// Whether the thread runs guest code just now.
+    /// Whether the thread runs guest code just now, and does not wait for a futex of the host.
     pub fn runs_guest_code(&self) -> bool {
-        self.is_in_guest.load(Ordering::Relaxed)
+        let interrupter = self.wakeup.lock().interrupter.clone();
+        self.is_in_guest.load(Ordering::Relaxed) && interrupter.is_none_or(|it| !it.is_asleep())
     }
 
     /// Whether somebody says that signals, a stop or the end wait to be handled.

@@ -10,24 +10,26 @@ use platform::{HostOp, ResumeMode, Trap};
 use super::current::begin_operation;
 use super::exit::{ExitReason, exit};
 use super::{Ctx, trace};
-use crate::signal::{self, Delivery, SyscallRestart};
+use crate::signal::{self, Answered, Delivery, SyscallRestart};
 use crate::syscall::{self, Flow};
 
 /// Runs a thread until it ends.
 pub async fn run(mut ctx: Ctx) {
     let reason = serve(&mut ctx).await;
-    exit(ctx, reason);
+    exit(ctx, reason).await;
 }
 
 async fn serve(ctx: &mut Ctx) -> ExitReason {
     let mut interrupted = None;
     let mut is_running = false;
+    let mut answered = None;
     ctx.tell_identity();
     loop {
         if !is_running {
             if let Some(reason) = settle(ctx, interrupted.take()).await {
                 return reason;
             }
+            answered = Answered::of(ctx);
             ctx.task.is_in_guest.store(true, Ordering::Relaxed);
             ctx.thread.resume(ResumeMode::Run);
         }
@@ -47,7 +49,7 @@ async fn serve(ctx: &mut Ctx) -> ExitReason {
                 trace::fault(ctx, &fault);
                 signal::force_fault(&ctx.task, &fault);
             }
-            Trap::Interrupted => {}
+            Trap::Interrupted => interrupted = signal::interrupted_wait(ctx, answered.as_ref()),
             Trap::Dead => return killed_by_host(),
         }
     }

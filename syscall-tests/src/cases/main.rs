@@ -17,6 +17,8 @@ mod eventfds;
 mod exec;
 mod fork;
 mod futex;
+mod futex_exit;
+mod futex_signal;
 mod hostile;
 mod identity;
 mod inotify;

@@ -16,8 +16,9 @@
 //!    serve such a call would show the sentry an address that the guest does not have, and a trap
 //!    would enter the stub's signal handler from within the stub.
 //! 3. From the vsyscall page: [`VSYSCALLS`] are executed by the host.
-//! 4. From anywhere else, so from the guest: [`TRAPPED`] raise SIGSYS for the stub, all others are
-//!    user notifications. That goes for the doorbell too: it rings, but not from the stub.
+//! 4. From anywhere else, so from the guest: [`TRAPPED`] raise SIGSYS for the stub, [`FUTEX_CALLS`]
+//!    reach the host within their bounds if futexes are native, all others are user notifications.
+//!    That goes for the doorbell too: it rings, but not from the stub.
 //!
 //! About two numbers newer hosts ask no filter: `uretprobe` and `uprobe` (335 and 336). They act for
 //! the host's own trampolines only; elsewhere the caller gets SIGILL.
@@ -33,7 +34,8 @@ mod tests;
 
 pub use program::{Error, Layout, program};
 pub use table::{
-    Bound, CLONE_COPY, CLONE_SHARE, CLONE_THREAD, HOST_CALLS, HostCall, TRAPPED, VSYSCALLS,
+    Bound, CLONE_COPY, CLONE_SHARE, CLONE_THREAD, FUTEX_CALLS, HOST_CALLS, HostCall, TRAPPED,
+    VSYSCALLS,
 };
 
 /// The system call by which the stub calls the sentry. Linux has no such number, and none near.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use linux_abi::Errno;
 use linux_abi::task::AUDIT_ARCH_X86_64;
 
-use super::table::{Bound, HOST_CALLS, HostCall, TRAPPED, VSYSCALLS};
+use super::table::{Bound, FUTEX_CALLS, HOST_CALLS, HostCall, TRAPPED, VSYSCALLS};
 use super::{DOORBELL, WINDOW_BYTES};
 use crate::filter::bpf::{self, Answer, Assembler, Instruction, Label, Switch, Test, Word};
 
@@ -20,7 +20,7 @@ const USER_END: u64 = 1 << 47;
 pub(super) const CHANNEL_PROTECTION: u64 = (libc::PROT_READ | libc::PROT_WRITE) as u64;
 pub(super) const CHANNEL_FLAGS: u64 = (libc::MAP_SHARED | libc::MAP_FIXED) as u64;
 
-/// Where the stub lies in its processes.
+/// Where the stub lies in its processes, and what else the filter depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// Start of the stub's region, which is `WINDOW_BYTES` long and aligned to that.
@@ -30,6 +30,8 @@ pub struct Layout {
     pub code: Range<u64>,
     /// The channel memory inside the window.
     pub channel: Range<u64>,
+    /// Whether guest code makes [`FUTEX_CALLS`] of the host.
+    pub has_native_futexes: bool,
 }
 
 /// Why there is no program for a layout.
@@ -76,7 +78,7 @@ pub(super) fn assemble(layout: &Layout) -> Result<Vec<Instruction>, Error> {
 
 impl Layout {
     fn check(&self) -> Result<(), Error> {
-        let Layout { window, code, channel } = self;
+        let Layout { window, code, channel, .. } = self;
         let places = WINDOW_BYTES..=USER_END - WINDOW_BYTES;
         if !window.is_multiple_of(WINDOW_BYTES) || !places.contains(window) {
             return Err(Error::Window(*window));
@@ -134,8 +136,18 @@ impl Generator<'_> {
         for call in VSYSCALLS {
             switch.set(only(call.number), vsyscall);
         }
+        let futexes = if self.layout.has_native_futexes { FUTEX_CALLS } else { &[] };
+        let futexes: Vec<_> = futexes.iter().map(|call| (call, self.asm.label())).collect();
+        for (call, label) in &futexes {
+            switch.set(only(call.number), *label);
+        }
         self.asm.load(Word::Number);
         switch.emit(&mut self.asm);
+        for (call, label) in futexes {
+            self.asm.bind(label);
+            self.alternatives(call, Answer::Allow);
+            self.asm.jump(notify);
+        }
         self.asm.bind(trap);
         self.asm.answer(Answer::Trap);
         self.asm.bind(vsyscall);
@@ -179,15 +191,20 @@ impl Generator<'_> {
     }
 
     fn call(&mut self, call: &HostCall) {
+        self.alternatives(call, if call.is_asked { Answer::Notify } else { Answer::Allow });
+        self.asm.answer(Answer::Refuse(call.refusal));
+    }
+
+    /// Gives an answer to a bounded call within its bounds, else goes on.
+    fn alternatives(&mut self, call: &HostCall, answer: Answer) {
         for alternative in call.when {
             let next = self.asm.label();
             for bound in *alternative {
                 self.require(*bound, next);
             }
-            self.asm.answer(if call.is_asked { Answer::Notify } else { Answer::Allow });
+            self.asm.answer(answer);
             self.asm.bind(next);
         }
-        self.asm.answer(Answer::Refuse(call.refusal));
     }
 
     /// Goes on if `bound` holds, else jumps.

@@ -141,15 +141,10 @@ pub const HOST_CALLS: &[HostCall] = &[
         "exactly these flags: what comes of it is under this filter; no namespaces, no tracing; \
          asked, so that there are no more threads and processes than the sentry has commanded",
     )),
-    within(
-        libc::SYS_futex,
-        &[&[OneOfBeside {
-            arg: 1,
-            ignored: FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME,
-            values: FUTEX_OPS,
-        }]],
-        Errno::ENOSYS,
-        "who waits on memory that it shares; no priority inheritance, which acts on other threads",
+    FUTEX,
+    always(
+        libc::SYS_set_tid_address,
+        "its own thread; a word of its own memory, which the host clears at its end",
     ),
     always(libc::SYS_close, "its own descriptors"),
     within(
@@ -177,6 +172,30 @@ pub const HOST_CALLS: &[HostCall] = &[
         "the time of day and since the start, as the vDSO tells; no clocks of other processes",
     ),
     always(libc::SYS_getcpu, "its own memory; which processor it runs on, as the vDSO tells"),
+];
+
+const FUTEX: HostCall = within(
+    libc::SYS_futex,
+    &[&[OneOfBeside {
+        arg: 1,
+        ignored: FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME,
+        values: FUTEX_OPS,
+    }]],
+    Errno::ENOSYS,
+    "who waits on memory that it shares; no priority inheritance, which acts on other threads",
+);
+
+/// What guest code asks of the host by itself where futexes are native: all of it then, as those
+/// who wait for a word must be in one place. Out of bounds the sentry is notified, which refuses as
+/// said here.
+pub const FUTEX_CALLS: &[HostCall] = &[
+    FUTEX,
+    within(
+        libc::SYS_futex_waitv,
+        &[&[OneOf(2, &[0])]],
+        Errno::EINVAL,
+        "who waits on memory that it shares, on 128 words at most",
+    ),
 ];
 
 /// What `madvise(2)` may say. MADV_MERGEABLE, MADV_UNMERGEABLE, MADV_HWPOISON and
@@ -268,6 +287,8 @@ pub const TRAPPED: &[i64] = &[
     libc::SYS_execve,
     libc::SYS_execveat,
     libc::SYS_clone3,
+    // The stub ends its thread.
+    libc::SYS_exit,
     // Signal frames, stacks and segment bases.
     libc::SYS_rt_sigreturn,
     libc::SYS_sigaltstack,

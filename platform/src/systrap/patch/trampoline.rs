@@ -200,6 +200,12 @@ impl Trampoline {
         }
     }
 
+    /// Whether a thread with these registers has made its call, and the host has gone back to make
+    /// it again.
+    pub fn has_gone_back(&self, ip: u64, rcx: u64) -> bool {
+        ip == self.slow() && rcx == self.slow() + SYSCALL_BYTES
+    }
+
     /// Whether an instruction at `ip` is between `enter` and the jump to the stub.
     fn is_lookup(&self, ip: u64) -> bool {
         let Some(offset) = ip.checked_sub(self.enter()) else { return false };

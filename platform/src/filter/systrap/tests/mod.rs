@@ -25,6 +25,7 @@ fn layout() -> Layout {
         window: WINDOW,
         code: WINDOW + 0x1_0000..WINDOW + 0x1_3000,
         channel: WINDOW + 0x10_0000..WINDOW + 0x14_0000,
+        has_native_futexes: true,
     }
 }
 
@@ -36,7 +37,11 @@ struct Filter {
 
 impl Filter {
     fn new() -> Filter {
-        Filter { layout: layout(), program: assemble(&layout()).expect("a valid layout") }
+        Filter::of(layout())
+    }
+
+    fn of(layout: Layout) -> Filter {
+        Filter { program: assemble(&layout).expect("a valid layout"), layout }
     }
 
     fn run(&self, data: &SeccompData) -> Outcome {
@@ -70,7 +75,12 @@ fn addresses() -> Vec<u64> {
 
 #[test]
 fn every_number_from_everywhere_is_answered_as_the_model_says() {
-    let filter = Filter::new();
+    for has_native_futexes in [true, false] {
+        check_every_number(&Filter::of(Layout { has_native_futexes, ..layout() }));
+    }
+}
+
+fn check_every_number(filter: &Filter) {
     let doorbell = i64::from(DOORBELL);
     let special = [doorbell - 1, doorbell, doorbell + 1, 0x3fff_ffff, 0x4000_0000, 0x4000_0009];
     let negative = [i64::from(i32::MAX), i64::from(i32::MIN), -2, -1];
@@ -94,6 +104,9 @@ fn each_side_has_its_own_way_to_the_sentry() {
     assert_eq!(filter.answers(GUEST_IP, libc::SYS_read, [0; 6]), Answer::Notify.value());
     assert_eq!(filter.answers(GUEST_IP, libc::SYS_mmap, [0; 6]), Answer::Trap.value());
     assert_eq!(filter.answers(GUEST_IP, doorbell, [0; 6]), Answer::Notify.value());
+    assert_eq!(filter.answers(GUEST_IP, libc::SYS_futex, [0; 6]), Answer::Allow.value());
+    let inheriting = [0, libc::FUTEX_LOCK_PI as u64, 0, 0, 0, 0];
+    assert_eq!(filter.answers(GUEST_IP, libc::SYS_futex, inheriting), Answer::Notify.value());
     assert_eq!(filter.answers(VSYSCALL_IP, libc::SYS_time, [0; 6]), Answer::Allow.value());
     assert_eq!(filter.answers(VSYSCALL_IP, libc::SYS_read, [0; 6]), Answer::Notify.value());
     assert_eq!(filter.answers(VSYSCALL_IP, libc::SYS_mmap, [0; 6]), Answer::Trap.value());
@@ -144,8 +157,8 @@ fn no_range_fools_the_window_check() {
 fn the_window_check_works_wherever_the_window_is() {
     for window in [1 << 32, 2 << 32, WINDOW, (1 << 47) - (1 << 32)] {
         let code = window..window + 4096;
-        let layout = Layout { window, code, channel: window + 4096..window + 8192 };
-        let filter = Filter { program: assemble(&layout).expect("valid"), layout };
+        let channel = window + 4096..window + 8192;
+        let filter = Filter::of(Layout { window, code, channel, has_native_futexes: false });
         let points = [0, 1, 4096, window >> 1, window, window + (1 << 32), u64::MAX];
         for addr in points.into_iter().flat_map(|p| [p.wrapping_sub(1), p, p.wrapping_add(1)]) {
             let ends = [window, window + (1 << 32), 0, addr].map(|end| end.wrapping_sub(addr));
@@ -189,9 +202,11 @@ fn listed_arguments_are_exact() {
             for number in [libc::SYS_clone, libc::SYS_arch_prctl, libc::SYS_clock_gettime] {
                 filter.check(&call(STUB_IP, number, first));
             }
-            filter.check(&call(STUB_IP, libc::SYS_futex, [0, value, 0, 0, 0, 0]));
-            for number in [libc::SYS_madvise, libc::SYS_close_range] {
-                filter.check(&call(STUB_IP, number, [0, 0, value, 0, 0, 0]));
+            for ip in [STUB_IP, GUEST_IP] {
+                filter.check(&call(ip, libc::SYS_futex, [0, value, 0, 0, 0, 0]));
+                for number in [libc::SYS_madvise, libc::SYS_close_range, libc::SYS_futex_waitv] {
+                    filter.check(&call(ip, number, [0, 0, value, 0, 0, 0]));
+                }
             }
         }
     }
@@ -207,7 +222,8 @@ fn the_common_paths_are_short() {
     let filter = Filter::new();
     let steps = |ip, number: i64| filter.run(&call(ip, number, [0; 6])).steps;
     for number in 0..512 {
-        assert!(steps(GUEST_IP, number) <= 14, "{number}: {}", steps(GUEST_IP, number));
+        let most = if FUTEX_CALLS.iter().any(|call| call.number == number) { 20 } else { 14 };
+        assert!(steps(GUEST_IP, number) <= most, "{number}: {}", steps(GUEST_IP, number));
     }
     assert!(steps(GUEST_IP, libc::SYS_read) <= 12);
     assert!(steps(STUB_IP, DOORBELL.into()) <= 10);
@@ -219,18 +235,24 @@ fn the_common_paths_are_short() {
 fn tables_name_each_call_once_and_give_reasons() {
     let mut hosts: Vec<i64> = HOST_CALLS.iter().map(|call| call.number).collect();
     let mut trapped = TRAPPED.to_vec();
-    for numbers in [&mut hosts, &mut trapped] {
+    let mut guests: Vec<i64> = FUTEX_CALLS.iter().map(|call| call.number).collect();
+    guests.extend(TRAPPED);
+    for numbers in [&mut hosts, &mut trapped, &mut guests] {
         numbers.sort_unstable();
         assert!(numbers.is_sorted_by(|left, right| left < right), "{numbers:?}");
     }
-    assert!(HOST_CALLS.iter().chain(VSYSCALLS).all(|call| !call.reason.is_empty()));
+    assert!(
+        HOST_CALLS.iter().chain(VSYSCALLS).chain(FUTEX_CALLS).all(|call| !call.reason.is_empty())
+    );
     assert_eq!(linux_abi::sysno::name(DOORBELL.into()), None);
 }
 
 #[test]
 fn impossible_layouts_are_refused() {
-    let with = |window, code, channel| program(&Layout { window, code, channel });
-    let Layout { window, code, channel } = layout();
+    let with = |window, code, channel| {
+        program(&Layout { window, code, channel, has_native_futexes: true })
+    };
+    let Layout { window, code, channel, .. } = layout();
     for wrong in [0, window + 4096, 1 << 47, (1 << 63) + window] {
         assert_eq!(with(wrong, code.clone(), channel.clone()), Err(Error::Window(wrong)));
     }

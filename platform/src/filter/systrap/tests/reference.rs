@@ -17,12 +17,15 @@ pub(super) fn policy(layout: &Layout, data: &SeccompData) -> Answer {
     if data.instruction_pointer >= 0xffff_ffff_0000_0000 && [96, 201, 309].contains(&number) {
         return Answer::Allow;
     }
+    let [_, b, c, ..] = data.args;
     match number {
+        202 if layout.has_native_futexes && is_futex(b) => Answer::Allow,
+        449 if layout.has_native_futexes && c as u32 == 0 => Answer::Allow,
         9..=12
         | 15
         | 25..=28
         | 30
-        | 56..=59
+        | 56..=60
         | 67
         | 131
         | 149..=152
@@ -38,6 +41,10 @@ pub(super) fn policy(layout: &Layout, data: &SeccompData) -> Answer {
         | 462 => Answer::Trap,
         _ => Answer::Notify,
     }
+}
+
+fn is_futex(operation: u64) -> bool {
+    matches!(operation as u32 & !384, 0 | 1 | 3 | 4 | 5 | 9 | 10)
 }
 
 fn stub(layout: &Layout, number: u32, args: [u64; 6]) -> Answer {
@@ -70,7 +77,7 @@ fn stub(layout: &Layout, number: u32, args: [u64; 6]) -> Answer {
         56 if matches!(a, 0x8011 | 0x8111 | 0x5_0f00) => return Answer::Notify,
         56 => (false, Errno::EINVAL),
         // futex
-        202 => (matches!(b as u32 & !384, 0 | 1 | 3 | 4 | 5 | 9 | 10), Errno::ENOSYS),
+        202 => (is_futex(b), Errno::ENOSYS),
         // arch_prctl
         158 => (matches!(a as u32, 0x1001..=0x1004), Errno::EINVAL),
         // clock_gettime
@@ -78,8 +85,8 @@ fn stub(layout: &Layout, number: u32, args: [u64; 6]) -> Answer {
         // close_range
         436 => (c as u32 == 0, Errno::EINVAL),
         // close, rt_sigprocmask, rt_sigreturn, sched_yield, exit, sigaltstack, mlockall,
-        // munlockall, gettid, getcpu, membarrier
-        3 | 14 | 15 | 24 | 60 | 131 | 151 | 152 | 186 | 309 | 324 => (true, Errno::EINVAL),
+        // munlockall, gettid, set_tid_address, getcpu, membarrier
+        3 | 14 | 15 | 24 | 60 | 131 | 151 | 152 | 186 | 218 | 309 | 324 => (true, Errno::EINVAL),
         _ => return Answer::KillProcess,
     };
     if permitted { Answer::Allow } else { Answer::Refuse(errno) }

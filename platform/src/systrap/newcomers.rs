@@ -1,0 +1,124 @@
+//! Threads and processes that stubs were told to make, from their first word to their owner.
+//!
+//! A newcomer says hello by the doorbell, and waits to be claimed by who commanded it; one that
+//! nobody expects is a stranger and must not live. The lock is among those that [`Supervisor`]
+//! lists.
+
+use std::collections::HashMap;
+use std::task::{Poll, Waker};
+
+use linux_abi::Errno;
+
+use super::supervisor::{Event, Slot, Supervisor};
+use crate::process::{Tid, kill_process};
+
+/// Threads that said hello and that nobody has claimed yet.
+#[derive(Default)]
+pub(super) struct Newcomers {
+    /// What is under way that could claim one.
+    expected: usize,
+    /// Notification of each, `None` for one that died.
+    arrived: HashMap<Tid, Option<u64>>,
+    waiting: HashMap<Tid, Waker>,
+    /// There may be a process that nobody will claim.
+    has_stranger: bool,
+}
+
+impl Supervisor {
+    /// A thread says that it is new.
+    pub(super) fn greet(&self, tid: Tid, id: u64) {
+        let mut newcomers = self.newcomers.lock();
+        if newcomers.expected == 0 {
+            drop(newcomers);
+            self.kill_stranger(tid, id);
+            return;
+        }
+        newcomers.arrived.insert(tid, Some(id));
+        let waker = newcomers.waiting.remove(&tid);
+        drop(newcomers);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Announces that a newcomer will be claimed.
+    pub(super) fn expect_newcomer(&self) -> Expectation<'_> {
+        self.newcomers.lock().expected += 1;
+        Expectation(self)
+    }
+
+    /// Waits for a thread's hello; answers with its notification.
+    ///
+    /// Errors: EAGAIN if it died first or is nobody new, ESRCH if `parent` died.
+    pub(super) async fn claim(&self, tid: Tid, parent: &Slot) -> Result<u64, Errno> {
+        std::future::poll_fn(|cx| {
+            if self.slot(tid).is_some() {
+                return Poll::Ready(Err(Errno::EAGAIN));
+            }
+            if let Poll::Ready(Event::Dead) = parent.poll_event(cx) {
+                return Poll::Ready(Err(Errno::ESRCH));
+            }
+            let mut newcomers = self.newcomers.lock();
+            match newcomers.arrived.remove(&tid) {
+                Some(Some(id)) => Poll::Ready(Ok(id)),
+                Some(None) => Poll::Ready(Err(Errno::EAGAIN)),
+                None => {
+                    newcomers.waiting.insert(tid, cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    /// A process has ended that is none of ours, or not yet.
+    pub(super) fn newcomer_ended(&self, tgid: Tid) {
+        let mut newcomers = self.newcomers.lock();
+        let waker = newcomers.waiting.remove(&tgid);
+        if newcomers.expected > 0 {
+            newcomers.arrived.insert(tgid, None);
+        }
+        drop(newcomers);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// A thread or process was made that nobody will claim: has it killed, at the latest when
+    /// nobody waits for a newcomer.
+    pub(super) fn report_stranger(&self) {
+        self.newcomers.lock().has_stranger = true;
+    }
+
+    /// Kills processes that nobody has claimed; nobody waits for one now.
+    fn kill_strangers(&self, newcomers: &mut Newcomers) {
+        if std::mem::take(&mut newcomers.has_stranger) {
+            let processes = self.processes.lock();
+            let children = self.children();
+            let strangers = children.into_iter().filter(|pid| !processes.contains_key(pid));
+            strangers.for_each(kill_process);
+        }
+    }
+}
+
+/// While it lives, newcomers are not strangers.
+pub(super) struct Expectation<'a>(&'a Supervisor);
+
+impl Drop for Expectation<'_> {
+    fn drop(&mut self) {
+        let mut newcomers = self.0.newcomers.lock();
+        newcomers.expected -= 1;
+        if newcomers.expected > 0 {
+            return;
+        }
+        let left = std::mem::take(&mut newcomers.arrived);
+        newcomers.waiting.clear();
+        self.0.kill_strangers(&mut newcomers);
+        drop(newcomers);
+        for (tid, id) in left {
+            if let Some(id) = id {
+                self.0.kill_stranger(tid, id);
+            }
+        }
+    }
+}
