@@ -6,9 +6,11 @@ use std::process::Command;
 
 const SOURCES: &[&str] = &[
     "stub/main.rs",
+    "stub/access.rs",
     "stub/calls.rs",
     "stub/entry.rs",
     "stub/fast.rs",
+    "stub/hotline.rs",
     "stub/init.rs",
     "stub/stub.ld",
     "src/systrap/layout.rs",

@@ -411,6 +411,13 @@ pub trait Thread: Send + Sync {
         false
     }
 
+    /// The thread's memory, for its own system calls only: a platform may have got some of it along
+    /// with the present call, and sends some back with the result. `None` where that is no other
+    /// than its address space.
+    fn memory(&self) -> Option<Arc<dyn AddressSpace>> {
+        None
+    }
+
     /// Makes another thread or process with a copy of the registers and the floating-point state of
     /// this thread, which must be complete. With [`Spawn::Thread`] the returned address space is
     /// this thread's own; with [`Spawn::ShareMemory`] it has the same memory and the same `id`.

@@ -45,3 +45,9 @@ pub(crate) fn syscall(number: u64, args: [u64; 6]) -> u64 {
 pub(crate) fn doorbell(event: u64, args: [u64; 5]) -> u64 {
     syscall(DOORBELL, [event, args[0], args[1], args[2], args[3], args[4]])
 }
+
+/// Tells the processor that this is a loop of looks.
+#[inline(always)]
+pub(crate) fn pause() {
+    core::hint::spin_loop();
+}

@@ -8,13 +8,16 @@
 //! stack pointer. A fault here (a bad pointer of the guest's) takes the slow way, a real call.
 //!
 //! Vector registers hold values of the guest and no code here touches them; a test looks at every
-//! instruction. Nor do string instructions run, so the direction flag does not matter.
+//! instruction. String instructions run only while the direction flag is clear.
 
 use core::arch::{asm, naked_asm};
 use core::mem::offset_of;
 
 use super::calls::{self, syscall};
-use super::layout::{FAST_STACK, Fast, Identity, Saved, info, served};
+use super::hotline;
+use super::layout::{
+    FAST_OFFSET, FAST_STACK, Fast, HOTLINE_OFFSET, Hotline, Identity, Saved, info, line, served,
+};
 
 /// Where a trampoline jumps to: `rcx` is the address of the thread's [`Fast`] block, `r11` that of
 /// the trampoline's data, everything else is as the guest has it. Continues where [`serve`] says,
@@ -27,6 +30,8 @@ use super::layout::{FAST_STACK, Fast, Identity, Saved, info, served};
 pub(crate) unsafe extern "C" fn enter() {
     naked_asm!(
         "mov [rcx + {info}], r11",
+        // A new call: what the line says of the last one is over.
+        "mov dword ptr [rcx + {state}], {free}",
         "mov [rcx + {rax}], rax",
         "mov [rcx + {rbx}], rbx",
         "mov [rcx + {rdx}], rdx",
@@ -72,6 +77,8 @@ pub(crate) unsafe extern "C" fn enter() {
         ".globl stub_fast_restored",
         "stub_fast_restored:",
         "jmp [rcx + {target}]",
+        state = const HOTLINE_OFFSET - FAST_OFFSET + offset_of!(Hotline, state) as u64,
+        free = const line::FREE,
         info = const offset_of!(Fast, info),
         rax = const offset_of!(Fast, saved) + offset_of!(Saved, rax),
         rbx = const offset_of!(Fast, saved) + offset_of!(Saved, rbx),
@@ -93,14 +100,6 @@ pub(crate) unsafe extern "C" fn enter() {
         stack = const FAST_STACK,
         serve = sym serve,
     )
-}
-
-/// Reads a word of the guest's or of the block; a fault takes the slow way.
-macro_rules! load {
-    ($place:expr) => {
-        // SAFETY: what lies there is the guest's own business; the place is aligned.
-        unsafe { (&raw const $place).read_volatile() }
-    };
 }
 
 /// Serves a call if it is one of those that can be; answers with the address to continue at.
@@ -139,7 +138,7 @@ fn answer(fast: *mut Fast) -> Option<u64> {
             Some(syscall(calls::GETCPU, args))
         }
         served::SCHED_YIELD => Some(syscall(calls::SCHED_YIELD, [0; 6])),
-        _ => None,
+        _ => hotline::call(fast, number),
     }
 }
 
@@ -204,5 +203,8 @@ fn store(place: u64, word: u64) {
 }
 
 /// Room for the stack of [`serve`].
-const _: () = assert!(size_of::<Fast>() as u64 + 2048 <= FAST_STACK);
+const _: () = assert!(
+    HOTLINE_OFFSET - FAST_OFFSET + size_of::<Hotline>() as u64 + 2048 <= FAST_STACK
+);
+const _: () = assert!(size_of::<Fast>() as u64 <= HOTLINE_OFFSET - FAST_OFFSET);
 const _: () = assert!(size_of::<Identity>() == 48);

@@ -15,9 +15,12 @@
 #[path = "../src/systrap/layout.rs"]
 #[allow(dead_code, reason = "the sentry uses the rest")]
 mod layout;
+#[macro_use]
+mod access;
 mod calls;
 mod entry;
 mod fast;
+mod hotline;
 mod init;
 
 use calls::{doorbell, syscall};

@@ -27,18 +27,64 @@ pub fn cpu_count() -> usize {
     }
 }
 
-/// Lets thread `tid`, of any process, run only on those of the caller's processors that
-/// `is_allowed` accepts.
-///
-/// Errors: EINVAL for none, ESRCH, EPERM.
-pub fn bind(tid: i32, is_allowed: &dyn Fn(u32) -> bool) -> Result<(), Errno> {
-    let tid = rustix::thread::Pid::from_raw(tid).ok_or(Errno::ESRCH)?;
-    let own = rustix::thread::sched_getaffinity(None).map_err(errno)?;
-    let mut allowed = CpuSet::new();
-    for cpu in (0..CpuSet::MAX_CPU).filter(|&cpu| own.is_set(cpu) && is_allowed(cpu as u32)) {
-        allowed.set(cpu);
+/// A set of host processors.
+#[derive(Clone, Debug)]
+pub struct Processors(CpuSet);
+
+impl Processors {
+    /// Where the calling thread may run; none if the host does not tell.
+    pub fn of_caller() -> Processors {
+        Processors(rustix::thread::sched_getaffinity(None).unwrap_or_else(|_| CpuSet::new()))
     }
-    rustix::thread::sched_setaffinity(Some(tid), &allowed).map_err(errno)
+
+    /// One processor.
+    pub fn only(cpu: usize) -> Processors {
+        let mut set = CpuSet::new();
+        set.set(cpu);
+        Processors(set)
+    }
+
+    pub fn count(&self) -> u32 {
+        self.0.count()
+    }
+
+    /// Some processor of the set that is not `cpu`.
+    pub fn other_than(&self, cpu: usize) -> Option<usize> {
+        (0..CpuSet::MAX_CPU).find(|&other| other != cpu && self.0.is_set(other))
+    }
+
+    /// The set less `cpu`.
+    pub fn without(mut self, cpu: usize) -> Processors {
+        self.0.unset(cpu);
+        self
+    }
+
+    /// Those whose number `is_allowed` accepts.
+    pub fn filter(&self, is_allowed: &dyn Fn(u32) -> bool) -> Processors {
+        let mut allowed = CpuSet::new();
+        for cpu in (0..CpuSet::MAX_CPU).filter(|&cpu| self.0.is_set(cpu) && is_allowed(cpu as u32))
+        {
+            allowed.set(cpu);
+        }
+        Processors(allowed)
+    }
+
+    /// Lets a thread run on these only, `sched_setaffinity(2)`.
+    ///
+    /// # Errors
+    /// ESRCH if it is gone; EINVAL for an empty set.
+    pub fn bind(&self, tid: i32) -> Result<(), Errno> {
+        let tid = rustix::thread::Pid::from_raw(tid).ok_or(Errno::ESRCH)?;
+        rustix::thread::sched_setaffinity(Some(tid), &self.0).map_err(errno)
+    }
+
+    /// Lets the calling thread run on these only.
+    ///
+    /// # Errors
+    /// As [`Processors::bind`].
+    pub fn bind_caller(&self) -> Result<(), Errno> {
+        rustix::thread::sched_setaffinity(None, &self.0).map_err(errno)
+    }
 }
 
 /// Processor that the caller runs on.

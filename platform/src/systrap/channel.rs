@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use linux_abi::Errno;
 use parking_lot::Mutex;
@@ -217,6 +217,21 @@ impl SlotMemory {
     pub(super) fn wake_word(&self, offset: u64) {
         // SAFETY: the word lies in the slot.
         unsafe { libc::syscall(libc::SYS_futex, self.word(offset), libc::FUTEX_WAKE, 1) };
+    }
+
+    /// A word that both sides change atomically.
+    pub(super) fn atomic(&self, offset: u64) -> &AtomicU32 {
+        // SAFETY: 1. The word lies in the slot, which lives as long as `self`, and is aligned. 2. It
+        // is only accessed atomically or by volatile copies; the guest may write what it likes.
+        unsafe { AtomicU32::from_ptr(self.word(offset).cast()) }
+    }
+
+    /// The same for a long word; `offset` is a multiple of 8.
+    pub(super) fn atomic_long(&self, offset: u64) -> &AtomicU64 {
+        // SAFETY: the result lies in the slot.
+        let place = unsafe { self.memory.add((offset % SLOT_BYTES) as usize & !7) };
+        // SAFETY: as for `atomic`.
+        unsafe { AtomicU64::from_ptr(place.as_ptr().cast()) }
     }
 
     fn word(&self, offset: u64) -> *mut u8 {

@@ -46,6 +46,13 @@ pub(super) struct Listing {
     is_listed: bool,
 }
 
+impl Listing {
+    /// Whether the thread can be found.
+    pub(super) fn is_listed(&self) -> bool {
+        self.is_listed
+    }
+}
+
 impl Directory {
     /// Notes with which FS.base a thread in the stub goes on, and whether it wants to be found.
     pub(super) fn update(

@@ -11,7 +11,7 @@ use super::layout::{
     CHANNEL_OFFSET, FAST_BYTES, FAST_OFFSET, FAST_STACK, Fast, Header, SLOT_BYTES, Saved,
 };
 use super::region::Region;
-use super::supervisor::Slot;
+use super::slot::Slot;
 use crate::contract::Registers;
 use crate::process::copy;
 
@@ -27,6 +27,8 @@ pub(super) struct Caller {
     pub(super) registers: Registers,
     /// The address of its trampoline's data.
     pub(super) info: u64,
+    /// Whether all its registers are in the block.
+    pub(super) is_saved: bool,
 }
 
 /// Whether a thread with these registers executes fast code, or a part of the host that this has
@@ -48,7 +50,7 @@ pub(super) fn caller(region: Region, slot: &Slot, found: &Registers) -> Option<C
             let [.., rsp, _, _, _, _, _, _, _, _] = read(slot, found.rcx)?.1;
             registers.rsp = rsp;
         }
-        return Some(Caller { registers, info: found.r11 });
+        return Some(Caller { registers, info: found.r11, is_saved: false });
     }
     let is_restored = found.rip == entry(offset_of!(Header, fast_restored));
     let block = if is_restored { found.rcx } else { found.rsp & !(FAST_BYTES - 1) };
@@ -72,7 +74,7 @@ pub(super) fn caller(region: Region, slot: &Slot, found: &Registers) -> Option<C
         eflags,
         ..*found
     };
-    Some(Caller { registers, info })
+    Some(Caller { registers, info, is_saved: true })
 }
 
 /// A block's trampoline data and registers.

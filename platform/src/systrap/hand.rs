@@ -7,7 +7,8 @@ use linux_abi::Errno;
 
 use super::channel::SlotMemory;
 use super::layout::{CALLS_MAX, Call, Control, command};
-use super::supervisor::{Event, Slot, Supervisor};
+use super::slot::{Event, Slot};
+use super::supervisor::Supervisor;
 
 /// A thread in the stub. Its owner does nothing with it meanwhile.
 pub(super) struct Hand {

@@ -47,6 +47,16 @@ pub const FAST_BYTES: u64 = 0x1000;
 /// Where that stack begins, from the block on.
 pub const FAST_STACK: u64 = FAST_BYTES - 16;
 
+/// The hotline, in the page of the fast block.
+pub const HOTLINE_OFFSET: u64 = FAST_OFFSET + 0x100;
+
+/// The guest's bytes that go along with a call by the hotline, ...
+pub const SENT_OFFSET: u64 = 0x2000;
+pub const SENT_MAX: u64 = 0x2000;
+/// ... and those that come back.
+pub const ROOM_OFFSET: u64 = 0x4000;
+pub const ROOM_MAX: u64 = 0x4000;
+
 /// The alternate signal stack: from here to the end of the slot.
 pub const STACK_OFFSET: u64 = 0x8000;
 
@@ -58,6 +68,8 @@ pub mod event {
     pub const SIGNAL: u64 = 2;
     /// The commanded calls are done. Result of the first.
     pub const DONE: u64 = 3;
+    /// A call by the hotline takes longer than the stub wants to look.
+    pub const WAIT: u64 = 4;
 }
 
 /// Result of a doorbell: what to do, in the low byte, and flags.
@@ -125,6 +137,8 @@ pub struct Fast {
     /// The FS.base, negated, of the thread that the block belongs to. The first field: trampolines
     /// compare it.
     pub negated_fs_base: u64,
+    /// Whether a worker watches the [`Hotline`].
+    pub is_open: u64,
     /// Address of the trampoline's data, see [`info`].
     pub info: u64,
     pub saved: Saved,
@@ -165,6 +179,152 @@ pub struct Identity {
     pub euid: u64,
     pub gid: u64,
     pub egid: u64,
+}
+
+/// A call that a worker of the sentry watches out for. The first 64 bytes go back and forth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub struct Hotline {
+    /// One of [`line`].
+    pub state: u32,
+    pub number: u32,
+    /// Address of the trampoline's data, see [`info`].
+    pub info: u64,
+    /// The arguments; then result, offset in `room` and length of the bytes that come back.
+    pub words: [u64; 6],
+    /// The guest's bytes that go along, at [`SENT_OFFSET`].
+    pub sent: Extent,
+    /// Memory of the guest that can be written; what the call writes there is put at
+    /// [`ROOM_OFFSET`] instead.
+    pub room: Extent,
+}
+
+/// A range of the guest's memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Extent {
+    pub address: u64,
+    pub len: u64,
+}
+
+impl Extent {
+    /// Bit of the length: the bytes end with a NUL, and more are not needed.
+    pub const TEXT: u64 = 1 << 63;
+}
+
+/// Longest text that goes along, with its NUL.
+pub const TEXT_MAX: u64 = 256;
+
+/// Values of [`Hotline::state`].
+pub mod line {
+    /// Nothing yet of the present call.
+    pub const FREE: u32 = 0;
+    /// The stub has put a call there.
+    pub const CALL: u32 = 1;
+    /// A worker has taken it.
+    pub const TAKEN: u32 = 2;
+    /// The worker does not know when it will be done: the stub shall wait in the host.
+    pub const LONG: u32 = 3;
+    /// The result is there.
+    pub const DONE: u32 = 4;
+}
+
+/// What calls read and write of the guest's memory, as far as it goes along by the hotline.
+pub mod shape {
+    /// Numbers of arguments, where no other meaning is given.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Input {
+        None,
+        Bytes {
+            address: u8,
+            len: u8,
+        },
+        /// Up to a NUL.
+        Text {
+            address: u8,
+        },
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Output {
+        None,
+        Bytes {
+            address: u8,
+            len: u8,
+        },
+        /// `len` bytes.
+        Fixed {
+            address: u8,
+            len: u64,
+        },
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Shape {
+        pub input: Input,
+        pub output: Output,
+    }
+
+    const PLAIN: Shape = Shape { input: Input::None, output: Output::None };
+
+    const fn reads(address: u8, len: u8) -> Shape {
+        Shape { input: Input::Bytes { address, len }, ..PLAIN }
+    }
+
+    const fn writes(address: u8, len: u8) -> Shape {
+        Shape { output: Output::Bytes { address, len }, ..PLAIN }
+    }
+
+    const fn text(address: u8) -> Shape {
+        Shape { input: Input::Text { address }, ..PLAIN }
+    }
+
+    /// Length of `struct stat` and of `struct statx` in bytes.
+    const STAT: u64 = 144;
+    const STATX: u64 = 256;
+
+    /// The shape of a call, `None` for one that does not go by the hotline: it needs all registers
+    /// or the guest's own hands, ends the thread, or is there to wait.
+    #[inline(always)]
+    pub const fn of(number: u32) -> Option<Shape> {
+        Some(match number {
+            // read, pread64, recvfrom, getdents, getdents64
+            0 | 17 | 45 | 78 | 217 => writes(1, 2),
+            // write, pwrite64, sendto
+            1 | 18 | 44 => reads(1, 2),
+            // open, access, chdir, mkdir, rmdir, creat, unlink, chmod, chown, lchown
+            2 | 21 | 80 | 83 | 84 | 85 | 87 | 90 | 92 | 94 => text(0),
+            // openat, mkdirat, unlinkat, fchmodat, faccessat, fchownat, faccessat2
+            257 | 258 | 263 | 268 | 269 | 260 | 439 => text(1),
+            // fstat
+            5 => Shape { output: Output::Fixed { address: 1, len: STAT }, ..PLAIN },
+            // stat, lstat
+            4 | 6 => Shape { output: Output::Fixed { address: 1, len: STAT }, ..text(0) },
+            // newfstatat
+            262 => Shape { output: Output::Fixed { address: 2, len: STAT }, ..text(1) },
+            // statx
+            332 => Shape { output: Output::Fixed { address: 4, len: STATX }, ..text(1) },
+            // readlink, readlinkat
+            89 => Shape { output: Output::Bytes { address: 1, len: 2 }, ..text(0) },
+            267 => Shape { output: Output::Bytes { address: 2, len: 3 }, ..text(1) },
+            // close, poll, lseek, rt_sigaction, rt_sigprocmask, ioctl, readv, writev, pipe
+            3 | 7 | 8 | 13 | 14 | 16 | 19 | 20 | 22 => PLAIN,
+            // dup, dup2, sendmsg, recvmsg, getsockname, getpeername, setsockopt, getsockopt
+            32 | 33 | 46 | 47 | 51 | 52 | 54 | 55 => PLAIN,
+            // uname, fcntl, fsync, fdatasync, truncate, ftruncate, getcwd, fchdir, rename, link,
+            // symlink, fchmod, fchown, umask
+            63 | 72 | 74 | 75 | 76 | 77 | 79 | 81 | 82 | 86 | 88 | 91 | 93 | 95 => PLAIN,
+            // getrlimit, getrusage, sysinfo, times, getpgrp, getppid, getgroups, getpgid, getsid
+            97 | 98 | 99 | 100 | 110 | 111 | 115 | 121 | 124 => PLAIN,
+            // utime, statfs, fstatfs, getpriority, getxattr to flistxattr, utimes
+            132 | 137 | 138 | 140 | 191..=196 | 235 => PLAIN,
+            // epoll_wait, epoll_ctl, fadvise64, utimensat, epoll_pwait, eventfd2, dup3, pipe2
+            232 | 233 | 221 | 280 | 281 | 290 | 292 | 293 => PLAIN,
+            // renameat, linkat, symlinkat, preadv, pwritev, prlimit64, getrandom, renameat2
+            264 | 265 | 266 | 295 | 296 | 302 | 318 | 316 => PLAIN,
+            _ => return None,
+        })
+    }
 }
 
 /// Offsets in a trampoline's data: addresses that the stub leaves for.

@@ -81,6 +81,13 @@ impl Listener {
         parked.poll(&self.0, Some(deadline)) & libc::POLLIN != 0
     }
 
+    /// Whether a call waits to be received.
+    pub(super) fn has_call(&self) -> bool {
+        let mut polled = [PollFd::new(&self.0, PollFlags::IN)];
+        let at_once = Timespec::default();
+        poll(&mut polled, Some(&at_once)) == Ok(1)
+    }
+
     /// Whether nobody is left who could make a call, so that no wait for one would ever end.
     pub(super) fn is_orphaned(&self) -> bool {
         let mut polled = [PollFd::new(&self.0, PollFlags::empty())];

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use linux_abi::Errno;
 
 use super::layout::Call;
-use super::supervisor::{Slot, Supervisor};
+use super::slot::Slot;
+use super::supervisor::Supervisor;
 use crate::contract::AddressSpace;
 use crate::process::space::Space;
 

@@ -18,6 +18,9 @@
 //!   ([`patch`], [`install`], [`patching`]) to jump there ([`directory`], [`shortcut`], [`fast`]).
 //!   Memory operations take care of patches ([`care`], [`gate`]).
 //!
+//! - A thread that makes one call after the other puts them where a worker looks ([`hotline`]), as
+//!   long as there is a processor to spare. What they read and write goes along ([`along`]).
+//!
 //! The kernel's workers ([`workers`]) wait for notifications and hand them to the threads they are
 //! from ([`supervisor`], [`thread`]); [`spawn`] makes threads and processes, which [`newcomers`] hands
 //! over; [`owner_died`] gives up robust futexes of the dead; [`reaper`] learns of
@@ -27,6 +30,7 @@
 //! said in the doorbell's arguments, which nobody can change any more, or lies in memory that the
 //! guest can write, is copied once and then checked; it concerns the thread's own process only.
 
+mod along;
 mod care;
 mod channel;
 mod directory;
@@ -34,6 +38,7 @@ mod fast;
 mod frame;
 mod gate;
 mod hand;
+mod hotline;
 mod install;
 mod layout;
 mod listener;
@@ -45,6 +50,7 @@ mod patching;
 mod reaper;
 mod region;
 mod shortcut;
+mod slot;
 mod spawn;
 mod supervisor;
 mod template;
@@ -62,8 +68,10 @@ use std::time::{Duration, Instant};
 use linux_abi::Errno;
 use parking_lot::Mutex;
 
+use self::hotline::Seen;
 use self::reaper::Reaper;
-use self::supervisor::{Process, Setup, Supervisor};
+use self::slot::Process;
+use self::supervisor::{Setup, Supervisor};
 use self::template::Template;
 use self::thread::{Position, SystrapThread};
 use self::watchdog::Watchdog;
@@ -185,6 +193,17 @@ impl Systrap {
         self.supervisor.watchdog.set_patience(patience);
     }
 
+    /// Makes a worker watch out for a thread's calls from the first on, where it would otherwise see
+    /// whether that pays. For tests.
+    pub fn watch_at_once(&self) {
+        self.supervisor.watch.be_eager();
+    }
+
+    /// How many calls a worker has watched out for.
+    pub fn line_calls(&self) -> u64 {
+        self.supervisor.watch.served()
+    }
+
     /// Number of live guest threads, the template not counted.
     pub fn thread_count(&self) -> usize {
         self.supervisor.thread_count().saturating_sub(1)
@@ -213,6 +232,11 @@ impl Platform for Systrap {
         let supervisor = &self.supervisor;
         supervisor.workers.park(|parked| {
             let listener = &supervisor.listener;
+            match supervisor.watch.look(listener, parked) {
+                Seen::Call => return true,
+                Seen::Notified => return false,
+                Seen::Nothing => {}
+            }
             if let Some(deadline) = deadline
                 && !listener.wait_until(parked, deadline)
             {

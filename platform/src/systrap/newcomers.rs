@@ -9,7 +9,8 @@ use std::task::{Poll, Waker};
 
 use linux_abi::Errno;
 
-use super::supervisor::{Event, Slot, Supervisor};
+use super::slot::{Event, Slot};
+use super::supervisor::Supervisor;
 use crate::process::{Tid, kill_process};
 
 /// Threads that said hello and that nobody has claimed yet.

@@ -62,6 +62,18 @@ pub(super) enum Place {
     Trampoline { is_before: bool },
     /// In the stub's fast code. To the guest it is before a call, for which there is a slow way.
     Stub { slow: u64 },
+    /// There, but its call by the line is done.
+    Served,
+}
+
+/// Addresses of a patched call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PatchedCall {
+    /// What the guest sees: where the call is, and what comes after it.
+    pub(super) site: u64,
+    pub(super) behind: u64,
+    /// Where the trampoline makes the call.
+    pub(super) slow: u64,
 }
 
 impl Patching {
@@ -86,11 +98,9 @@ impl Patching {
         if self.is_shared.load(Ordering::SeqCst) { Threads::Many } else { Threads::One }
     }
 
-    /// Counts a call behind whose instruction is `ip`; a pass if the site shall be patched now.
-    pub(super) fn count_call(&self, ip: u64, number: u64) -> Option<Pass> {
-        if !is_served(number) {
-            return None;
-        }
+    /// Counts a call behind whose instruction is `ip`, or `is_hot` ones; a pass if the site shall be
+    /// patched now.
+    pub(super) fn count_call(&self, ip: u64, is_hot: bool) -> Option<Pass> {
         let mut state = self.state.lock();
         if state.attempts >= ATTEMPTS_MAX {
             return None;
@@ -102,7 +112,7 @@ impl Patching {
         if *count == REFUSED {
             return None;
         }
-        *count = (*count + 1).min(HOT);
+        *count = if is_hot { HOT } else { (*count + 1).min(HOT) };
         if *count < HOT {
             return None;
         }
@@ -215,10 +225,14 @@ impl Patching {
         self.state.lock().patches.guest_point(ip).map(|point| point.ip)
     }
 
-    /// The guest's and the trampoline's address of the call whose trampoline's data is at `info`.
-    pub(super) fn call_of(&self, info: u64) -> Option<(u64, u64)> {
+    /// The call whose trampoline's data is at `info`.
+    pub(super) fn call_of(&self, info: u64) -> Option<PatchedCall> {
         let state = self.state.lock();
-        state.patches.trampoline_of(info).map(|trampoline| (trampoline.site, trampoline.slow()))
+        state.patches.trampoline_of(info).map(|trampoline| PatchedCall {
+            site: trampoline.site,
+            behind: trampoline.guest_ip(),
+            slow: trampoline.slow(),
+        })
     }
 
     /// See [`Patches::trapped`]; `byte` reads the byte before `ip`.

@@ -16,11 +16,12 @@ use super::fast;
 use super::frame::{Cause, Frame, TRAP_FLAG};
 use super::gate::Pass;
 use super::hand::Hand;
+use super::hotline;
 use super::install;
 use super::layout::{FAST_OFFSET, Fast};
 use super::patch::Trapped;
-use super::patching::{Place, is_served};
-use super::supervisor::Event;
+use super::patching::{PatchedCall, Place, is_served};
+use super::slot::Event;
 use super::thread::{Position, SystrapThread};
 use crate::contract::{Fault, Identity, Registers, ResumeMode, Trap};
 use crate::host;
@@ -28,6 +29,9 @@ use crate::process::{copy, ops};
 
 /// After so many calls that the stub could have served a thread tries to enter itself anew.
 const SLOW_CALLS_MAX: u32 = 64;
+
+/// After so many calls from one place it is patched, for calls by the line.
+const LINE_CALLS: u32 = 48;
 
 /// Processor exceptions of single steps and of `int3`.
 const DEBUG: u64 = 1;
@@ -48,9 +52,30 @@ pub(super) struct Shortcut {
     /// Whether the last event is none for the kernel.
     goes_on: bool,
     is_stepping: bool,
+    tally: Tally,
     detour: Detour,
     /// For the operation under way.
     pass: Option<Pass>,
+}
+
+/// Counts calls from the sites that a thread has called from lately.
+#[derive(Default)]
+struct Tally([(u64, u32); 8]);
+
+impl Tally {
+    /// Whether it is now worth while to patch the site of a call that the stub cannot serve by itself.
+    fn count(&mut self, ip: u64) -> bool {
+        let (known, count) = &mut self.0[(ip >> 2) as usize % 8];
+        if *known != ip {
+            (*known, *count) = (ip, 0);
+        }
+        *count += 1;
+        let is_worth = *count == LINE_CALLS;
+        if is_worth {
+            *count = 0;
+        }
+        is_worth
+    }
 }
 
 impl Shortcut {
@@ -111,6 +136,12 @@ impl SystrapThread {
         guest_ip.unwrap_or(ip)
     }
 
+    /// The same for a call by the line; `None` if no trampoline could have put it there.
+    pub(super) fn note_line_call(&mut self, info: u64) -> Option<u64> {
+        self.shortcut.trampoline_ip = None;
+        self.slot.process.patching.call_of(info).map(|call| call.behind)
+    }
+
     /// Makes the registers of a thread in the stub what the guest sees; answers with its place,
     /// `None` if it is at one where it cannot be.
     pub(super) fn find_place(&mut self) -> Option<Place> {
@@ -120,7 +151,15 @@ impl SystrapThread {
             return Some(patching.to_guest(&mut self.registers));
         }
         let caller = fast::caller(region, &self.slot, &self.registers)?;
-        let (site, slow) = patching.call_of(caller.info)?;
+        let PatchedCall { site, behind, slow } = patching.call_of(caller.info)?;
+        if caller.is_saved
+            && let Some(rax) = self.slot.finished_call()
+        {
+            let (rcx, r11) = (behind, caller.registers.eflags);
+            self.registers = Registers { rip: behind, rax, rcx, r11, ..caller.registers };
+            return Some(Place::Served);
+        }
+        self.slot.withdraw_call();
         self.registers = Registers { rip: site, ..caller.registers };
         Some(Place::Stub { slow })
     }
@@ -131,6 +170,11 @@ impl SystrapThread {
         let found_ip = self.loaded.rip;
         let go_on = match place {
             Place::Stub { slow } => Some(slow),
+            // What it was to copy could be written when the call was made, and now it cannot.
+            Place::Served => {
+                self.registers.rax = Errno::EFAULT.to_return_value();
+                Some(self.resume_address())
+            }
             Place::Trampoline { is_before: true } if is_trap && cause.trapno == DEBUG => {
                 Some(found_ip)
             }
@@ -145,6 +189,11 @@ impl SystrapThread {
             fault.addr = self.registers.rip;
         }
         Trap::Fault(fault)
+    }
+
+    /// Where a thread goes on that the guest sees where its registers say.
+    fn resume_address(&self) -> u64 {
+        self.slot.process.patching.resume_at(self.registers.rip)
     }
 
     /// Where a thread goes on that has met an `int3` of a patch.
@@ -240,8 +289,14 @@ impl SystrapThread {
             return false;
         }
         let (ip, number) = (self.registers.rip, self.registers.orig_rax);
+        let is_served = is_served(number);
+        let can_be_watched = self.supervisor.watch.is_possible();
+        if !(is_served || can_be_watched && hotline::is_eligible(number)) {
+            return false;
+        }
         let job = if self.shortcut.trampoline_ip.is_some() {
-            if !is_served(number) {
+            if !is_served && self.shortcut.listing.is_listed() {
+                self.supervisor.watch.note(&self.slot);
                 return false;
             }
             self.shortcut.slow_calls += 1;
@@ -251,7 +306,10 @@ impl SystrapThread {
             self.shortcut.slow_calls = 0;
             None
         } else {
-            let Some(pass) = self.slot.process.patching.count_call(ip, number) else {
+            if !is_served && !self.shortcut.tally.count(ip) {
+                return false;
+            }
+            let Some(pass) = self.slot.process.patching.count_call(ip, !is_served) else {
                 return false;
             };
             Some(Job { pass, ip, number })

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use linux_abi::Errno;
 
 use super::channel::{Channel, SlotMemory};
+use super::hotline;
 use super::layout::{Control, command};
-use super::supervisor::{Process, Slot};
+use super::slot::{Process, Slot};
 use super::thread::{Position, SystrapThread};
 use crate::contract::{AddressSpace, NewProcess, Registers, Spawn};
 use crate::filter::systrap::{CLONE_COPY, CLONE_SHARE, CLONE_THREAD};
@@ -43,6 +44,7 @@ async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<NewProcess, Err
     }
     let memory = channel.allocate()?;
     frame.copy(&parent.slot.memory, &memory);
+    hotline::reset(&memory);
     memory.write(offset_of!(Control, context) as u64, &frame.address(&memory));
     let mark = match kind {
         Spawn::Thread => Mark::Thread,
@@ -93,6 +95,9 @@ async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<NewProcess, Err
         Arc::clone(&process.memory),
     ));
     let slot = supervisor.add(tid, process, memory);
+    // The host lets a clone run where its parent does.
+    let processors = parent.slot.processors.lock().clone();
+    *slot.processors.lock() = processors;
     drop(expectation);
     let position = Position::Stub { id: hello, frame };
     let mut child = SystrapThread::new(supervisor, slot, parent.registers, position);

@@ -2,241 +2,38 @@
 //! them are handed out.
 //!
 //! A stub's thread is known by its host thread id, which the kernel tells with each notification;
-//! nothing that shared memory says identifies anybody. Locks (each held for a few instructions,
-//! none while another is taken but for the first two): `Supervisor::newcomers`,
-//! `Supervisor::processes`, `Supervisor::table`, `Slot::inbox`, `Process::members`.
+//! nothing that shared memory says identifies anybody. Locks, each held for a few instructions, in
+//! this order: `Watch::state`, `Slot::calling`, `Supervisor::newcomers`, `Supervisor::processes`,
+//! `Supervisor::table`, `Slot::inbox`, `Process::members`.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Waker};
 
 use linux_abi::Errno;
 use parking_lot::{Mutex, RwLock};
 
-use super::channel::{Channel, SlotMemory};
+use super::channel::SlotMemory;
 use super::frame::{self, Frame};
+use super::hotline::Watch;
 use super::layout::{DOORBELL, command, event};
 use super::listener::{Listener, Notification};
 use super::newcomers::Newcomers;
 use super::patch;
-use super::patching::Patching;
 use super::region::Region;
+use super::slot::{
+    ABANDONED, COMPLETING, Event, FORGOTTEN, GONE, INTERRUPT, OBEYING, Process, RUNNING, Slot,
+    UNCOUNTED,
+};
 use super::watchdog::Watchdog;
 use super::workers::Workers;
 use crate::host;
-use crate::process::space::{Common, Memory};
-use crate::process::{KICK, Tid, USER_END, kick, kill_process};
-
-/// The thread runs guest code, or was told to.
-const RUNNING: u32 = 1;
-/// Somebody wants it to trap.
-const INTERRUPT: u32 = 2;
-/// It ended; its number may belong to another one now.
-const GONE: u32 = 4;
-/// Its handle was dropped: whatever it reports, it shall end.
-const ABANDONED: u32 = 8;
-/// A kick that it reports is for its handle, whoever sent it.
-const COMPLETING: u32 = 16;
-/// It is no longer counted.
-const UNCOUNTED: u32 = 32;
-/// It is no longer in the table, and its slot of the channel was given back.
-const FORGOTTEN: u32 = 64;
-
-/// Its stub was told to do something before the thread can go on.
-const OBEYING: u32 = 128;
-/// The watchdog has it on its list.
-const WATCHED: u32 = 256;
+use crate::process::space::Common;
+use crate::process::{KICK, Tid, kick, kill_process};
 
 /// How often the host may have to restart a clone.
 const CLONE_RESTARTS: u32 = 1000;
-
-/// What a stub's thread tells.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Event {
-    /// It makes a system call of the guest, and nothing else is known about it.
-    Call { id: u64, number: i32, ip: u64, args: [u64; 6] },
-    /// It is in the stub because of a signal.
-    Signal { id: u64, context: u64, info: u64, signo: i32, fs_base: u64, gs_base: u64 },
-    /// It has made the commanded calls.
-    Done { id: u64, result: u64 },
-    /// It is no more.
-    Dead,
-}
-
-/// A stub thread, as the sentry knows it.
-pub(super) struct Slot {
-    pub(super) tid: Tid,
-    pub(super) process: Arc<Process>,
-    pub(super) memory: SlotMemory,
-    flags: AtomicU32,
-    /// Flags of the `clone(2)` that its stub was told to make, 0 if none,
-    clone_flags: AtomicU64,
-    /// and how often it has asked for it.
-    clones: AtomicU32,
-    /// How many events it has reported.
-    reports: AtomicU32,
-    /// What the host shall clear at its end, 0 for nothing.
-    exit_word: AtomicU64,
-    inbox: Mutex<Inbox>,
-}
-
-/// The event that the thread's handle has not fetched yet.
-#[derive(Default)]
-struct Inbox {
-    event: Option<Event>,
-    waker: Option<Waker>,
-}
-
-/// What is known of a thread that shall report.
-pub(super) struct Overdue {
-    /// How many events it has reported.
-    pub(super) reports: u32,
-    /// Its stub obeys a command, which may take long.
-    pub(super) is_obeying: bool,
-}
-
-/// A host thread group.
-pub(super) struct Process {
-    pub(super) tgid: Tid,
-    pub(super) memory: Arc<Memory>,
-    pub(super) channel: Arc<Channel>,
-    pub(super) patching: Arc<Patching>,
-    members: Mutex<Members>,
-}
-
-#[derive(Default)]
-struct Members {
-    /// Those that may report.
-    threads: Vec<Weak<Slot>>,
-    /// How many of them have a handle.
-    owned: usize,
-    /// The host is about to give its number to others.
-    has_ended: bool,
-}
-
-impl Process {
-    pub(super) fn new(
-        tgid: Tid,
-        memory: Arc<Memory>,
-        channel: Arc<Channel>,
-        patching: Arc<Patching>,
-    ) -> Arc<Process> {
-        Arc::new(Process { tgid, memory, channel, patching, members: Mutex::default() })
-    }
-
-    /// Whether only one thread with a handle is left.
-    pub(super) fn has_one_owned(&self) -> bool {
-        self.members.lock().owned <= 1
-    }
-
-    /// Kills all its threads, if it has not ended.
-    pub(super) fn kill(&self) {
-        let members = self.members.lock();
-        if !members.has_ended {
-            kill_process(self.tgid);
-        }
-    }
-}
-
-impl Slot {
-    fn has(&self, flag: u32) -> bool {
-        self.flags.load(Ordering::SeqCst) & flag != 0
-    }
-
-    pub(super) fn is_gone(&self) -> bool {
-        self.has(GONE)
-    }
-
-    /// Whether it was asked to trap and another event is awaited.
-    pub(super) fn overdue(&self) -> Option<Overdue> {
-        let flags = self.flags.load(Ordering::SeqCst);
-        let is_awaited = flags & (RUNNING | COMPLETING | OBEYING) != 0;
-        (is_awaited && flags & INTERRUPT != 0 && flags & GONE == 0).then(|| Overdue {
-            reports: self.reports.load(Ordering::SeqCst),
-            is_obeying: flags & OBEYING != 0,
-        })
-    }
-
-    /// Puts it on the watchdog's list; `false` if it is there already.
-    pub(super) fn start_watching(&self) -> bool {
-        self.mark(WATCHED)
-    }
-
-    pub(super) fn stop_watching(&self) {
-        self.flags.fetch_and(!WATCHED, Ordering::SeqCst);
-    }
-
-    /// Its stub has done what it was told.
-    pub(super) fn has_obeyed(&self) {
-        self.clone_flags.store(0, Ordering::SeqCst);
-        self.flags.fetch_and(!OBEYING, Ordering::SeqCst);
-    }
-
-    /// Notes that it is about to run; `false` if it has to trap at once instead.
-    pub(super) fn start_running(&self) -> bool {
-        if self.flags.fetch_or(RUNNING, Ordering::SeqCst) & INTERRUPT == 0 {
-            return true;
-        }
-        self.flags.fetch_and(!(RUNNING | INTERRUPT), Ordering::SeqCst);
-        false
-    }
-
-    /// Lets its stub make a clone with just these flags, until [`Slot::has_obeyed`].
-    pub(super) fn expect_clone(&self, flags: u64) {
-        self.clones.store(0, Ordering::SeqCst);
-        self.clone_flags.store(flags, Ordering::SeqCst);
-    }
-
-    /// Has the host clear a word when the thread is told to end.
-    pub(super) fn clear_at_exit(&self, addr: u64) {
-        // The host could not write anywhere else either.
-        let word = if addr < USER_END { addr } else { 0 };
-        self.exit_word.store(word, Ordering::SeqCst);
-    }
-
-    /// The command that ends the thread.
-    fn exit_command(&self) -> u64 {
-        command::EXIT | self.exit_word.load(Ordering::SeqCst) << command::EXIT_WORD_SHIFT
-    }
-
-    /// Waits for the next event.
-    pub(super) fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Event> {
-        let mut inbox = self.inbox.lock();
-        if let Some(event) = inbox.event.take() {
-            return Poll::Ready(event);
-        }
-        if self.is_gone() {
-            return Poll::Ready(Event::Dead);
-        }
-        match &mut inbox.waker {
-            Some(old) => old.clone_from(cx.waker()),
-            empty => *empty = Some(cx.waker().clone()),
-        }
-        Poll::Pending
-    }
-
-    pub(super) async fn next_event(&self) -> Event {
-        std::future::poll_fn(|cx| self.poll_event(cx)).await
-    }
-
-    fn deliver(&self, event: Event) {
-        self.reports.fetch_add(1, Ordering::SeqCst);
-        let mut inbox = self.inbox.lock();
-        inbox.event = Some(event);
-        let waker = inbox.waker.take();
-        drop(inbox);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    /// Sets a flag; `true` if it was not set.
-    fn mark(&self, flag: u32) -> bool {
-        self.flags.fetch_or(flag, Ordering::SeqCst) & flag == 0
-    }
-}
 
 /// The platform's shared state.
 pub(super) struct Supervisor {
@@ -245,6 +42,7 @@ pub(super) struct Supervisor {
     pub(super) workers: Workers,
     pub(super) watchdog: Arc<Watchdog>,
     pub(super) region: Region,
+    pub(super) watch: Watch,
     /// The floating-point state of a fresh process, and the features it may have.
     pub(super) blank_fpu: Vec<u8>,
     pub(super) fpu_features: u64,
@@ -302,6 +100,7 @@ impl Supervisor {
             workers: setup.workers,
             watchdog: setup.watchdog,
             region: setup.region,
+            watch: Watch::new(),
             blank_fpu: setup.blank_fpu,
             fpu_features: setup.fpu_features,
             serves_fast_calls: AtomicBool::new(patch::can_execute()),
@@ -328,6 +127,9 @@ impl Supervisor {
             reports: AtomicU32::new(0),
             exit_word: AtomicU64::new(0),
             inbox: Mutex::default(),
+            calling: Mutex::default(),
+            is_along: AtomicBool::new(false),
+            processors: Mutex::default(),
         });
         let mut members = slot.process.members.lock();
         members.threads.push(Arc::downgrade(&slot));
@@ -432,6 +234,12 @@ impl Supervisor {
                 Event::Signal { id, context, info, signo: signo as i32, fs_base, gs_base }
             }
             (true, event::DONE) => Event::Done { id, result: args[0] },
+            (true, event::WAIT) => {
+                if !slot.keep_waiting(id) {
+                    let _ = self.listener.answer(id, 0);
+                }
+                return false;
+            }
             // The guest rings by itself.
             (true, _) => {
                 slot.process.kill();
@@ -440,6 +248,14 @@ impl Supervisor {
         };
         if slot.has(ABANDONED) {
             self.send_off(&slot, &event);
+            return false;
+        }
+        if !matches!(event, Event::Call { .. }) {
+            self.watch.disturb();
+        }
+        // Held so that nobody takes a call from the line of a thread that has left it.
+        let calling = slot.calling.lock();
+        if calling.is_serving() && !self.may_meet_call(&slot, &event) {
             return false;
         }
         if let Event::Signal { id, context, signo, info, .. } = &mut event
@@ -452,6 +268,7 @@ impl Supervisor {
             *signo = KICK;
         }
         slot.flags.fetch_and(!(RUNNING | COMPLETING), Ordering::SeqCst);
+        drop(calling);
         slot.deliver(event);
         if slot.has(ABANDONED) {
             // Its handle was dropped just now, and may have looked before the event was there.
@@ -461,6 +278,28 @@ impl Supervisor {
             }
         }
         true
+    }
+
+    /// What becomes of an event of a thread whose call by the line is being served. Only a signal can
+    /// come, and only that by which it shall leave the line is let through; a kick that was meant for a
+    /// running thread is no news, for the flag is still set.
+    fn may_meet_call(&self, slot: &Slot, event: &Event) -> bool {
+        match *event {
+            Event::Signal { signo: KICK, .. } if slot.has(COMPLETING) => true,
+            Event::Signal { id, signo, info, .. } => {
+                if signo == KICK || frame::code(&slot.memory, info) <= 0 {
+                    let _ = self.listener.answer(id, command::RESUME);
+                } else {
+                    slot.process.kill();
+                }
+                false
+            }
+            // It cannot be in two places: the guest has put the call there by itself.
+            _ => {
+                slot.process.kill();
+                false
+            }
+        }
     }
 
     /// Whether the handle shall learn of a signal: a kick if it asked for one, all others if they
@@ -520,6 +359,7 @@ impl Supervisor {
                 let _ = self.listener.answer(id, slot.exit_command());
                 self.forget(slot);
             }
+            Event::Hotline { .. } => slot.end_call(&self.listener),
             Event::Dead => self.forget(slot),
         }
     }
@@ -546,6 +386,10 @@ impl Supervisor {
         // Killing would take the rest of its process along: it must exit by itself.
         let unread = slot.inbox.lock().event.take();
         match event.or(unread) {
+            Some(Event::Hotline { .. }) => {
+                let _ = kick(process.tgid, slot.tid);
+                slot.end_call(&self.listener);
+            }
             Some(event) => self.send_off(slot, &event),
             None if kick(process.tgid, slot.tid) == Err(Errno::ESRCH) => self.forget(slot),
             None => {}

@@ -8,18 +8,21 @@ use std::task::{Context, Poll};
 
 use linux_abi::Errno;
 
+use super::along::Along;
 use super::care::Careful;
 use super::frame::{self, Cause, Frame, TRAP_FLAG};
 use super::hand::{put_calls, to_result};
 use super::layout::{CALLS_MAX, Call, Control, command};
 use super::shortcut::Shortcut;
-use super::supervisor::{Event, Slot, Supervisor};
+use super::slot::{Event, Slot};
+use super::supervisor::Supervisor;
 use super::{lock_all, owner_died, spawn};
 use crate::contract::{
-    BoxFuture, Fault, HostOp, Identity, Interrupter, NewProcess, Registers, ResumeMode, Spawn,
-    Thread, Trap,
+    AddressSpace, BoxFuture, Fault, HostOp, Identity, Interrupter, NewProcess, Registers,
+    ResumeMode, Spawn, Thread, Trap,
 };
 use crate::host;
+use crate::process::space::Space;
 use crate::process::{KICK, USER_END, fpu, ops};
 
 /// Where the host thread is.
@@ -29,6 +32,8 @@ pub(super) enum Position {
     Running,
     /// In a system call of the guest, of which only number and arguments are known.
     Call { id: u64 },
+    /// In the stub with a call by the line, of which only number and arguments are known.
+    Line,
     /// In the stub, with all registers in a frame.
     Stub { id: u64, frame: Frame },
 }
@@ -103,12 +108,19 @@ impl SystrapThread {
 
     /// Starts to bring the thread from a call into the stub.
     pub(super) fn start_completing(&mut self) {
-        if let Position::Call { id } = self.position {
-            self.supervisor.start_completing(&self.slot);
-            // A harmless value: the kernel acts on restart codes.
-            self.answer(id, 0);
-            self.position = Position::Running;
+        match self.position {
+            Position::Call { id } => {
+                self.supervisor.start_completing(&self.slot);
+                // A harmless value: the kernel acts on restart codes.
+                self.answer(id, 0);
+            }
+            Position::Line => {
+                self.supervisor.start_completing(&self.slot);
+                self.slot.end_call(&self.supervisor.listener);
+            }
+            _ => return,
         }
+        self.position = Position::Running;
     }
 
     /// Takes the event that follows [`SystrapThread::start_completing`].
@@ -117,9 +129,10 @@ impl SystrapThread {
             (self.registers.rax, self.registers.orig_rax, self.registers.rip);
         match self.take(event) {
             Trap::Interrupted => {
-                self.registers.rax = rax;
-                self.registers.orig_rax = orig_rax;
-                self.registers.rip = rip;
+                let r11 = self.registers.eflags;
+                let old = self.registers;
+                // As a system call leaves them.
+                self.registers = Registers { rax, orig_rax, rip, rcx: rip, r11, ..old };
                 Ok(())
             }
             Trap::Dead => Err(Errno::ESRCH),
@@ -143,6 +156,17 @@ impl SystrapThread {
                     Registers { rax, orig_rax, rdi, rsi, rdx, r10, r8, r9, rip, ..old };
                 self.position = Position::Call { id };
                 self.is_step_due = self.is_stepping;
+                Trap::Syscall
+            }
+            Event::Hotline { number, info, args } => {
+                let Some(rip) = self.note_line_call(info) else { return self.corrupt() };
+                let [rdi, rsi, rdx, r10, r8, r9] = args;
+                let orig_rax = number as u64;
+                let rax = Errno::ENOSYS.to_return_value();
+                let old = self.registers;
+                self.registers =
+                    Registers { rax, orig_rax, rdi, rsi, rdx, r10, r8, r9, rip, ..old };
+                self.position = Position::Line;
                 Trap::Syscall
             }
             Event::Signal { id, context, info, signo, fs_base, gs_base } => {
@@ -220,7 +244,7 @@ impl SystrapThread {
         if self.slot.is_gone() {
             return Some(Trap::Dead);
         }
-        if matches!(self.position, Position::Call { .. })
+        if matches!(self.position, Position::Call { .. } | Position::Line)
             && (self.is_stepping || mode == ResumeMode::SingleStep)
         {
             // Only in a frame can the trap flag be set and cleared.
@@ -247,6 +271,9 @@ impl SystrapThread {
         self.is_stepping = mode == ResumeMode::SingleStep;
         match self.position {
             Position::Call { id } => self.answer(id, self.registers.rax),
+            Position::Line => {
+                self.slot.finish_call(&self.supervisor.listener, self.registers.rax);
+            }
             Position::Stub { id, frame } => {
                 let flags = self.load(frame);
                 self.answer(id, command::RESUME | flags);
@@ -345,7 +372,7 @@ impl Thread for SystrapThread {
                 Position::Stub { .. } if self.slot.is_gone() => Err(Errno::ESRCH),
                 Position::Stub { .. } => Ok(()),
                 Position::Running => Err(Errno::ESRCH),
-                Position::Call { .. } => {
+                Position::Call { .. } | Position::Line => {
                     self.start_completing();
                     let event = self.slot.next_event().await;
                     self.finish_completing(event)
@@ -447,7 +474,7 @@ impl Thread for SystrapThread {
             _ => None,
         };
         self.operation = match self.position {
-            Position::Call { .. } => match file.map(host::fs::dup).transpose() {
+            Position::Call { .. } | Position::Line => match file.map(host::fs::dup).transpose() {
                 Ok(copy) => {
                     self.start_completing();
                     Operation::Completing(call, copy)
@@ -537,6 +564,12 @@ impl Thread for SystrapThread {
         true
     }
 
+    fn memory(&self) -> Option<Arc<dyn AddressSpace>> {
+        let (common, process) = (Arc::clone(&self.supervisor.common), &self.slot.process);
+        let space = Space::new(common, process.tgid, Arc::clone(&process.memory));
+        Some(Arc::new(Along { slot: Arc::clone(&self.slot), space }))
+    }
+
     fn spawn(&mut self, kind: Spawn) -> BoxFuture<'_, Result<NewProcess, Errno>> {
         Box::pin(spawn::spawn(self, kind))
     }
@@ -562,6 +595,7 @@ impl Drop for SystrapThread {
         let event = match self.position {
             Position::Running => None,
             Position::Call { id } => Some(Event::Call { id, number: 0, ip: 0, args: [0; 6] }),
+            Position::Line => Some(Event::Hotline { number: 0, info: 0, args: [0; 6] }),
             Position::Stub { id, .. } => Some(Event::Done { id, result: 0 }),
         };
         self.supervisor.abandon(&self.slot, event);
@@ -585,7 +619,7 @@ impl Interrupter for RunningThread {
 
     fn bind(&self, is_allowed: &dyn Fn(u32) -> bool) {
         // A thread that is gone runs nowhere.
-        let _ = host::process::bind(self.slot.tid, is_allowed);
+        let _ = self.supervisor.watch.bind(&self.slot, is_allowed);
     }
 
     fn cpu_time_ns(&self) -> (u64, u64) {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::supervisor::{Overdue, Slot};
+use super::slot::{Overdue, Slot};
 use crate::process::space::Common;
 
 /// How often the patience is divided: so often a stub is looked at.

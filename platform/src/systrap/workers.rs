@@ -190,6 +190,11 @@ impl Parked<'_> {
 }
 
 impl Parked<'_> {
+    /// Whether the worker shall return.
+    pub(super) fn is_notified(self) -> bool {
+        self.0.state.load(Ordering::SeqCst) != PARKED
+    }
+
     /// Waits until a descriptor is ready to read, the worker is notified, or `deadline`; answers
     /// with what the descriptor is ready for. One that has hung up counts as never ready.
     pub(super) fn poll(self, fd: impl AsFd, deadline: Option<Instant>) -> i16 {

@@ -50,6 +50,12 @@ pub trait AnyPlatform: Platform {
     fn thread_count(&self) -> usize;
     /// How long a thread may take that was interrupted; a tracer needs no patience.
     fn set_patience(&self, _patience: Duration) {}
+    /// Watches out for calls from the first on, where the platform can.
+    fn watch_at_once(&self) {}
+    /// How many calls came that way.
+    fn line_calls(&self) -> u64 {
+        0
+    }
 }
 
 impl AnyPlatform for Ptrace {
@@ -65,6 +71,14 @@ impl AnyPlatform for Systrap {
 
     fn set_patience(&self, patience: Duration) {
         Systrap::set_patience(self, patience);
+    }
+
+    fn watch_at_once(&self) {
+        Systrap::watch_at_once(self);
+    }
+
+    fn line_calls(&self) -> u64 {
+        Systrap::line_calls(self)
     }
 }
 

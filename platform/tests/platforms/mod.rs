@@ -7,6 +7,7 @@ pub mod filters;
 pub mod futexes;
 pub mod guest;
 pub mod hostile;
+pub mod hotline;
 pub mod incomplete;
 pub mod kind;
 pub mod lifetime;
@@ -64,6 +65,9 @@ const PTRACE: &[Case] = cases! {
 };
 
 const SYSTRAP: &[Case] = cases! {
+    hotline: calls_go_by_the_line, each_call_is_made_once_in_a_storm, bytes_go_along_and_come_back,
+        what_does_not_fit_goes_the_long_way, a_long_call_waits_in_the_host,
+        memory_that_goes_away_is_efault, threads_end_and_fork_at_the_line;
     calls: foreign_calls_do_not_exist;
     futexes: waits_do_not_trap_and_are_interrupted, waits_with_a_timeout_end_when_interrupted,
         foreign_signals_do_not_end_waits_unseen, other_operations_trap,

@@ -20,7 +20,7 @@ pub struct Ctx {
 
 impl Ctx {
     pub fn new(task: Arc<Task>, thread: Box<dyn Thread>) -> Ctx {
-        let memory = task.mm().memory().clone();
+        let memory = own_memory(&task, &*thread);
         Ctx { task, thread, memory }
     }
 
@@ -31,7 +31,7 @@ impl Ctx {
 
     /// After `execve`: the task's new memory.
     pub fn reload_memory(&mut self) {
-        self.memory = self.task.mm().memory().clone();
+        self.memory = own_memory(&self.task, &*self.thread);
     }
 
     /// Tells the platform who the task is. To be called when that has changed: the platform may
@@ -77,5 +77,13 @@ impl Ctx {
     pub async fn host_op(&mut self, op: HostOp<'_>) -> Result<u64, Errno> {
         self.thread.start_host_op(op);
         std::future::poll_fn(|cx| self.thread.poll_host_op(cx)).await
+    }
+}
+
+/// The memory of a task as its own calls see it.
+fn own_memory(task: &Task, thread: &dyn Thread) -> UserMemory {
+    match thread.memory() {
+        Some(space) => UserMemory::new(space),
+        None => task.mm().memory().clone(),
     }
 }

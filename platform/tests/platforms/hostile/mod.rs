@@ -26,6 +26,7 @@ impl Arena {
     fn new() -> Arena {
         let platform = new_platform();
         platform.set_patience(stub::PATIENCE);
+        platform.watch_at_once();
         let bystander = Guest::on(&platform, getpid_loop());
         let stub = Stub::of_newest(&bystander);
         Arena { platform, bystander, stub }

@@ -1,0 +1,188 @@
+//! Calls by the hotline: put where a worker of the sentry looks, instead of being made.
+//!
+//! Bytes that the call reads go along, and memory that it will write is tried out before, so that
+//! the sentry need not reach into the guest's memory for either. Up to the point where the worker
+//! takes the call nothing has happened, and all of it may be done again; from then on until the
+//! thread has left the stub, the line's state says that it must not be.
+
+use core::arch::asm;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::calls::{doorbell, pause};
+use super::layout::{
+    Extent, FAST_OFFSET, Fast, HOTLINE_OFFSET, Hotline, ROOM_MAX, ROOM_OFFSET, SENT_MAX,
+    SENT_OFFSET, TEXT_MAX, event, line, shape,
+};
+
+/// How long the stub looks whether a worker has taken the call, and then whether it is done; about
+/// 20 µs, and then it waits in the host.
+const PATIENCE: u32 = 600;
+
+const DIRECTION_FLAG: u64 = 1 << 10;
+const PAGE_BYTES: u64 = 4096;
+
+/// Gives the call to the worker that watches the line, if one does; answers with the result.
+#[inline(always)]
+pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
+    if load!((*fast).is_open) == 0 || load!((*fast).saved.flags) & DIRECTION_FLAG != 0 {
+        return None;
+    }
+    let shape = shape::of(number)?;
+    let slot = fast as u64 - FAST_OFFSET;
+    let hotline = (slot + HOTLINE_OFFSET) as *mut Hotline;
+    let args = [
+        load!((*fast).saved.rdi),
+        load!((*fast).saved.rsi),
+        load!((*fast).saved.rdx),
+        load!((*fast).saved.r10),
+        load!((*fast).saved.r8),
+        load!((*fast).saved.r9),
+    ];
+    store!((*hotline).sent, send(slot, shape.input, &args));
+    store!((*hotline).room, make_room(shape.output, &args));
+    store!((*hotline).number, number);
+    store!((*hotline).info, load!((*fast).info));
+    store!((*hotline).words, args);
+    // SAFETY: the slot is mapped.
+    let state = unsafe { AtomicU32::from_ptr(&raw mut (*hotline).state) };
+    state.store(line::CALL, Ordering::Release);
+    let mut patience = PATIENCE;
+    loop {
+        match state.load(Ordering::Acquire) {
+            line::DONE => break,
+            line::CALL | line::TAKEN if patience > 0 => {
+                patience -= 1;
+                pause();
+                continue;
+            }
+            line::CALL => {
+                let withdrawn = state.compare_exchange(
+                    line::CALL,
+                    line::FREE,
+                    Ordering::AcqRel,
+                    Ordering::Acquire,
+                );
+                if withdrawn.is_ok() {
+                    return None;
+                }
+            }
+            // The worker says that it will take longer, or it does.
+            _ => {
+                doorbell(event::WAIT, [0; 5]);
+                patience = PATIENCE;
+            }
+        }
+    }
+    let [result, from, len, ..] = load!((*hotline).words);
+    let len = min(len, ROOM_MAX);
+    if len > 0 {
+        let from = min(from, ROOM_MAX - len);
+        let to = load!((*hotline).room).address;
+        copy(to.wrapping_add(from), slot + ROOM_OFFSET + from, len);
+    }
+    Some(result)
+}
+
+#[inline(always)]
+fn min(a: u64, b: u64) -> u64 {
+    if a < b { a } else { b }
+}
+
+#[inline(always)]
+fn argument(args: &[u64; 6], index: u8) -> u64 {
+    match index {
+        0 => args[0],
+        1 => args[1],
+        2 => args[2],
+        3 => args[3],
+        4 => args[4],
+        _ => args[5],
+    }
+}
+
+/// Puts the bytes that a call reads into the slot.
+#[inline(always)]
+fn send(slot: u64, input: shape::Input, args: &[u64; 6]) -> Extent {
+    let to = slot + SENT_OFFSET;
+    match input {
+        shape::Input::None => Extent::default(),
+        shape::Input::Bytes { address, len } => {
+            let (address, len) = (argument(args, address), argument(args, len));
+            if len > SENT_MAX {
+                return Extent::default();
+            }
+            copy(to, address, len);
+            Extent { address, len }
+        }
+        shape::Input::Text { address } => {
+            let address = argument(args, address);
+            let mut len = 0;
+            while len < TEXT_MAX {
+                let byte = load_byte(address.wrapping_add(len));
+                store_byte(to + len, byte);
+                len += 1;
+                if byte == 0 {
+                    return Extent { address, len: len | Extent::TEXT };
+                }
+            }
+            Extent::default()
+        }
+    }
+}
+
+/// Makes sure that the memory a call writes can be written.
+#[inline(always)]
+fn make_room(output: shape::Output, args: &[u64; 6]) -> Extent {
+    let (address, len) = match output {
+        shape::Output::None => return Extent::default(),
+        shape::Output::Bytes { address, len } => (argument(args, address), argument(args, len)),
+        shape::Output::Fixed { address, len } => (argument(args, address), len),
+    };
+    if len == 0 || address.checked_add(len).is_none() {
+        return Extent::default();
+    }
+    let len = min(len, ROOM_MAX);
+    let mut place = address;
+    let last = address + (len - 1);
+    loop {
+        touch(place);
+        // The beginning of the next page.
+        place = (place | (PAGE_BYTES - 1)) + 1;
+        if place > last || place == 0 {
+            break;
+        }
+    }
+    Extent { address, len }
+}
+
+/// Writes to a byte what it holds.
+#[inline(always)]
+fn touch(place: u64) {
+    // SAFETY: it changes nothing; a fault takes the slow way.
+    unsafe { asm!("lock or byte ptr [{}], 0", in(reg) place, options(nostack)) };
+}
+
+#[inline(always)]
+fn load_byte(place: u64) -> u8 {
+    load!(*(place as *const u8))
+}
+
+#[inline(always)]
+fn store_byte(place: u64, byte: u8) {
+    store!(*(place as *mut u8), byte);
+}
+
+/// Copies bytes from or to the guest's memory; the direction flag is clear.
+#[inline(always)]
+fn copy(to: u64, from: u64, len: u64) {
+    // SAFETY: one side lies in the slot, the other is what the guest has named.
+    unsafe {
+        asm!(
+            "rep movsb",
+            inout("rdi") to => _,
+            inout("rsi") from => _,
+            inout("rcx") len => _,
+            options(nostack, preserves_flags),
+        );
+    }
+}
