@@ -389,6 +389,19 @@ pub trait Thread: Send + Sync {
     /// Answers with the result of the started operation.
     fn poll_host_op(&mut self, cx: &mut Context<'_>) -> Poll<Result<u64, Errno>>;
 
+    /// Executes operations one after the other until one fails, whose error is the answer, with as
+    /// few words to the kernel in between as the platform can. Nobody learns of their results. The
+    /// caller polls the future to its end.
+    fn host_ops<'a>(&'a mut self, ops: &'a [HostOp<'a>]) -> BoxFuture<'a, Result<(), Errno>> {
+        Box::pin(async move {
+            for op in ops {
+                self.start_host_op(*op);
+                std::future::poll_fn(|cx| self.poll_host_op(cx)).await?;
+            }
+            Ok(())
+        })
+    }
+
     /// Executes a host operation and lets guest code run with the result in `rax`, with no word to
     /// the kernel in between. `op` must have no descriptor. Must be followed by
     /// [`Thread::poll_trap`].

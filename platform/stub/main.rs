@@ -77,14 +77,14 @@ unsafe fn obey(slot: u64, context: u64, mut word: u64) {
             command::RESUME => return unsafe { load_bases(control, word) },
             command::CALLS if word & command::THEN_RESUME != 0 => {
                 // SAFETY: the slot is mapped.
-                let result = unsafe { make_calls(control) };
+                let result = unsafe { make_calls(control, false) };
                 // SAFETY: the caller's promise.
                 unsafe { ((context + CONTEXT_RAX) as *mut u64).write_volatile(result) };
                 // SAFETY: the slot is mapped.
                 return unsafe { load_bases(control, word) };
             }
             // SAFETY: the slot is mapped.
-            command::CALLS => unsafe { make_calls(control) },
+            command::CALLS => unsafe { make_calls(control, word & command::UNTIL_ERROR != 0) },
             // SAFETY: the slot is mapped.
             command::SPAWN => unsafe { spawn(slot) },
             command::EXIT => entry::exit(word >> command::EXIT_WORD_SHIFT),
@@ -113,11 +113,15 @@ unsafe fn load_bases(control: *mut Control, word: u64) {
     }
 }
 
-/// Makes the commanded calls; the first one's result counts.
-unsafe fn make_calls(control: *mut Control) -> u64 {
+/// Results above this one are negated errnos.
+const ERRORS: u64 = -4096_i64 as u64;
+
+/// Makes the commanded calls; the first one's result counts, or else that of the last or of the first
+/// that fails, with which it ends.
+unsafe fn make_calls(control: *mut Control, until_error: bool) -> u64 {
     // SAFETY: the slot is mapped.
     let count = unsafe { (&raw const (*control).call_count).read_volatile() } as usize;
-    let mut first = 0;
+    let mut counts = 0;
     let mut index = 0;
     while index < count && index < CALLS_MAX {
         // SAFETY: the index is within the array.
@@ -125,12 +129,15 @@ unsafe fn make_calls(control: *mut Control) -> u64 {
         // SAFETY: the slot is mapped.
         let Call { number, args } = unsafe { call.read_volatile() };
         let result = syscall(number, args);
-        if index == 0 {
-            first = result;
+        if index == 0 || until_error {
+            counts = result;
+        }
+        if until_error && result > ERRORS {
+            break;
         }
         index += 1;
     }
-    first
+    counts
 }
 
 /// Makes the commanded thread or process.

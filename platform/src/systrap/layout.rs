@@ -66,7 +66,7 @@ pub mod event {
     pub const HELLO: u64 = 1;
     /// A signal arrived: addresses of `ucontext` and `siginfo`, number, FS.base, GS.base.
     pub const SIGNAL: u64 = 2;
-    /// The commanded calls are done. Result of the first.
+    /// The commanded calls are done. Result of the first, unless the command says otherwise.
     pub const DONE: u64 = 3;
     /// A call by the hotline takes longer than the stub wants to look.
     pub const WAIT: u64 = 4;
@@ -84,6 +84,9 @@ pub mod command {
     pub const EXIT: u64 = 4;
     pub const EXIT_WORD_SHIFT: u32 = 8;
 
+    /// Flag of `CALLS`: make no more calls after one that fails, and answer with its result; else
+    /// that of the last.
+    pub const UNTIL_ERROR: u64 = 0x800;
     /// Flag of `CALLS`: put the first result into the guest's rax and resume, without a ring.
     pub const THEN_RESUME: u64 = 0x400;
     /// Flag of `RESUME`: load FS.base first.
@@ -100,8 +103,8 @@ pub struct Call {
     pub args: [u64; 6],
 }
 
-/// Most calls of one command.
-pub const CALLS_MAX: usize = 4;
+/// Most calls of one command: enough for the segments of a program and of its interpreter.
+pub const CALLS_MAX: usize = 16;
 
 /// A thread or process for the stub to make.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -31,6 +31,7 @@
 //! guest can write, is copied once and then checked; it concerns the thread's own process only.
 
 mod along;
+mod batch;
 mod care;
 mod channel;
 mod directory;

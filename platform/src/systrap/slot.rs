@@ -95,6 +95,8 @@ pub(super) struct Process {
     pub(super) memory: Arc<Memory>,
     pub(super) channel: Arc<Channel>,
     pub(super) patching: Arc<Patching>,
+    /// Whether it has or had more than one thread.
+    pub(super) has_threads: AtomicBool,
     pub(super) members: Mutex<Members>,
 }
 
@@ -115,7 +117,13 @@ impl Process {
         channel: Arc<Channel>,
         patching: Arc<Patching>,
     ) -> Arc<Process> {
-        Arc::new(Process { tgid, memory, channel, patching, members: Mutex::default() })
+        let (has_threads, members) = (AtomicBool::new(false), Mutex::default());
+        Arc::new(Process { tgid, memory, channel, patching, has_threads, members })
+    }
+
+    /// Notes that another thread is about to be made.
+    pub(super) fn expect_thread(&self) {
+        self.has_threads.store(true, Ordering::SeqCst);
     }
 
     /// Whether only one thread with a handle is left.

@@ -42,6 +42,9 @@ async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<NewProcess, Err
     if kind != Spawn::CopyMemory {
         process.patching.share();
     }
+    if kind == Spawn::Thread {
+        process.expect_thread();
+    }
     let memory = channel.allocate()?;
     frame.copy(&parent.slot.memory, &memory);
     hotline::reset(&memory);

@@ -113,6 +113,17 @@ impl Supervisor {
         })
     }
 
+    /// CPU time of a thread in nanoseconds, zero when it is gone.
+    pub(super) fn cpu_time_ns(&self, slot: &Slot) -> u64 {
+        let process = &slot.process;
+        match process.has_threads.load(Ordering::SeqCst) {
+            true => self.common.cpu_time_ns(slot.tid),
+            // Cheaper, and the same.
+            false if slot.is_gone() => 0,
+            false => host::time::process_cpu_ns(process.tgid).unwrap_or(0),
+        }
+    }
+
     /// Enters a thread into the table. A thread that had its number before must be gone.
     pub(super) fn add(&self, tid: Tid, process: Arc<Process>, memory: SlotMemory) -> Arc<Slot> {
         process.memory.add_user(tid);

@@ -16,7 +16,7 @@ use super::layout::{CALLS_MAX, Call, Control, command};
 use super::shortcut::Shortcut;
 use super::slot::{Event, Slot};
 use super::supervisor::Supervisor;
-use super::{lock_all, owner_died, spawn};
+use super::{batch, lock_all, owner_died, spawn};
 use crate::contract::{
     AddressSpace, BoxFuture, Fault, HostOp, Identity, Interrupter, NewProcess, Registers,
     ResumeMode, Spawn, Thread, Trap,
@@ -526,6 +526,10 @@ impl Thread for SystrapThread {
         }
     }
 
+    fn host_ops<'a>(&'a mut self, ops: &'a [HostOp<'a>]) -> BoxFuture<'a, Result<(), Errno>> {
+        Box::pin(batch::execute(self, ops))
+    }
+
     fn resume_with(&mut self, op: HostOp<'_>) -> bool {
         let Position::Stub { id, frame } = self.position else { return false };
         // A lock of all memory is more than one call.
@@ -580,7 +584,7 @@ impl Thread for SystrapThread {
     }
 
     fn cpu_time_ns(&self) -> (u64, u64) {
-        (self.supervisor.common.cpu_time_ns(self.slot.tid), 0)
+        (self.supervisor.cpu_time_ns(&self.slot), 0)
     }
 
     fn host_cpu(&self) -> u32 {
@@ -623,6 +627,6 @@ impl Interrupter for RunningThread {
     }
 
     fn cpu_time_ns(&self) -> (u64, u64) {
-        (self.supervisor.common.cpu_time_ns(self.slot.tid), 0)
+        (self.supervisor.cpu_time_ns(&self.slot), 0)
     }
 }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use linux_abi::Errno;
 use platform::{HostOp, Spawn, host};
 
-use super::guest::{ANONYMOUS, CODE, DATA, DATA_BYTES, Guest, READ, RW, getpid_loop};
+use super::guest::{ANONYMOUS, CODE, DATA, DATA_BYTES, Guest, READ, RW, getpid_loop, wait};
 use super::kind::Kind;
 
 const END: u64 = DATA + DATA_BYTES;
@@ -100,6 +100,58 @@ pub fn a_stub_keeps_no_descriptor() {
         let fds: Vec<_> = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("fds").collect();
         // Stubs of ptrace get descriptors by a socket.
         assert_eq!(fds.len(), usize::from(!Kind::is_systrap()), "{fds:?}");
+    }
+}
+
+pub fn operations_in_a_row_end_at_the_first_failure() {
+    const FREE: u64 = 0x1_0000_0000;
+    const SPACING: u64 = 0x10_0000;
+    let mut guest = Guest::new(getpid_loop());
+    assert_eq!(guest.run_to_call(), 39);
+    let platform = guest.platform.clone();
+    let files = [file_with(b"first"), file_with(b"second")];
+    let anonymous = |index: u64| HostOp::Mmap {
+        addr: FREE + index * SPACING,
+        len: 4096,
+        prot: RW,
+        flags: ANONYMOUS | libc::MAP_FIXED_NOREPLACE,
+        fd: None,
+        offset: 0,
+    };
+    let map = |index: u64| match files.get(index as usize % 3) {
+        None => anonymous(index),
+        Some(file) => HostOp::Mmap {
+            addr: FREE + index * SPACING,
+            len: 4096,
+            prot: RW,
+            flags: libc::MAP_PRIVATE | libc::MAP_FIXED_NOREPLACE,
+            fd: Some(file.as_fd()),
+            offset: 0,
+        },
+    };
+    // More than the stub makes at once.
+    let ops: Vec<_> = (0..40).map(map).collect();
+    assert_eq!(wait(&platform, guest.thread.host_ops(&ops)), Ok(()));
+    for (index, text) in [(36, b"first"), (37, b"secon"), (38, &[0; 5])] {
+        let mut found = [1; 5];
+        assert_eq!(guest.space.read(FREE + index * SPACING, &mut found), Ok(5));
+        assert_eq!(&found, text);
+    }
+    let reserved = guest.space.layout().reserved.start;
+    let refused = HostOp::Munmap { addr: reserved, len: 4096 };
+    let ends = [(anonymous(0), Errno::EEXIST), (refused, Errno::EINVAL)];
+    for (round, (bad, error)) in ends.into_iter().enumerate() {
+        let next = 50 + 10 * round as u64;
+        let ops = [map(next), bad, anonymous(next + 1)];
+        assert_eq!(wait(&platform, guest.thread.host_ops(&ops)), Err(error));
+        assert_eq!(guest.space.write(FREE + next * SPACING, b"x"), Ok(1));
+        let behind = guest.space.write(FREE + (next + 1) * SPACING, b"x");
+        assert_eq!(behind, Err(Errno::EFAULT));
+    }
+    assert_eq!(guest.run_to_call(), 39);
+    for pid in Guest::host_children() {
+        let fds = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("fds").count();
+        assert_eq!(fds, usize::from(!Kind::is_systrap()));
     }
 }
 

@@ -39,6 +39,7 @@ const COMMON: &[Case] = cases! {
         a_file_shorter_than_its_mapping_is_sigbus, hostile_registers_fault_in_the_guest;
     memory: copies_stop_at_the_first_bad_byte, forced_writes_ignore_protection,
         files_map_with_the_rights_they_have, a_stub_keeps_no_descriptor,
+        operations_in_a_row_end_at_the_first_failure,
         the_reserved_region_is_out_of_reach, memory_operations_work,
         mappings_and_usage_leave_out_the_stub, limits_bind_the_host, large_copies_are_whole,
         stacks_grow_for_the_kernel_as_for_the_guest, all_memory_can_be_locked;

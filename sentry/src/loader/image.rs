@@ -1,10 +1,8 @@
 //! Building the new address space of a program.
 
-use std::os::fd::AsFd;
+use std::ops::Range;
 use std::sync::Arc;
 
-use elf::abi::{PF_R, PF_W, PF_X};
-use elf::segment::ProgramHeader;
 use linux_abi::Errno;
 use linux_abi::mm::{MapFlags, ProtFlags};
 use linux_abi::task::RLIMIT_STACK;
@@ -15,11 +13,12 @@ use linux_abi::task::auxv::{
 use platform::{AddressSpace, HostOp, NewProcess, Thread};
 
 use super::elf::{ElfImage, parse};
+use super::plan::{Mapping, Placed, Plan, bounds};
 use super::{Loaded, Program, Strings, stack};
 use crate::memory::{UserAddr, UserMemory};
-use crate::mm::{FileMappings, Mm, MmRecord, PAGE_SIZE, page_down, page_up};
+use crate::mm::{Mm, MmRecord, PAGE_SIZE, page_down, page_up};
 use crate::task::{Credentials, Task};
-use crate::vfs::{FileDescription, IoContext, MapRequest, MapSource};
+use crate::vfs::{FileDescription, IoContext};
 
 /// Where position-independent programs start, before randomisation (two thirds of the space).
 const PIE_BASE: u64 = 0x5555_5555_4000;
@@ -37,19 +36,7 @@ struct Builder<'a> {
     space: Arc<dyn AddressSpace>,
     thread: Box<dyn Thread>,
     memory: UserMemory,
-    files: FileMappings,
-}
-
-/// A mapped ELF image.
-struct Placed {
-    /// What was added to the file's addresses.
-    bias: u64,
-    start: u64,
-    /// End of the last segment in memory.
-    end: u64,
-    code: std::ops::Range<u64>,
-    data: std::ops::Range<u64>,
-    entry: u64,
+    plan: Plan,
 }
 
 pub(super) async fn build(
@@ -78,19 +65,21 @@ pub(super) async fn build(
         None => task.kernel.platform.new_address_space().await?,
     };
     let memory = UserMemory::new(space.clone());
-    let mut builder = Builder { task, space, thread, memory, files: FileMappings::default() };
-    let bias = if !image.is_relocatable {
-        Bias::Fixed
+    let plan = Plan::new(space.layout().user.clone());
+    let mut builder = Builder { task, space, thread, memory, plan };
+    let start = if !image.is_relocatable {
+        None
     } else if interpreter.is_some() {
-        Bias::At(PIE_BASE + random_pages(PIE_RANDOM_BITS)?)
+        Some(PIE_BASE + random_pages(PIE_RANDOM_BITS)?)
     } else {
-        Bias::Anywhere
+        Some(builder.reserve(&image).await?.start)
     };
-    let placed = builder.place(&program.file, &image, bias).await?;
+    let placed = builder.plan.place(&program.file, &image, start)?;
     let mut entry = placed.entry;
     let mut base = 0;
     if let Some((file, image)) = &interpreter {
-        let placed = builder.place(file, image, Bias::Anywhere).await.map_err(bad_interpreter)?;
+        let placed = builder.place_interpreter(file, image, &placed).await;
+        let placed = placed.map_err(bad_interpreter)?;
         entry = placed.entry;
         base = placed.bias;
     }
@@ -102,149 +91,45 @@ fn bad_interpreter(errno: Errno) -> Errno {
     if errno == Errno::ENOEXEC { Errno::ELIBBAD } else { errno }
 }
 
-/// How an image finds its place.
-#[derive(Clone, Copy)]
-enum Bias {
-    /// At the addresses in the file.
-    Fixed,
-    /// The first segment at this address.
-    At(u64),
-    /// Where the host finds room.
-    Anywhere,
-}
-
 impl Builder<'_> {
-    async fn host_op(&mut self, op: HostOp<'_>) -> Result<u64, Errno> {
-        self.thread.start_host_op(op);
-        std::future::poll_fn(|cx| self.thread.poll_host_op(cx)).await
-    }
-
-    async fn map_anonymous(
-        &mut self,
-        addr: u64,
-        len: u64,
-        prot: ProtFlags,
-        extra: MapFlags,
-    ) -> Result<u64, Errno> {
-        let flags = MapFlags::PRIVATE | MapFlags::ANONYMOUS | extra;
-        self.host_op(HostOp::Mmap {
-            addr,
-            len,
-            prot: prot.bits() as i32,
+    /// Finds room for an image. It is kept until the plan is carried out.
+    async fn reserve(&mut self, image: &ElfImage) -> Result<Range<u64>, Errno> {
+        let (first, last) = bounds(&image.segments)?;
+        let flags = MapFlags::PRIVATE | MapFlags::ANONYMOUS | MapFlags::NORESERVE;
+        let room = HostOp::Mmap {
+            addr: 0,
+            len: last - first,
+            prot: ProtFlags::empty().bits() as i32,
             flags: flags.bits() as i32,
             fd: None,
             offset: 0,
-        })
-        .await
+        };
+        self.thread.start_host_op(room);
+        let start = std::future::poll_fn(|cx| self.thread.poll_host_op(cx)).await?;
+        let room = start..start + (last - first);
+        self.plan.clear_first(room.clone());
+        Ok(room)
     }
 
-    /// Maps the segments of `image`.
-    async fn place(
+    async fn place_interpreter(
         &mut self,
         file: &Arc<FileDescription>,
         image: &ElfImage,
-        bias: Bias,
+        program: &Placed,
     ) -> Result<Placed, Errno> {
-        let (first, last) = bounds(&image.segments)?;
-        let user = self.space.layout().user.clone();
-        let bias = match bias {
-            Bias::Fixed => 0,
-            Bias::At(address) => address.checked_sub(first).ok_or(Errno::ENOEXEC)?,
-            Bias::Anywhere => {
-                // Reserve room for the whole image, then replace it segment by segment.
-                let room = self
-                    .map_anonymous(0, last - first, ProtFlags::empty(), MapFlags::NORESERVE)
-                    .await?;
-                self.host_op(HostOp::Munmap { addr: room, len: last - first }).await?;
-                room.wrapping_sub(first)
-            }
-        };
-        let mut placed = Placed {
-            bias,
-            start: bias.wrapping_add(first),
-            end: 0,
-            code: 0..0,
-            data: 0..0,
-            entry: bias.wrapping_add(image.entry),
-        };
-        let end = placed.start.checked_add(last - first).ok_or(Errno::ENOMEM)?;
-        if placed.start < user.start.max(PAGE_SIZE) || end > user.end {
-            return Err(Errno::ENOMEM);
+        let mut room = self.reserve(image).await?;
+        if room.start < program.end && program.start < room.end {
+            // The host does not know yet where the program will be.
+            self.carry_out().await?;
+            room = self.reserve(image).await?;
         }
-        for segment in &image.segments {
-            self.map_segment(file, segment, &mut placed).await?;
-        }
-        Ok(placed)
+        self.plan.place(file, image, Some(room.start))
     }
 
-    async fn map_segment(
-        &mut self,
-        file: &Arc<FileDescription>,
-        segment: &ProgramHeader,
-        placed: &mut Placed,
-    ) -> Result<(), Errno> {
-        let start = placed.bias.wrapping_add(segment.p_vaddr);
-        let prot = protection(segment.p_flags);
-        let file_end = start + segment.p_filesz;
-        let memory_end = start + segment.p_memsz;
-        let page_start = page_down(start);
-        let slack = start - page_start;
-        let mapped_end = page_up(file_end).ok_or(Errno::ENOEXEC)?;
-        if segment.p_filesz > 0 {
-            let offset = segment.p_offset.checked_sub(slack).ok_or(Errno::ENOEXEC)?;
-            if offset % PAGE_SIZE != 0 {
-                return Err(Errno::ENOEXEC);
-            }
-            self.map_file(file, page_start..mapped_end, prot, offset).await?;
-        }
-        let zero_start = if segment.p_filesz > 0 { mapped_end } else { page_start };
-        let zero_end = page_up(memory_end).ok_or(Errno::ENOMEM)?;
-        if zero_end > zero_start {
-            let flags = MapFlags::FIXED_NOREPLACE;
-            self.map_anonymous(zero_start, zero_end - zero_start, prot, flags)
-                .await
-                .map_err(no_room)?;
-        }
-        if segment.p_filesz > 0 && memory_end > file_end && prot.contains(ProtFlags::WRITE) {
-            // Linux padzero: zero up to the end of the last file page, also behind the bss, where
-            // the dynamic linker takes its first memory from.
-            let rest = (mapped_end - file_end) as usize;
-            let zeros = [0_u8; PAGE_SIZE as usize];
-            self.memory.write_exact(UserAddr(file_end), &zeros[..rest])?;
-        }
-        if prot.contains(ProtFlags::EXEC) {
-            widen(&mut placed.code, start, file_end);
-        }
-        if prot.contains(ProtFlags::WRITE) {
-            widen(&mut placed.data, start, file_end);
-        }
-        placed.end = placed.end.max(memory_end);
-        Ok(())
-    }
-
-    async fn map_file(
-        &mut self,
-        file: &Arc<FileDescription>,
-        range: std::ops::Range<u64>,
-        prot: ProtFlags,
-        offset: u64,
-    ) -> Result<(), Errno> {
-        let len = range.end - range.start;
-        let request = MapRequest { shared: false, writable: false, executable: true, offset, len };
-        let MapSource::Host { fd, offset: host_offset } = file.file().map(&request)? else {
-            return Err(Errno::ENOEXEC);
-        };
-        self.host_op(HostOp::Mmap {
-            addr: range.start,
-            len,
-            prot: prot.bits() as i32,
-            flags: (MapFlags::PRIVATE | MapFlags::FIXED_NOREPLACE).bits() as i32,
-            fd: Some(fd.as_fd()),
-            offset: host_offset,
-        })
-        .await
-        .map_err(no_room)?;
-        let _ = self.files.insert(range, offset, file.location().clone());
+    /// Makes all mappings that are planned.
+    async fn carry_out(&mut self) -> Result<(), Errno> {
+        self.thread.host_ops(&self.plan.ops()).await.map_err(no_room)?;
+        self.plan.mappings.clear();
         Ok(())
     }
 
@@ -269,8 +154,14 @@ impl Builder<'_> {
         if image.executable_stack {
             prot |= ProtFlags::EXEC;
         }
-        let flags = MapFlags::FIXED_NOREPLACE | MapFlags::GROWSDOWN | MapFlags::STACK;
-        self.map_anonymous(top - len, len, prot, flags).await.map_err(no_room)?;
+        let flags = MapFlags::GROWSDOWN | MapFlags::STACK;
+        self.plan.mappings.push(Mapping::Memory { range: top - len..top, prot, flags });
+        self.carry_out().await?;
+        for rest in &self.plan.file_ends {
+            let zeros = [0_u8; PAGE_SIZE as usize];
+            self.memory
+                .write_exact(UserAddr(rest.start), &zeros[..(rest.end - rest.start) as usize])?;
+        }
         self.memory.write_exact(UserAddr(stack.pointer), &stack.bytes)?;
 
         // Linux: a static position-independent program lies among the mappings, where the heap
@@ -294,7 +185,7 @@ impl Builder<'_> {
             auxv: stack.auxv,
             exe: Some(program.file.clone()),
             vdso: self.space.layout().vdso,
-            files: self.files,
+            files: self.plan.files,
         };
         let mm = Mm::new(self.memory, record);
         Ok(Loaded { mm, space: self.space, thread: self.thread })
@@ -311,33 +202,6 @@ fn below_reserved(space: &dyn AddressSpace) -> u64 {
 /// Overlap with what is there already (a vDSO, another segment) makes the image unusable.
 fn no_room(errno: Errno) -> Errno {
     if errno == Errno::EEXIST { Errno::ENOMEM } else { errno }
-}
-
-fn widen(range: &mut std::ops::Range<u64>, start: u64, end: u64) {
-    *range = if range.is_empty() { start..end } else { range.start.min(start)..range.end.max(end) };
-}
-
-fn protection(flags: u32) -> ProtFlags {
-    let mut prot = ProtFlags::empty();
-    prot.set(ProtFlags::READ, flags & PF_R != 0);
-    prot.set(ProtFlags::WRITE, flags & PF_W != 0);
-    prot.set(ProtFlags::EXEC, flags & PF_X != 0);
-    prot
-}
-
-/// Page-aligned bounds of all segments in the file's own addresses.
-fn bounds(segments: &[ProgramHeader]) -> Result<(u64, u64), Errno> {
-    let mut first = u64::MAX;
-    let mut last = 0;
-    for segment in segments {
-        if segment.p_filesz > segment.p_memsz {
-            return Err(Errno::ENOEXEC);
-        }
-        let end = segment.p_vaddr.checked_add(segment.p_memsz).ok_or(Errno::ENOEXEC)?;
-        first = first.min(page_down(segment.p_vaddr));
-        last = last.max(page_up(end).ok_or(Errno::ENOEXEC)?);
-    }
-    if first >= last || last - first > 1 << 46 { Err(Errno::ENOEXEC) } else { Ok((first, last)) }
 }
 
 /// A random number of whole pages below two to the `bits`, in bytes.

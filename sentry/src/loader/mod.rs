@@ -6,6 +6,7 @@
 
 mod elf;
 mod image;
+mod plan;
 mod script;
 mod stack;
 
