@@ -325,6 +325,10 @@ pub trait Interrupter: Send + Sync {
     /// or not; zero when it is gone. Any host thread may call it.
     fn cpu_time_ns(&self) -> (u64, u64);
 
+    /// CPU time of all threads that the thread's host process has and had, in nanoseconds; once all
+    /// handles are dropped, what it was then. Any host thread may call it.
+    fn process_cpu_time_ns(&self) -> u64;
+
     /// Whether the host thread sleeps in the host, as one that runs guest code does only while it
     /// waits for a native futex. Any host thread may call it.
     fn is_asleep(&self) -> bool {

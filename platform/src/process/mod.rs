@@ -2,10 +2,11 @@
 //!
 //! [`space`] is its memory as an address space, made of [`copy`] (data) and [`procfs`] (mappings);
 //! [`ops`] translates host operations into the system calls that the stub makes; [`fpu`] knows
-//! floating-point images.
+//! floating-point images; [`clock`] tells CPU time.
 
 use linux_abi::Errno;
 
+pub(crate) mod clock;
 pub(crate) mod copy;
 pub(crate) mod fpu;
 pub(crate) mod ops;

@@ -332,6 +332,10 @@ impl Interrupter for RunningThread {
     fn cpu_time_ns(&self) -> (u64, u64) {
         cpu_time_ns(&self.tracer, &self.slot)
     }
+
+    fn process_cpu_time_ns(&self) -> u64 {
+        self.slot.process.clock.read_ns()
+    }
 }
 
 fn cpu_time_ns(tracer: &Tracer, slot: &Slot) -> (u64, u64) {

@@ -21,6 +21,7 @@ use super::sys::{self, Go, Status, Tid};
 use super::trap::{self, Decoded};
 use super::wake::Parker;
 use crate::contract::{Registers, Trap};
+use crate::process::clock::ProcessClock;
 use crate::process::space::{Common, Memory};
 
 /// The thread runs guest code, or was told to.
@@ -67,6 +68,7 @@ impl Report {
 pub(super) struct Process {
     pub(super) tgid: Tid,
     pub(super) memory: Arc<Memory>,
+    pub(super) clock: ProcessClock,
     members: Mutex<Members>,
 }
 
@@ -80,7 +82,12 @@ struct Members {
 
 impl Process {
     pub(super) fn new(tgid: Tid, memory: Arc<Memory>) -> Arc<Process> {
-        Arc::new(Process { tgid, memory, members: Mutex::default() })
+        Arc::new(Process {
+            tgid,
+            memory,
+            clock: ProcessClock::new(tgid),
+            members: Mutex::default(),
+        })
     }
 
     /// Takes a thread off the list of those with a handle; `true` if it was the last.
@@ -359,6 +366,9 @@ impl Tracer {
     /// Ends a thread whose handle is being dropped. Its end is recorded when the host reports it.
     pub(super) fn abandon(&self, slot: &Slot) {
         let is_last = slot.process.abandon(slot.tid);
+        if is_last {
+            slot.process.clock.stop();
+        }
         if slot.is_gone() {
             return;
         }

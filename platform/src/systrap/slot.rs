@@ -13,6 +13,7 @@ use super::hotline::Calling;
 use super::layout::command;
 use super::patching::Patching;
 use crate::host::process::Processors;
+use crate::process::clock::ProcessClock;
 use crate::process::space::Memory;
 use crate::process::{Tid, USER_END, kick, kill_process};
 
@@ -97,6 +98,7 @@ pub(super) struct Process {
     pub(super) patching: Arc<Patching>,
     /// Whether it has or had more than one thread.
     pub(super) has_threads: AtomicBool,
+    pub(super) clock: ProcessClock,
     pub(super) members: Mutex<Members>,
 }
 
@@ -117,8 +119,9 @@ impl Process {
         channel: Arc<Channel>,
         patching: Arc<Patching>,
     ) -> Arc<Process> {
-        let (has_threads, members) = (AtomicBool::new(false), Mutex::default());
-        Arc::new(Process { tgid, memory, channel, patching, has_threads, members })
+        let (clock, has_threads) = (ProcessClock::new(tgid), AtomicBool::new(false));
+        let members = Mutex::default();
+        Arc::new(Process { tgid, memory, channel, patching, clock, has_threads, members })
     }
 
     /// Notes that another thread is about to be made.

@@ -386,6 +386,9 @@ impl Supervisor {
             members.owned == 0
         };
         slot.mark(ABANDONED);
+        if is_last {
+            process.clock.stop();
+        }
         if slot.is_gone() {
             self.forget(slot);
             return;
@@ -430,6 +433,7 @@ impl Supervisor {
             self.newcomer_ended(tgid);
             return;
         };
+        process.clock.stop();
         let threads: Vec<_> = {
             let mut members = process.members.lock();
             members.has_ended = true;

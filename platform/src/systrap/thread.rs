@@ -617,6 +617,10 @@ impl Interrupter for RunningThread {
         self.supervisor.interrupt(&self.slot);
     }
 
+    fn process_cpu_time_ns(&self) -> u64 {
+        self.slot.process.clock.read_ns()
+    }
+
     fn is_asleep(&self) -> bool {
         self.supervisor.common.state(self.slot.tid) == Some(b'S')
     }

@@ -121,6 +121,8 @@ async fn commit(ctx: &mut Ctx, loaded: Loaded, credentials: Credentials, comm: V
     task.set_mm(loaded.mm);
     let (user, system) = ctx.thread.cpu_time_ns();
     task.earlier_ns.fetch_add(user + system, Ordering::Relaxed);
+    let process_ns = ctx.thread.interrupter().process_cpu_time_ns();
+    task.group.cpu_dead_user_ns.fetch_add(process_ns, Ordering::Relaxed);
     ctx.thread = loaded.thread;
     ctx.reload_memory();
     super::exit::release_vfork_parent(&task);

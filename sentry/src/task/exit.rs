@@ -55,8 +55,7 @@ pub(super) async fn exit(mut ctx: Ctx, reason: ExitReason) {
     release_memory(&mut ctx).await;
     release_vfork_parent(&task);
     let Ctx { thread, .. } = ctx;
-    record_cpu_time(&task, task.cpu_time_ns());
-    task.set_interrupter(None);
+    let interrupter = thread.interrupter();
     drop(thread);
     task.release_resources();
     let kernel = task.kernel.clone();
@@ -67,6 +66,8 @@ pub(super) async fn exit(mut ctx: Ctx, reason: ExitReason) {
         links.threads.is_empty()
     };
     tree.remove_task(task.tid());
+    record_cpu_time(&task, is_last.then(|| interrupter.process_cpu_time_ns()));
+    task.set_interrupter(None);
     hand_over_children(&task);
     // An execve in another thread waits for this one to go.
     task.group.exit_events.notify(PollEvents::IN);
@@ -119,9 +120,11 @@ pub(super) fn release_vfork_parent(task: &Task) {
     }
 }
 
-fn record_cpu_time(task: &Task, (user, system): (u64, u64)) {
-    task.group.cpu_dead_user_ns.fetch_add(user, Ordering::Relaxed);
-    task.group.cpu_dead_system_ns.fetch_add(system, Ordering::Relaxed);
+/// The host keeps the user time of ended threads for the process, until that ends with the last.
+fn record_cpu_time(task: &Task, process_user_ns: Option<u64>) {
+    let group = &task.group;
+    group.cpu_dead_user_ns.fetch_add(process_user_ns.unwrap_or(0), Ordering::Relaxed);
+    group.cpu_dead_system_ns.fetch_add(task.served_ns(), Ordering::Relaxed);
 }
 
 impl Task {

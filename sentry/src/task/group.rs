@@ -46,7 +46,8 @@ pub struct ThreadGroup {
     pub oom_score_adj: AtomicI32,
     /// `personality(2)`.
     pub personality: AtomicU32,
-    /// CPU time of threads that have ended, and of waited-for children (user, system), in ns.
+    /// CPU time of programs that have ended (user) and of threads that have (system), and of
+    /// waited-for children, in ns.
     pub cpu_dead_user_ns: AtomicU64,
     pub cpu_dead_system_ns: AtomicU64,
     pub cpu_children_user_ns: AtomicU64,

@@ -216,7 +216,19 @@ impl Task {
         let Some(thread) = interrupter else { return (0, 0) };
         let (user, system) = thread.cpu_time_ns();
         let earlier = self.earlier_ns.load(Ordering::Relaxed);
-        (user + earlier, system + self.served_ns.load(Ordering::Relaxed))
+        (user + earlier, system + self.served_ns())
+    }
+
+    /// CPU time in nanoseconds that the kernel has worked for the task.
+    pub(crate) fn served_ns(&self) -> u64 {
+        self.served_ns.load(Ordering::Relaxed)
+    }
+
+    /// CPU time in nanoseconds of all threads of the host process that the task runs in; `None`
+    /// once the task has ended.
+    pub(crate) fn process_user_ns(&self) -> Option<u64> {
+        let interrupter = self.wakeup.lock().interrupter.clone();
+        interrupter.map(|thread| thread.process_cpu_time_ns())
     }
 
     /// Connects the task with its future and its host thread.

@@ -37,17 +37,17 @@ pub fn thread_cpu(task: &Task) -> CpuTime {
     CpuTime { user_ns, system_ns }
 }
 
-/// CPU time of threads that have ended (or executed another program).
-pub(super) fn ended_cpu(group: &ThreadGroup) -> CpuTime {
-    CpuTime {
-        user_ns: group.cpu_dead_user_ns.load(Ordering::Relaxed),
-        system_ns: group.cpu_dead_system_ns.load(Ordering::Relaxed),
-    }
-}
-
 /// CPU time of all threads, those that have ended included.
 pub fn process_cpu(group: &ThreadGroup) -> CpuTime {
-    group.threads().iter().fold(ended_cpu(group), |sum, thread| sum.plus(thread_cpu(thread)))
+    let threads = group.threads();
+    // Of programs that have ended, and system time of threads that have.
+    let ended = CpuTime {
+        user_ns: group.cpu_dead_user_ns.load(Ordering::Relaxed),
+        system_ns: group.cpu_dead_system_ns.load(Ordering::Relaxed),
+    };
+    let user_ns = threads.iter().find_map(|thread| thread.process_user_ns()).unwrap_or(0);
+    let system_ns = threads.iter().map(|thread| thread.served_ns()).sum();
+    ended.plus(CpuTime { user_ns, system_ns })
 }
 
 /// CPU time of children that were waited for.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use linux_abi::signal::{SIGPROF, SIGVTALRM, SigInfo};
 
 use super::clock::{CpuClock, CpuKind};
-use super::cpu::{ended_cpu, process_cpu, thread_cpu};
+use super::cpu::{process_cpu, thread_cpu};
 use super::cpu_limit;
 use super::heap::{Expire, Target};
 use super::interval::{forward, remaining};
@@ -134,9 +134,7 @@ impl Times {
         let threads = group.threads();
         let threads: Vec<_> =
             threads.iter().map(|thread| (thread.tid(), thread_cpu(thread))).collect();
-        let ended = ended_cpu(group);
-        let process = threads.iter().fold(ended, |sum, (_, time)| sum.plus(*time));
-        Times { process, threads }
+        Times { process: process_cpu(group), threads }
     }
 
     /// The reading of `clock`; `None` for a thread that has ended.
