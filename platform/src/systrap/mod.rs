@@ -71,7 +71,7 @@ use parking_lot::Mutex;
 
 use self::hotline::Seen;
 use self::reaper::Reaper;
-use self::slot::Process;
+use self::slot::{Greeting, Process};
 use self::supervisor::{Setup, Supervisor};
 use self::template::Template;
 use self::thread::{Position, SystrapThread};
@@ -163,7 +163,7 @@ impl Systrap {
             fpu_features,
             has_native_futexes,
         });
-        let slot = supervisor.add(tid, process, slot);
+        let slot = supervisor.add(tid, process, slot, Greeting::Over);
         let registers = blank_registers();
         let position = Position::Stub { id, frame };
         let mut thread = SystrapThread::new(Arc::clone(&supervisor), slot, registers, position);

@@ -1,15 +1,17 @@
 //! Threads and processes that stubs were told to make, from their first word to their owner.
 //!
 //! A newcomer says hello by the doorbell, and waits to be claimed by who commanded it; one that
-//! nobody expects is a stranger and must not live. The lock is among those that [`Supervisor`]
-//! lists.
+//! nobody expects is a stranger and must not live. A thread is owned even before it says hello, and
+//! may have its answer ready. The lock is among those that [`Supervisor`] lists.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use linux_abi::Errno;
 
-use super::slot::{Event, Slot};
+use super::channel::SlotMemory;
+use super::slot::{Event, Greeting, Process, Slot};
 use super::supervisor::Supervisor;
 use crate::process::{Tid, kill_process};
 
@@ -26,13 +28,17 @@ pub(super) struct Newcomers {
 }
 
 impl Supervisor {
-    /// A thread says that it is new.
-    pub(super) fn greet(&self, tid: Tid, id: u64) {
+    /// A thread says that it is new; `true` if somebody waits for that.
+    pub(super) fn greet(&self, tid: Tid, id: u64) -> bool {
         let mut newcomers = self.newcomers.lock();
+        if let Some(slot) = self.slot(tid) {
+            drop(newcomers);
+            return self.welcome(&slot, id);
+        }
         if newcomers.expected == 0 {
             drop(newcomers);
             self.kill_stranger(tid, id);
-            return;
+            return false;
         }
         newcomers.arrived.insert(tid, Some(id));
         let waker = newcomers.waiting.remove(&tid);
@@ -40,6 +46,30 @@ impl Supervisor {
         if let Some(waker) = waker {
             waker.wake();
         }
+        true
+    }
+
+    /// Enters a new thread into the table, which may not have said hello yet; answers with its
+    /// notification if it has.
+    ///
+    /// Errors: EAGAIN if it died first or is nobody new.
+    pub(super) fn adopt(
+        &self,
+        tid: Tid,
+        process: Arc<Process>,
+        memory: SlotMemory,
+    ) -> Result<(Arc<Slot>, Option<u64>), Errno> {
+        // Held so that its hello finds the one place or the other.
+        let mut newcomers = self.newcomers.lock();
+        if self.slot(tid).is_some() {
+            return Err(Errno::EAGAIN);
+        }
+        let (greeting, hello) = match newcomers.arrived.remove(&tid) {
+            None => (Greeting::Awaited, None),
+            Some(Some(id)) => (Greeting::Over, Some(id)),
+            Some(None) => return Err(Errno::EAGAIN),
+        };
+        Ok((self.add(tid, process, memory, greeting), hello))
     }
 
     /// Announces that a newcomer will be claimed.

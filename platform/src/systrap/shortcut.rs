@@ -237,7 +237,7 @@ impl SystrapThread {
 
     /// Takes the thread out of the table for good.
     pub(super) fn end_shortcut(&mut self) {
-        let is_in_stub = matches!(self.position, Position::Stub { .. });
+        let is_in_stub = matches!(self.position, Position::Stub { .. } | Position::Unborn { .. });
         let directory = &self.slot.process.patching.directory;
         directory.remove(&self.slot.memory, &mut self.shortcut.listing, is_in_stub);
     }

@@ -1,6 +1,7 @@
 //! A stub's thread as the sentry knows it, and its process.
 //!
-//! Locks: `Slot::inbox`, `Process::members`, each held for a few instructions.
+//! Locks, in this order: `Slot::greeting`, `Slot::inbox`; `Process::members`. Each is held for a few
+//! instructions.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -46,6 +47,8 @@ pub(super) enum Event {
     Hotline { number: i32, info: u64, args: [u64; 6] },
     /// It is in the stub because of a signal.
     Signal { id: u64, context: u64, info: u64, signo: i32, fs_base: u64, gs_base: u64 },
+    /// It is new, and in the stub for the first time.
+    Hello { id: u64 },
     /// It has made the commanded calls.
     Done { id: u64, result: u64 },
     /// It is no more.
@@ -66,6 +69,7 @@ pub(super) struct Slot {
     pub(super) reports: AtomicU32,
     /// What the host shall clear at its end, 0 for nothing.
     pub(super) exit_word: AtomicU64,
+    pub(super) greeting: Mutex<Greeting>,
     pub(super) inbox: Mutex<Inbox>,
     /// Its call by the line.
     pub(super) calling: Mutex<Calling>,
@@ -73,6 +77,18 @@ pub(super) struct Slot {
     pub(super) is_along: AtomicBool,
     /// Where it may run, if that was said.
     pub(super) processors: Mutex<Option<Processors>>,
+}
+
+/// What is to become of a new thread's hello.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Greeting {
+    /// There was one, or will be none.
+    #[default]
+    Over,
+    /// It is for the handle.
+    Awaited,
+    /// It gets this answer.
+    Prepared(u64),
 }
 
 /// The event that the thread's handle has not fetched yet.
@@ -214,6 +230,19 @@ impl Slot {
     pub(super) fn expect_clone(&self, flags: u64) {
         self.clones.store(0, Ordering::SeqCst);
         self.clone_flags.store(flags, Ordering::SeqCst);
+    }
+
+    /// Prepares the answer to the thread's hello; `Some` with its notification if it came already.
+    pub(super) fn prepare_greeting(&self, answer: u64) -> Option<u64> {
+        let mut greeting = self.greeting.lock();
+        if let Greeting::Awaited = *greeting {
+            *greeting = Greeting::Prepared(answer);
+            return None;
+        }
+        let mut inbox = self.inbox.lock();
+        let Some(Event::Hello { id }) = inbox.event else { return None };
+        inbox.event = None;
+        Some(id)
     }
 
     /// Has the host clear a word when the thread is told to end.

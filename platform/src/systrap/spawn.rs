@@ -12,7 +12,7 @@ use linux_abi::Errno;
 use super::channel::{Channel, SlotMemory};
 use super::hotline;
 use super::layout::{Control, command};
-use super::slot::{Process, Slot};
+use super::slot::{Greeting, Process, Slot};
 use super::thread::{Position, SystrapThread};
 use crate::contract::{AddressSpace, NewProcess, Registers, Spawn};
 use crate::filter::systrap::{CLONE_COPY, CLONE_SHARE, CLONE_THREAD};
@@ -70,11 +70,13 @@ async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<NewProcess, Err
         }
     };
     let claimed = match mark.check(&parent.slot, tid) {
-        Ok(()) => supervisor.claim(tid, &parent.slot).await,
+        // Nobody has to wait for a thread that is known to be in its process.
+        Ok(()) if kind == Spawn::Thread => Ok(None),
+        Ok(()) => supervisor.claim(tid, &parent.slot).await.map(Some),
         Err(error) => Err(error),
     };
-    let hello = match claimed {
-        Ok(hello) => hello,
+    let claimed = match claimed {
+        Ok(claimed) => claimed,
         Err(error) => {
             supervisor.report_stranger();
             return Err(error);
@@ -97,12 +99,20 @@ async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<NewProcess, Err
         process.tgid,
         Arc::clone(&process.memory),
     ));
-    let slot = supervisor.add(tid, process, memory);
+    let (slot, hello) = match claimed {
+        Some(hello) => (supervisor.add(tid, process, memory, Greeting::Over), Some(hello)),
+        None => supervisor.adopt(tid, process, memory).inspect_err(|_| {
+            supervisor.report_stranger();
+        })?,
+    };
     // The host lets a clone run where its parent does.
     let processors = parent.slot.processors.lock().clone();
     *slot.processors.lock() = processors;
     drop(expectation);
-    let position = Position::Stub { id: hello, frame };
+    let position = match hello {
+        Some(id) => Position::Stub { id, frame },
+        None => Position::Unborn { frame },
+    };
     let mut child = SystrapThread::new(supervisor, slot, parent.registers, position);
     // The frame has the parent's registers of its trap; the bases were inherited.
     child.loaded = Registers { rax: !child.registers.rax, ..parent.loaded };

@@ -4,7 +4,7 @@
 //! A stub's thread is known by its host thread id, which the kernel tells with each notification;
 //! nothing that shared memory says identifies anybody. Locks, each held for a few instructions, in
 //! this order: `Watch::state`, `Slot::calling`, `Supervisor::newcomers`, `Supervisor::processes`,
-//! `Supervisor::table`, `Slot::inbox`, `Process::members`.
+//! `Supervisor::table`, `Slot::greeting`, `Slot::inbox`, `Process::members`.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -23,8 +23,8 @@ use super::newcomers::Newcomers;
 use super::patch;
 use super::region::Region;
 use super::slot::{
-    ABANDONED, COMPLETING, Event, FORGOTTEN, GONE, INTERRUPT, OBEYING, Process, RUNNING, Slot,
-    UNCOUNTED,
+    ABANDONED, COMPLETING, Event, FORGOTTEN, GONE, Greeting, INTERRUPT, OBEYING, Process, RUNNING,
+    Slot, UNCOUNTED,
 };
 use super::watchdog::Watchdog;
 use super::workers::Workers;
@@ -125,7 +125,13 @@ impl Supervisor {
     }
 
     /// Enters a thread into the table. A thread that had its number before must be gone.
-    pub(super) fn add(&self, tid: Tid, process: Arc<Process>, memory: SlotMemory) -> Arc<Slot> {
+    pub(super) fn add(
+        &self,
+        tid: Tid,
+        process: Arc<Process>,
+        memory: SlotMemory,
+        greeting: Greeting,
+    ) -> Arc<Slot> {
         process.memory.add_user(tid);
         self.processes.lock().insert(process.tgid, Arc::clone(&process));
         let slot = Arc::new(Slot {
@@ -137,6 +143,7 @@ impl Supervisor {
             clones: AtomicU32::new(0),
             reports: AtomicU32::new(0),
             exit_word: AtomicU64::new(0),
+            greeting: Mutex::new(greeting),
             inbox: Mutex::default(),
             calling: Mutex::default(),
             is_along: AtomicBool::new(false),
@@ -220,8 +227,7 @@ impl Supervisor {
         let rings = notification.number == DOORBELL as i32 && self.region.is_code(notification.ip);
         let [kind, args @ ..] = notification.args;
         if rings && kind == event::HELLO {
-            self.greet(tid, notification.id);
-            return true;
+            return self.greet(tid, notification.id);
         }
         let Some(slot) = self.slot(tid) else {
             self.kill_stranger(tid, notification.id);
@@ -280,15 +286,42 @@ impl Supervisor {
         }
         slot.flags.fetch_and(!(RUNNING | COMPLETING), Ordering::SeqCst);
         drop(calling);
+        self.deliver(&slot, event);
+        true
+    }
+
+    fn deliver(&self, slot: &Slot, event: Event) {
         slot.deliver(event);
         if slot.has(ABANDONED) {
             // Its handle was dropped just now, and may have looked before the event was there.
             let unread = slot.inbox.lock().event.take();
             if let Some(event) = unread {
-                self.send_off(&slot, &event);
+                self.send_off(slot, &event);
             }
         }
-        true
+    }
+
+    /// Hands a hello to the thread that is expected to say it; `true` if that is for its handle.
+    pub(super) fn welcome(&self, slot: &Slot, id: u64) -> bool {
+        let mut greeting = slot.greeting.lock();
+        let is_abandoned = slot.has(ABANDONED);
+        match std::mem::take(&mut *greeting) {
+            Greeting::Awaited if !is_abandoned => {
+                // Whoever prepares an answer from now on finds it.
+                self.deliver(slot, Event::Hello { id });
+                return true;
+            }
+            Greeting::Awaited | Greeting::Prepared(_) if is_abandoned => {
+                drop(greeting);
+                self.send_off(slot, &Event::Hello { id });
+            }
+            Greeting::Prepared(answer) => {
+                drop(greeting);
+                let _ = self.listener.answer(id, answer);
+            }
+            Greeting::Awaited | Greeting::Over => slot.process.kill(),
+        }
+        false
     }
 
     /// What becomes of an event of a thread whose call by the line is being served. Only a signal can
@@ -366,7 +399,7 @@ impl Supervisor {
                 let _ = kick(slot.process.tgid, slot.tid);
                 let _ = self.listener.answer(id, 0);
             }
-            Event::Signal { id, .. } | Event::Done { id, .. } => {
+            Event::Signal { id, .. } | Event::Done { id, .. } | Event::Hello { id } => {
                 let _ = self.listener.answer(id, slot.exit_command());
                 self.forget(slot);
             }

@@ -28,6 +28,8 @@ use crate::process::{KICK, USER_END, fpu, ops};
 /// Where the host thread is.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Position {
+    /// Made, but not heard of yet. It will load its registers from this frame.
+    Unborn { frame: Frame },
     /// In guest code, or on the way there.
     Running,
     /// In a system call of the guest, of which only number and arguments are known.
@@ -109,6 +111,11 @@ impl SystrapThread {
     /// Starts to bring the thread from a call into the stub.
     pub(super) fn start_completing(&mut self) {
         match self.position {
+            // It is on its way there, and nothing else can happen to it before.
+            Position::Unborn { .. } => {
+                self.supervisor.start_obeying(&self.slot);
+                return;
+            }
             Position::Call { id } => {
                 self.supervisor.start_completing(&self.slot);
                 // A harmless value: the kernel acts on restart codes.
@@ -125,6 +132,13 @@ impl SystrapThread {
 
     /// Takes the event that follows [`SystrapThread::start_completing`].
     pub(super) fn finish_completing(&mut self, event: Event) -> Result<(), Errno> {
+        if let Position::Unborn { frame } = self.position {
+            self.slot.has_obeyed();
+            if let Event::Hello { id } = event {
+                self.position = Position::Stub { id, frame };
+                return Ok(());
+            }
+        }
         let (rax, orig_rax, rip) =
             (self.registers.rax, self.registers.orig_rax, self.registers.rip);
         match self.take(event) {
@@ -188,7 +202,7 @@ impl SystrapThread {
                     trap => trap,
                 }
             }
-            Event::Done { .. } => self.corrupt(),
+            Event::Done { .. } | Event::Hello { .. } => self.corrupt(),
             Event::Dead => {
                 self.position = Position::Running;
                 Trap::Dead
@@ -277,6 +291,12 @@ impl SystrapThread {
             Position::Stub { id, frame } => {
                 let flags = self.load(frame);
                 self.answer(id, command::RESUME | flags);
+            }
+            Position::Unborn { frame } => {
+                let answer = command::RESUME | self.load(frame);
+                if let Some(id) = self.slot.prepare_greeting(answer) {
+                    self.answer(id, answer);
+                }
             }
             Position::Running => {}
         }
@@ -372,7 +392,7 @@ impl Thread for SystrapThread {
                 Position::Stub { .. } if self.slot.is_gone() => Err(Errno::ESRCH),
                 Position::Stub { .. } => Ok(()),
                 Position::Running => Err(Errno::ESRCH),
-                Position::Call { .. } | Position::Line => {
+                Position::Unborn { .. } | Position::Call { .. } | Position::Line => {
                     self.start_completing();
                     let event = self.slot.next_event().await;
                     self.finish_completing(event)
@@ -474,13 +494,15 @@ impl Thread for SystrapThread {
             _ => None,
         };
         self.operation = match self.position {
-            Position::Call { .. } | Position::Line => match file.map(host::fs::dup).transpose() {
-                Ok(copy) => {
-                    self.start_completing();
-                    Operation::Completing(call, copy)
+            Position::Unborn { .. } | Position::Call { .. } | Position::Line => {
+                match file.map(host::fs::dup).transpose() {
+                    Ok(copy) => {
+                        self.start_completing();
+                        Operation::Completing(call, copy)
+                    }
+                    Err(error) => Operation::Over(Err(error)),
                 }
-                Err(error) => Operation::Over(Err(error)),
-            },
+            }
             _ => self.start_operation(call, file),
         };
     }
@@ -597,7 +619,7 @@ impl Drop for SystrapThread {
     fn drop(&mut self) {
         self.end_shortcut();
         let event = match self.position {
-            Position::Running => None,
+            Position::Unborn { .. } | Position::Running => None,
             Position::Call { id } => Some(Event::Call { id, number: 0, ip: 0, args: [0; 6] }),
             Position::Line => Some(Event::Hotline { number: 0, info: 0, args: [0; 6] }),
             Position::Stub { id, .. } => Some(Event::Done { id, result: 0 }),
