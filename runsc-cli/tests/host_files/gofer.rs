@@ -378,6 +378,89 @@ fn listing_has_stable_positions() {
     assert_eq!(list(&root), [""; 0]);
 }
 
+/// What somebody else does in an exclusive tree shows when we ask the host.
+#[test]
+fn listings_are_kept_until_something_changes() {
+    let served = Served::new(EXCLUSIVE, small_tree);
+    let root = served.root();
+    let dir = find(&root, "dir").unwrap();
+    assert_eq!(list(&dir), ["sub"]);
+    fs::write(served.path("dir/secret"), b"").unwrap();
+    assert_eq!(list(&dir), ["sub"]);
+    let made = make(&dir, "made", NewNodeKind::Regular);
+    assert_eq!(list(&dir), ["made", "secret", "sub"]);
+    dir.unlink(b"made", &made).unwrap();
+    assert_eq!(list(&dir), ["secret", "sub"]);
+    let secret = find(&dir, "secret").unwrap();
+    dir.rename(b"secret", &root, b"told", RenameFlags::empty()).unwrap();
+    assert_eq!(list(&dir), ["sub"]);
+    assert_eq!(list(&root), ["dir", "file", "link", "told"]);
+    root.unlink(b"told", &secret).unwrap();
+    // A listing that is being read goes on as it began.
+    let file = open(&root, OpenFlags::empty()).unwrap();
+    let (first, next) = entries(&*file, 0, 3);
+    assert_eq!(first.len(), 3);
+    make(&root, "late", NewNodeKind::Regular);
+    assert_eq!(entries(&*file, next, usize::MAX).0.len(), 2);
+    assert_eq!(entries(&*file, 0, usize::MAX).0.len(), 6);
+}
+
+#[test]
+fn the_names_in_a_directory_of_ours_are_known() {
+    let served = Served::new(EXCLUSIVE, small_tree);
+    let root = served.root();
+    let dir = make(&root, "new", NewNodeKind::Directory);
+    fs::write(served.path("new/secret"), b"").unwrap();
+    let lacks = |name: &str| {
+        assert!(dir.lookup_chain(&[name.as_bytes()], false).is_empty(), "{name}");
+        assert_eq!(find(&dir, name).err(), Some(Errno::ENOENT), "{name}");
+    };
+    lacks("secret");
+    let made = make(&dir, "a", NewNodeKind::Regular);
+    assert!(same(&made, &find(&dir, "a").unwrap()));
+    dir.link(b"b", &made).unwrap();
+    dir.unlink(b"a", &made).unwrap();
+    lacks("a");
+    dir.rename(b"b", &dir, b"c", RenameFlags::empty()).unwrap();
+    lacks("b");
+    drop(made);
+    assert_eq!(find(&dir, "c").unwrap().kind(), FileKind::Regular);
+    // Nobody has looked at this one before.
+    root.rename(b"file", &dir, b"file", RenameFlags::empty()).unwrap();
+    assert_eq!(read(&dir, "file"), b"shallow");
+    dir.rename(b"file", &root, b"dir", RenameFlags::EXCHANGE).unwrap();
+    assert_eq!(find(&dir, "file").unwrap().kind(), FileKind::Directory);
+    make(&dir, "d", NewNodeKind::Directory);
+    make(&dir, "l", NewNodeKind::Symlink(b"d"));
+    make(&dir, "p", NewNodeKind::Fifo);
+    for name in ["d", "l", "p"] {
+        assert!(find(&dir, name).is_ok(), "{name}");
+    }
+    lacks("secret");
+    // After a failure nothing is taken for granted.
+    let long = [b'x'; 300];
+    let failed = dir.create(&long, &new_node(NewNodeKind::Regular));
+    assert_eq!(failed.err(), Some(Errno::ENAMETOOLONG));
+    assert!(find(&dir, "secret").is_ok());
+}
+
+#[test]
+fn ownership_outlasts_changes_of_entries() {
+    for serving in [EXCLUSIVE, SHARED] {
+        let served = Served::new(serving, small_tree);
+        let root = served.root();
+        let dir = find(&root, "dir").unwrap();
+        let before = dir.ownership().unwrap().permissions;
+        make(&dir, "new", NewNodeKind::Regular);
+        assert_eq!(dir.ownership().unwrap().permissions, before);
+        dir.set_attributes(&mode(0o711)).unwrap();
+        assert_eq!(dir.ownership().unwrap().permissions, 0o711);
+        make(&dir, "newer", NewNodeKind::Directory);
+        assert_eq!(dir.ownership().unwrap().permissions, 0o711);
+        assert_eq!(dir.attributes().unwrap().links, 4);
+    }
+}
+
 #[test]
 fn single_file_is_a_root() {
     let dir = tempfile::tempdir().unwrap();

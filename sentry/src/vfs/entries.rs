@@ -28,7 +28,7 @@ pub fn create_entry(
     kind: NewNodeKind<'_>,
     mode: u32,
 ) -> Result<Arc<Dentry>, Errno> {
-    let parent = directory.dentry().inode().attributes()?;
+    let parent = directory.dentry().inode().ownership()?;
     check_attributes(&parent, credentials, Want::CHANGE_ENTRIES)?;
     let (gid, permissions) = new_group_and_mode(&parent, credentials, kind.file_kind(), mode);
     let node = NewNode { kind, permissions, uid: credentials.fsuid, gid };

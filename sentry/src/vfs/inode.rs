@@ -78,6 +78,12 @@ pub trait Inode: Any + Send + Sync {
 
     fn attributes(&self) -> Result<Attributes, Errno>;
 
+    /// Attributes of which those count that decide who may do what: kind, permissions and owners.
+    /// All others may be out of date.
+    fn ownership(&self) -> Result<Attributes, Errno> {
+        self.attributes()
+    }
+
     /// Errors: EROFS, EPERM, EFBIG, ENOSPC; EISDIR or EINVAL for a size on what has none.
     fn set_attributes(&self, change: &AttributeChange) -> Result<(), Errno>;
 

@@ -66,7 +66,7 @@ pub fn check_inode(inode: &dyn Inode, credentials: &Credentials, want: Want) -> 
     if want.is_empty() {
         return Ok(());
     }
-    check_attributes(&inode.attributes()?, credentials, want)
+    check_attributes(&inode.ownership()?, credentials, want)
 }
 
 /// Checks that names may be looked up in a directory.
@@ -99,11 +99,11 @@ pub fn check_removal(
     victim: &dyn Inode,
     credentials: &Credentials,
 ) -> Result<(), Errno> {
-    let directory = directory.attributes()?;
+    let directory = directory.ownership()?;
     check_attributes(&directory, credentials, Want::CHANGE_ENTRIES)?;
     let is_sticky = directory.permissions & S_ISVTX != 0;
     if is_sticky && credentials.fsuid != directory.uid {
-        let victim = victim.attributes()?;
+        let victim = victim.ownership()?;
         if !is_owner(&victim, credentials) {
             return Err(Errno::EPERM);
         }

@@ -30,6 +30,8 @@ pub(super) struct CachedAttributes {
     known: Attributes,
     /// Whether no change of ours came after them.
     is_current: bool,
+    /// Whether none came that could have changed permissions or owners.
+    is_ownership_current: bool,
     /// When they were asked for.
     asked_at: Option<Duration>,
     /// Counts changes, so that an answer which a change has overtaken is not believed.
@@ -59,7 +61,8 @@ pub(super) fn is_of_this_operation(asked_at: Option<Duration>) -> bool {
 
 impl CachedAttributes {
     pub(super) fn new(known: Attributes, asked_at: Option<Duration>) -> CachedAttributes {
-        CachedAttributes { known, is_current: true, asked_at, version: 0 }
+        let (is_current, is_ownership_current) = (true, true);
+        CachedAttributes { known, is_current, is_ownership_current, asked_at, version: 0 }
     }
 
     pub(super) fn version(&self) -> u64 {
@@ -73,6 +76,12 @@ impl CachedAttributes {
 
     /// A change has happened, or is about to.
     pub(super) fn outdate(&mut self) -> u64 {
+        self.is_ownership_current = false;
+        self.outdate_rest()
+    }
+
+    /// The same, of what leaves permissions and owners alone.
+    fn outdate_rest(&mut self) -> u64 {
         self.is_current = false;
         self.version += 1;
         self.version
@@ -82,6 +91,7 @@ impl CachedAttributes {
         if self.version == asked.version {
             self.known = fresh;
             self.is_current = true;
+            self.is_ownership_current = true;
             self.asked_at = asked.at;
         }
     }
@@ -117,6 +127,17 @@ impl GoferInode {
             Err(Errno::ESTALE | Errno::ENOENT | Errno::ENOTDIR) => self.last_attributes(open),
             result => result,
         }
+    }
+
+    /// See [`Inode::ownership`]: in an exclusive export it outlasts changes of entries.
+    pub(super) fn current_ownership(&self) -> Result<Attributes, Errno> {
+        let known = {
+            let state = self.state.lock();
+            let attributes = &state.attributes;
+            let is_current = self.export.is_exclusive() && attributes.is_ownership_current;
+            is_current.then_some(attributes.known)
+        };
+        known.map_or_else(|| self.current_attributes(), Ok)
     }
 
     fn ask_attributes(&self) -> Result<Attributes, Errno> {
@@ -167,13 +188,18 @@ impl GoferInode {
         self.state.lock().attributes.outdate();
     }
 
+    /// An entry of the directory, or a name of the file, has come or gone.
+    pub(super) fn outdate_names(&self) {
+        self.state.lock().attributes.outdate_rest();
+    }
+
     /// A name of the file was removed; none is left if `is_last`.
     pub(super) fn note_unlinked(&self, is_last: bool) {
         let mut state = self.state.lock();
         let known = &mut state.attributes.known;
         known.links = if is_last { 0 } else { known.links.saturating_sub(1) };
         known.changed = now();
-        state.attributes.outdate();
+        state.attributes.outdate_rest();
     }
 
     /// Runs a request that changes the attributes and answers with the new ones.

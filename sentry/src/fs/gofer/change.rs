@@ -36,25 +36,30 @@ impl GoferInode {
                 let create = |client: &gofer_protocol::Client| {
                     client.create(dir.id(), name, OpenFlags::RDWR, wire)
                 };
-                let (created, made) = self.export.call(create)?;
+                let (created, made) = self.after(self.export.call(create))?;
                 fd = Some(made);
                 created
             }
             NewNodeKind::Directory => {
                 let wire = WireNode { mode: new.permissions, ..wire };
-                self.export.call(|client| client.mkdir(dir.id(), name, wire))?
+                self.after(self.export.call(|client| client.mkdir(dir.id(), name, wire)))?
             }
             NewNodeKind::Symlink(target) => {
-                self.export.call(|client| client.symlink(dir.id(), name, target, wire))?
+                let make =
+                    |client: &gofer_protocol::Client| client.symlink(dir.id(), name, target, wire);
+                self.after(self.export.call(make))?
             }
             NewNodeKind::Fifo | NewNodeKind::Socket => {
-                self.export.call(|client| client.mknod(dir.id(), name, wire))?
+                self.after(self.export.call(|client| client.mknod(dir.id(), name, wire)))?
             }
             NewNodeKind::CharDevice(_) | NewNodeKind::BlockDevice(_) => return Err(Errno::EPERM),
         };
-        self.outdate_attributes();
+        self.outdate_names();
         let node = created.node.map(|node| Node::new(&self.export, node));
-        let inode = self.adopt(name, &created.attr, node, asked_at)?;
+        let inode = self.after(self.adopt(name, &created.attr, node, asked_at))?;
+        if matches!(new.kind, NewNodeKind::Directory) {
+            inode.is_new_and_empty();
+        }
         if let Some(fd) = fd {
             inode.keep_writable(Writable { fd: Arc::new(fd), is_readable: true });
         }
@@ -68,9 +73,11 @@ impl GoferInode {
     pub(super) fn add_link(&self, name: &[u8], target: &Arc<dyn Inode>) -> Result<(), Errno> {
         let target = downcast(target)?;
         let dir = self.node()?;
-        target.with_node(|client, node| client.link(Target::from(node), dir.id(), name))?;
-        target.outdate_attributes();
-        self.outdate_attributes();
+        let link =
+            |client: &gofer_protocol::Client, node| client.link(Target::from(node), dir.id(), name);
+        self.after(target.with_node(link))?;
+        target.outdate_names();
+        self.outdate_names();
         self.place_child(Arc::from(name), &target.shared()?)
     }
 
@@ -85,11 +92,11 @@ impl GoferInode {
         target.prepare_unlink()?;
         let dir = self.node()?;
         if is_directory {
-            self.export.call(|client| client.rmdir(dir.id(), name))?;
+            self.after(self.export.call(|client| client.rmdir(dir.id(), name)))?;
         } else {
-            self.export.call(|client| client.unlink(dir.id(), name))?;
+            self.after(self.export.call(|client| client.unlink(dir.id(), name)))?;
         }
-        self.outdate_attributes();
+        self.outdate_names();
         self.forget_child(name);
         target.unlinked_from(self, name);
         Ok(())
@@ -146,9 +153,12 @@ impl GoferInode {
             replaced.prepare_unlink()?;
         }
         let (from, to) = (self.node()?, new_parent.node()?);
-        self.export.call(|client| client.rename(from.id(), old_name, to.id(), new_name, wire))?;
-        self.outdate_attributes();
-        new_parent.outdate_attributes();
+        let rename = |client: &gofer_protocol::Client| {
+            client.rename(from.id(), old_name, to.id(), new_name, wire)
+        };
+        self.after(new_parent.after(self.export.call(rename)))?;
+        self.outdate_names();
+        new_parent.outdate_names();
         if is_exchange {
             self.now_has(old_name, other);
         } else {
@@ -165,11 +175,14 @@ impl GoferInode {
     fn now_has(&self, name: &[u8], child: Option<Arc<GoferInode>>) {
         match child {
             Some(child) => {
-                child.outdate_attributes();
+                child.outdate_names();
                 // Fails only for a directory that is being dropped, which needs no children.
                 let _ = self.place_child(Arc::from(name), &child);
             }
-            None => self.forget_child(name),
+            None => {
+                self.forget_child(name);
+                self.learn_name(&Arc::from(name));
+            }
         }
     }
 }

@@ -2,14 +2,19 @@
 //!
 //! A listing is fetched in parts as it is read, and kept until it is read from its start again:
 //! positions in it stay valid whatever happens to the directory. Position 2 + n is that of entry n.
+//!
+//! In an exclusive export the directory itself keeps a complete listing, as long as nothing changes
+//! there and the listings that are kept are not too many.
 
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use gofer_protocol::{DirPosition, ReadDirFlags, Target};
 use linux_abi::Errno;
 use linux_abi::fs::FileKind;
 
+use super::budget::Answer;
 use super::inode::GoferInode;
 use crate::fs::synthetic::seek_dir;
 use crate::memory::IoDest;
@@ -25,9 +30,25 @@ pub(super) struct GoferDir {
     listing: Mutex<Listing>,
 }
 
+/// Most entries in all listings that an export's directories keep: a few megabytes.
+const KEPT_ENTRIES_MAX: usize = 1 << 16;
+/// Longer listings are not kept.
+const KEPT_LENGTH_MAX: usize = 1 << 12;
+
+/// A complete listing that a directory keeps.
+pub(super) struct Kept {
+    parts: Vec<Arc<Part>>,
+    length: usize,
+    /// Of the directory's attributes before it was read.
+    version: u64,
+    is_used: bool,
+}
+
 /// What of a listing was fetched.
 struct Listing {
     parts: Vec<Arc<Part>>,
+    /// Of the directory's attributes before the first was.
+    version: u64,
     /// Where it goes on; none at the end.
     next: Option<DirPosition>,
 }
@@ -45,8 +66,8 @@ struct Entry {
 }
 
 impl Listing {
-    fn new() -> Listing {
-        Listing { parts: Vec::new(), next: Some(DirPosition::START) }
+    fn new(version: u64) -> Listing {
+        Listing { parts: Vec::new(), version, next: Some(DirPosition::START) }
     }
 
     fn part(&self, number: u64) -> Option<Arc<Part>> {
@@ -58,7 +79,8 @@ impl Listing {
 
 impl GoferDir {
     pub(super) fn new(inode: Arc<GoferInode>) -> GoferDir {
-        GoferDir { inode, listing: Mutex::new(Rank::FileObject, Listing::new()) }
+        let listing = inode.known_listing();
+        GoferDir { inode, listing: Mutex::new(Rank::FileObject, listing) }
     }
 
     /// The part that holds entry `number`; none behind the end.
@@ -90,6 +112,11 @@ impl GoferDir {
             listing.next = chunk.next;
             if !entries.is_empty() {
                 listing.parts.push(Arc::new(Part { first, entries }));
+            }
+            if listing.next.is_none() {
+                let (parts, version) = (listing.parts.clone(), listing.version);
+                drop(listing);
+                self.inode.keep_listing(parts, version);
             }
         }
         Ok(())
@@ -125,6 +152,67 @@ impl GoferDir {
     }
 }
 
+impl GoferInode {
+    /// The listing that is kept, if nothing has changed since; else one that nothing was fetched of.
+    fn known_listing(&self) -> Listing {
+        let mut state = self.state.lock();
+        let version = state.attributes.version();
+        match &mut state.listing {
+            Some(kept) if kept.version == version => {
+                kept.is_used = true;
+                Listing { parts: kept.parts.clone(), version, next: None }
+            }
+            _ => Listing::new(version),
+        }
+    }
+
+    /// Keeps a complete listing, unless something has changed meanwhile.
+    fn keep_listing(&self, parts: Vec<Arc<Part>>, version: u64) {
+        let length = parts.iter().map(|part| part.entries.len()).sum();
+        if !self.export.is_exclusive() || length > KEPT_LENGTH_MAX {
+            return;
+        }
+        let Ok(shared) = self.shared() else { return };
+        let kept = Kept { parts, length, version, is_used: false };
+        let old = {
+            let mut state = self.state.lock();
+            if state.attributes.version() != version {
+                return;
+            }
+            state.listing.replace(kept)
+        };
+        let listed = &self.export.listed;
+        listed.fetch_add(length, Ordering::Relaxed);
+        match old {
+            Some(old) => drop(listed.fetch_sub(old.length, Ordering::Relaxed)),
+            None => self.export.listings.add(&shared, GoferInode::let_listing_go),
+        }
+        if listed.load(Ordering::Relaxed) > KEPT_ENTRIES_MAX {
+            self.export.listings.shed_half(GoferInode::let_listing_go);
+        }
+    }
+
+    fn let_listing_go(&self) -> Answer {
+        let was_used = {
+            let mut state = self.state.lock();
+            state.listing.as_mut().is_some_and(|kept| std::mem::take(&mut kept.is_used))
+        };
+        if was_used {
+            return Answer::Keeps;
+        }
+        self.forget_listing();
+        Answer::LetGo
+    }
+
+    /// Drops the listing that is kept, if there is one.
+    pub(super) fn forget_listing(&self) {
+        let kept = self.state.lock().listing.take();
+        if let Some(kept) = kept {
+            self.export.listed.fetch_sub(kept.length, Ordering::Relaxed);
+        }
+    }
+}
+
 impl File for GoferDir {
     fn as_any(&self) -> &dyn Any {
         self
@@ -150,7 +238,8 @@ impl File for GoferDir {
         sink: &mut dyn FnMut(DirEntry) -> bool,
     ) -> Result<u64, Errno> {
         if position == 0 {
-            *self.listing.lock() = Listing::new();
+            let listing = self.inode.known_listing();
+            *self.listing.lock() = listing;
         }
         let (mut at, goes_on) = self.read_dots(position, parent_inode, sink)?;
         if !goes_on {

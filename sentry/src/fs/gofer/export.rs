@@ -1,6 +1,7 @@
 //! A connection to a gofer and what is bounded by it.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use gofer_protocol::{Attr, Client, NodeId, Target};
@@ -26,7 +27,15 @@ pub(super) struct Export {
     pub(super) inodes: Inodes,
     pub(super) nodes: Budget,
     pub(super) descriptors: Budget,
+    pub(super) listings: Budget,
+    /// Entries in the listings that are kept.
+    pub(super) listed: AtomicUsize,
+    /// Names that are known of directories.
+    pub(super) named: AtomicUsize,
 }
+
+/// Directories whose listings are kept, for each export.
+const LISTINGS_MAX: usize = 16_384;
 
 /// A node of the gofer, given back when dropped.
 pub(super) struct Node {
@@ -55,6 +64,9 @@ impl Export {
             inodes: Inodes::default(),
             nodes: Budget::new(max_nodes - max_nodes / 4),
             descriptors: Budget::new(IDLE_DESCRIPTORS),
+            listings: Budget::new(LISTINGS_MAX),
+            listed: AtomicUsize::new(0),
+            named: AtomicUsize::new(0),
         })
     }
 

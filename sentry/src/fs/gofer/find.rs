@@ -36,7 +36,7 @@ pub(super) struct Absent {
 impl GoferInode {
     /// Finds an entry of this directory. Errors: ENOENT, ENOTDIR, ESTALE, EIO.
     pub(super) fn find(&self, name: &[u8]) -> Result<Arc<GoferInode>, Errno> {
-        if self.take_absent(name) {
+        if self.take_absent(name) || self.is_known_to_lack(name) {
             return Err(Errno::ENOENT);
         }
         let walked = self.walk(&[name], WalkFlags::DIRECTORY_NODES)?;
@@ -53,6 +53,9 @@ impl GoferInode {
         opens: bool,
     ) -> Result<Vec<Arc<GoferInode>>, Errno> {
         if self.kind() != FileKind::Directory || names.is_empty() || names.len() > MAX_WALK_NAMES {
+            return Ok(Vec::new());
+        }
+        if names.first().is_some_and(|name| self.is_known_to_lack(name)) {
             return Ok(Vec::new());
         }
         let mut flags = WalkFlags::DIRECTORY_NODES;
@@ -152,6 +155,7 @@ impl GoferInode {
         child: &Arc<GoferInode>,
     ) -> Result<(), Errno> {
         let parent = self.shared()?;
+        self.learn_name(&name);
         self.state.lock().children.insert(name.clone(), Arc::downgrade(child));
         // A place goes only when its lock is free: its directory may go with it.
         let _old = child.state.lock().place.replace(Place { parent, name });
@@ -165,6 +169,7 @@ impl GoferInode {
     }
 
     pub(super) fn forget_child(&self, name: &[u8]) {
+        self.unlearn_name(name);
         self.state.lock().children.remove(name);
     }
 

@@ -1,7 +1,7 @@
 //! Inodes of host files.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use linux_abi::fs::{FileKind, OpenFlags, RenameFlags};
 
 use super::attributes::CachedAttributes;
 use super::descriptors::Descriptors;
-use super::directory::GoferDir;
+use super::directory::{GoferDir, Kept};
 use super::export::{Export, Named, Node};
 use super::file::GoferFile;
 use super::find::Absent;
@@ -45,6 +45,10 @@ pub(super) struct State {
     pub(super) children: HashMap<Arc<[u8]>, Weak<GoferInode>>,
     /// A name that the last walk through here did not find.
     pub(super) absent: Option<Absent>,
+    /// All names in this directory, where they are known.
+    pub(super) names: Option<HashSet<Arc<[u8]>>>,
+    /// What it holds, as it was read last.
+    pub(super) listing: Option<Kept>,
     /// The target of a symbolic link, which cannot change.
     pub(super) link_target: Option<Arc<[u8]>>,
 }
@@ -71,6 +75,8 @@ impl GoferInode {
             descriptors: Descriptors::default(),
             children: HashMap::new(),
             absent: None,
+            names: None,
+            listing: None,
             link_target: None,
         };
         Arc::new_cyclic(|this| GoferInode {
@@ -155,6 +161,10 @@ impl Inode for GoferInode {
         self.current_attributes()
     }
 
+    fn ownership(&self) -> Result<Attributes, Errno> {
+        self.current_ownership()
+    }
+
     fn set_attributes(&self, change: &AttributeChange) -> Result<(), Errno> {
         self.change_attributes(change)
     }
@@ -234,11 +244,15 @@ impl Drop for GoferInode {
     /// Lets go of the ancestors one by one: directories may be nested deeper than our stack.
     fn drop(&mut self) {
         self.export.inodes.forget_dead(&self.identity);
+        self.forget_listing();
+        self.forget_names();
         let mut place = self.state.get_mut().place.take();
         while let Some(Place { parent, name }) = place {
             parent.forget_dead_child(&name);
             place = Arc::into_inner(parent).and_then(|mut inode| {
                 inode.export.inodes.forget_dead(&inode.identity);
+                inode.forget_listing();
+                inode.forget_names();
                 inode.state.get_mut().place.take()
             });
         }

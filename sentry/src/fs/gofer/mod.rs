@@ -28,6 +28,7 @@ mod file;
 mod find;
 mod inode;
 mod inodes;
+mod names;
 mod nodes;
 mod xattr;
 

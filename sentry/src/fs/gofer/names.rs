@@ -1,0 +1,73 @@
+//! The names in directories that we made ourselves.
+//!
+//! In an exclusive export nobody but us puts anything into a directory, so of one that we have made
+//! we know all names, and what it has not got needs no question. This is what programs ask for
+//! before they make a file. The names are forgotten with the inode, when they are too many, or when
+//! it is not certain what a failed request has done.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use linux_abi::Errno;
+
+use super::inode::GoferInode;
+
+/// Most names that are known of one directory, and of all directories of an export.
+const NAMES_MAX: usize = 1 << 12;
+const ALL_NAMES_MAX: usize = 1 << 16;
+
+impl GoferInode {
+    /// The directory was made just now.
+    pub(super) fn is_new_and_empty(&self) {
+        if self.export.is_exclusive() {
+            self.state.lock().names = Some(HashSet::new());
+        }
+    }
+
+    /// Whether the directory is known not to have `name`.
+    pub(super) fn is_known_to_lack(&self, name: &[u8]) -> bool {
+        self.state.lock().names.as_ref().is_some_and(|names| !names.contains(name))
+    }
+
+    /// The directory has `name`.
+    pub(super) fn learn_name(&self, name: &Arc<[u8]>) {
+        let named = &self.export.named;
+        let is_too_much = {
+            let mut state = self.state.lock();
+            let Some(names) = &mut state.names else { return };
+            if names.insert(name.clone()) {
+                named.fetch_add(1, Ordering::Relaxed);
+            }
+            names.len() > NAMES_MAX || named.load(Ordering::Relaxed) > ALL_NAMES_MAX
+        };
+        if is_too_much {
+            self.forget_names();
+        }
+    }
+
+    /// The directory has `name` no more.
+    pub(super) fn unlearn_name(&self, name: &[u8]) {
+        let mut state = self.state.lock();
+        if state.names.as_mut().is_some_and(|names| names.remove(name)) {
+            self.export.named.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// It is not known any more what the directory has.
+    pub(super) fn forget_names(&self) {
+        let names = self.state.lock().names.take();
+        if let Some(names) = names {
+            self.export.named.fetch_sub(names.len(), Ordering::Relaxed);
+        }
+    }
+
+    /// Passes on the result of a request to change the directory, of which the names are known
+    /// afterwards only if it was successful.
+    pub(super) fn after<T>(&self, result: Result<T, Errno>) -> Result<T, Errno> {
+        if result.is_err() {
+            self.forget_names();
+        }
+        result
+    }
+}
