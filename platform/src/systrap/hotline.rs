@@ -15,6 +15,7 @@
 //!
 //! [`Hotline`]: super::layout::Hotline
 
+use std::cell::Cell;
 use std::mem::offset_of;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -30,25 +31,29 @@ use super::layout::{
 };
 use super::listener::Listener;
 use super::slot::{Event, Slot};
-use super::workers::Parked;
+use super::workers::{Parked, Workers};
 use crate::host::process::{self, Processors};
 use crate::process::{Tid, copy};
 
 /// So many calls in a row make a watch worth while, at first, ...
 const STREAK: u32 = 64;
 /// ... at most, when it never was, ...
-const STREAK_MAX: u32 = 1 << 16;
+const STREAK_MAX: u32 = 1 << 11;
 /// ... and so long from one to the next, on average.
 const PACE: Duration = Duration::from_micros(25);
-/// A watch that has seen so many calls was worth it.
-const WORTH: u32 = 1024;
+/// A watch that has seen so many calls was worth it, ...
+const WORTH: u32 = 128;
+/// One event of the thread that comes another way is made up for by so many calls, ...
+const OWN_SHARE: u32 = 16;
+/// ... and one of another thread by so many.
+const OTHER_SHARE: u32 = 2;
 /// How long a worker looks without seeing a call.
 const IDLE: Duration = Duration::from_micros(100);
 /// A worker that did not run for so long has lost its processor to others.
 const LOST: Duration = Duration::from_micros(200);
-/// Looks between two glances at the clock and at the listener, ...
+/// Looks between two glances at the clock.
 const LOOKS: u32 = 100;
-/// ... and calls.
+/// Calls between two glances at the listener.
 const CALLS: u32 = 64;
 
 // `take_call` reads the first line as words.
@@ -278,7 +283,7 @@ pub(super) struct Watch {
     is_busy: AtomicBool,
     /// Whatever it costs.
     is_eager: AtomicBool,
-    /// Calls that have come by the line.
+    /// Calls that have come by the line, in watches that are over.
     served: AtomicU64,
     state: Mutex<State>,
 }
@@ -290,16 +295,29 @@ struct State {
     since: Instant,
     /// How many it takes.
     enough: u32,
-    watched: Option<Watched>,
+    watched: Option<Arc<Watched>>,
 }
 
+/// A thread that is watched.
 struct Watched {
     slot: Arc<Slot>,
+    /// The worker that looks.
+    worker: Tid,
+    calls: AtomicU32,
+    /// What came another way meanwhile, from the thread and from others.
+    own_events: AtomicU32,
+    other_events: AtomicU32,
+    /// The worker's.
+    progress: Mutex<Progress>,
+}
+
+struct Progress {
     /// The last call.
     last: Instant,
-    calls: u32,
     /// Calls since the last glance at the listener.
     unlooked: u32,
+    /// There was a notification then.
+    is_wanted: bool,
 }
 
 /// What a worker has seen.
@@ -310,6 +328,22 @@ pub(super) enum Seen {
     Notified,
     /// Nothing for long enough, or there is something else to be done.
     Nothing,
+}
+
+thread_local! {
+    /// Whether the calling worker is bound to a processor, for the sake of a thread that it watches.
+    static IS_BOUND: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Watched {
+    /// Whether so much comes another way that it is better to wait for notifications.
+    fn is_distracted(&self) -> bool {
+        let calls = self.calls.load(Ordering::Relaxed);
+        let own = self.own_events.load(Ordering::Relaxed);
+        let other = self.other_events.load(Ordering::Relaxed);
+        own.saturating_mul(OWN_SHARE) > calls + 2 * OWN_SHARE
+            || other.saturating_mul(OTHER_SHARE) > calls + 8 * OTHER_SHARE
+    }
 }
 
 impl Watch {
@@ -333,13 +367,28 @@ impl Watch {
     /// How many calls have come by the line.
     pub(super) fn served(&self) -> u64 {
         let state = self.state.lock();
-        let now = state.watched.as_ref().map_or(0, |watched| watched.calls.into());
-        self.served.load(Ordering::Relaxed) + now
+        let now = state.watched.as_ref().map_or(0, |watched| watched.calls.load(Ordering::Relaxed));
+        self.served.load(Ordering::Relaxed) + u64::from(now)
     }
 
     /// Whether there is a processor to spare at all.
     pub(super) fn is_possible(&self) -> bool {
         self.processors.count() > 1
+    }
+
+    /// Notes that a notification has come from a thread.
+    pub(super) fn meet(&self, tid: Tid) {
+        if !self.is_busy.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut state = self.state.lock();
+        let Some(watched) = state.watched.clone() else { return };
+        let is_own = watched.slot.tid == tid;
+        let count = if is_own { &watched.own_events } else { &watched.other_events };
+        count.fetch_add(1, Ordering::Relaxed);
+        if watched.is_distracted() {
+            self.close(&mut state, false);
+        }
     }
 
     /// Notes an event that is no call for the line.
@@ -348,14 +397,15 @@ impl Watch {
             return;
         }
         let mut state = self.state.lock();
-        state.streak = 0;
-        if state.watched.is_none() {
+        // Now and then one is no reason to begin anew.
+        state.streak = state.streak.saturating_sub(STREAK / 4);
+        if state.watched.is_none() && state.streak == 0 {
             self.is_busy.store(false, Ordering::Relaxed);
         }
     }
 
     /// Notes that a thread has made a call that could have gone by its line, and opens that if it is
-    /// one of many. The calling worker serves the call.
+    /// one of many. The calling worker, which serves the call, will watch.
     pub(super) fn note(&self, slot: &Arc<Slot>) {
         let mut state = self.state.lock();
         if state.watched.is_some() {
@@ -387,88 +437,135 @@ impl Watch {
         if Processors::only(own).bind_caller().is_err() {
             return;
         }
+        IS_BOUND.set(true);
         slot.set_open(true);
-        state.watched = Some(Watched { slot: Arc::clone(slot), last: now, calls: 0, unlooked: 0 });
-        self.is_busy.store(true, Ordering::Relaxed);
+        state.watched = Some(Arc::new(Watched {
+            slot: Arc::clone(slot),
+            worker: process::tid(),
+            calls: AtomicU32::new(0),
+            own_events: AtomicU32::new(0),
+            other_events: AtomicU32::new(0),
+            progress: Mutex::new(Progress { last: now, unlooked: 0, is_wanted: false }),
+        }));
     }
 
-    fn close(&self, state: &mut State, was_disturbed: bool) -> Option<Watched> {
-        let watched = state.watched.take()?;
+    /// Ends the watch. Its worker learns of it when it looks next.
+    fn close(&self, state: &mut State, was_disturbed: bool) {
+        let Some(watched) = state.watched.take() else { return };
         let slot = &watched.slot;
         slot.set_open(false);
         // A thread that is gone runs nowhere.
         let own = slot.processors.lock().clone();
         let _ = own.as_ref().unwrap_or(&self.processors).bind(slot.tid);
-        let _ = self.processors.bind_caller();
-        self.served.fetch_add(watched.calls.into(), Ordering::Relaxed);
+        let calls = watched.calls.load(Ordering::Relaxed);
+        self.served.fetch_add(calls.into(), Ordering::Relaxed);
         state.streak = 0;
-        state.enough = match watched.calls {
+        state.enough = match calls {
             WORTH.. if !was_disturbed => STREAK,
             WORTH.. => state.enough,
-            _ => (state.enough * 4).min(STREAK_MAX),
+            _ => (state.enough * 2).min(STREAK_MAX),
         };
         self.is_busy.store(false, Ordering::Relaxed);
-        Some(watched)
     }
 
-    /// Looks at the line of the thread that is watched, for as long as that is of use.
-    pub(super) fn look(&self, listener: &Listener, parked: Parked<'_>) -> Seen {
-        if !self.is_busy.load(Ordering::Relaxed) {
+    /// The thread that the calling worker watches.
+    fn own(&self, worker: Tid) -> Option<Arc<Watched>> {
+        let state = self.state.lock();
+        state.watched.as_ref().filter(|watched| watched.worker == worker).cloned()
+    }
+
+    /// Looks at the line of the thread that the calling worker watches, if it does, for as long as
+    /// that is of use.
+    pub(super) fn look(&self, listener: &Listener, workers: &Workers, parked: Parked<'_>) -> Seen {
+        if !IS_BOUND.get() {
             return Seen::Nothing;
         }
-        let mut state = self.state.lock();
-        let Some(watched) = &mut state.watched else { return Seen::Nothing };
-        let slot = Arc::clone(&watched.slot);
-        if slot.is_serving() {
+        let Some(watched) = self.own(parked.tid()) else {
+            self.unbind();
+            return Seen::Nothing;
+        };
+        let slot = &watched.slot;
+        let was_disturbed = if slot.is_serving() {
             // Its call waits for something.
             slot.line_state().store(line::LONG, Ordering::Release);
-            self.close(&mut state, false);
-            return Seen::Nothing;
+            false
+        } else {
+            let is_alone = workers.count() == 1;
+            match self.look_at(&watched, listener, is_alone, parked) {
+                Ok(seen) => return seen,
+                Err(Disturbed(was_disturbed)) => was_disturbed,
+            }
+        };
+        let mut state = self.state.lock();
+        let is_same = state.watched.as_ref().is_some_and(|other| Arc::ptr_eq(other, &watched));
+        if is_same {
+            self.close(&mut state, was_disturbed);
+        }
+        drop(state);
+        self.unbind();
+        // The stub may have found the line open until now.
+        match slot.take_call() {
+            Some(event) => {
+                slot.deliver(event);
+                Seen::Call
+            }
+            None => Seen::Nothing,
+        }
+    }
+
+    fn look_at(
+        &self,
+        watched: &Watched,
+        listener: &Listener,
+        is_alone: bool,
+        parked: Parked<'_>,
+    ) -> Result<Seen, Disturbed> {
+        let slot = &watched.slot;
+        let mut progress = watched.progress.lock();
+        if progress.unlooked >= CALLS {
+            progress.unlooked = 0;
+            let was_wanted = progress.is_wanted;
+            progress.is_wanted = listener.has_call();
+            if was_wanted && progress.is_wanted {
+                // No other worker takes them.
+                return Err(Disturbed(false));
+            }
         }
         let mut before = Instant::now();
-        let mut was_disturbed = false;
         loop {
-            let mut found = None;
-            for _ in 0..LOOKS {
-                found = slot.take_call();
-                if found.is_some() {
-                    break;
+            let found = (0..LOOKS).find_map(|_| {
+                let found = slot.take_call();
+                if found.is_none() {
+                    std::hint::spin_loop();
                 }
-                std::hint::spin_loop();
-            }
+                found
+            });
             let now = Instant::now();
             if let Some(event) = found {
-                watched.calls += 1;
-                watched.unlooked += 1;
-                watched.last = now;
-                let must_look = watched.unlooked >= CALLS;
-                if must_look {
-                    watched.unlooked = 0;
-                    if listener.has_call() {
-                        self.close(&mut state, false);
-                    }
-                }
-                drop(state);
+                watched.calls.fetch_add(1, Ordering::Relaxed);
+                progress.unlooked += 1;
+                progress.last = now;
+                drop(progress);
                 slot.deliver(event);
-                return Seen::Call;
+                return Ok(Seen::Call);
             }
             if parked.is_notified() {
-                return Seen::Notified;
+                return Ok(Seen::Notified);
             }
-            was_disturbed |= now - before > LOST && !self.is_eager.load(Ordering::Relaxed);
-            if was_disturbed || now - watched.last > IDLE || listener.has_call() {
-                break;
+            let was_disturbed = now - before > LOST && !self.is_eager.load(Ordering::Relaxed);
+            if is_alone && listener.has_call() {
+                return Ok(Seen::Nothing);
+            }
+            if was_disturbed || now - progress.last > IDLE || watched.is_distracted() {
+                return Err(Disturbed(was_disturbed));
             }
             before = now;
         }
-        self.close(&mut state, was_disturbed);
-        // The stub may have found the line open until now.
-        if let Some(event) = slot.take_call() {
-            drop(state);
-            slot.deliver(event);
-            return Seen::Call;
-        }
-        Seen::Nothing
+    }
+
+    fn unbind(&self) {
+        IS_BOUND.set(false);
+        let _ = self.processors.bind_caller();
     }
 
     /// Sets where a thread may run.
@@ -483,3 +580,6 @@ impl Watch {
         }
     }
 }
+
+/// A watch is to end; whether that is because others want the processor.
+struct Disturbed(bool);

@@ -233,7 +233,7 @@ impl Platform for Systrap {
         let supervisor = &self.supervisor;
         supervisor.workers.park(|parked| {
             let listener = &supervisor.listener;
-            match supervisor.watch.look(listener, parked) {
+            match supervisor.watch.look(listener, &supervisor.workers, parked) {
                 Seen::Call => return true,
                 Seen::Notified => return false,
                 Seen::Nothing => {}
@@ -244,7 +244,10 @@ impl Platform for Systrap {
                 return deadline <= Instant::now();
             }
             match listener.receive(parked) {
-                Ok(notification) => supervisor.dispatch(&notification),
+                Ok(notification) => {
+                    supervisor.watch.meet(notification.tid());
+                    supervisor.dispatch(&notification)
+                }
                 Err(Errno::ENOENT) if listener.is_orphaned() => {
                     parked.sleep();
                     false
@@ -267,8 +270,9 @@ impl Platform for Systrap {
         self.supervisor.has_native_futexes
     }
 
+    /// One that looks at the line of a thread, while the other waits for notifications.
     fn workers(&self) -> usize {
-        1
+        if self.supervisor.watch.is_possible() { 2 } else { 1 }
     }
 }
 

@@ -140,6 +140,11 @@ impl Workers {
         });
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.list.read().len()
+    }
+
     /// Calls `wait` until it answers `true` or the worker is notified.
     pub(super) fn park(&self, mut wait: impl FnMut(Parked<'_>) -> bool) {
         self.with_own(|worker| {
@@ -190,6 +195,11 @@ impl Parked<'_> {
 }
 
 impl Parked<'_> {
+    /// The worker.
+    pub(super) fn tid(self) -> Tid {
+        self.0.tid
+    }
+
     /// Whether the worker shall return.
     pub(super) fn is_notified(self) -> bool {
         self.0.state.load(Ordering::SeqCst) != PARKED
