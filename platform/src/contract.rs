@@ -276,6 +276,11 @@ pub trait Platform: Send + Sync {
         false
     }
 
+    /// How often what has happened since the start, for people.
+    fn counters(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+
     /// Makes the calling host thread a worker. Each calls it once, before it parks.
     fn enter_worker(&self) {}
 

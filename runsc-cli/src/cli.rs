@@ -88,6 +88,8 @@ pub enum Command {
     List(ListArgs),
     /// List the processes of a container
     Ps(PsArgs),
+    /// Show what happens inside a running container
+    Debug(DebugArgs),
     /// Print resource usage of a container
     Events(EventsArgs),
     /// Write a template config.json
@@ -251,6 +253,18 @@ pub struct ListArgs {
 pub struct PsArgs {
     #[arg(long, short, value_enum, default_value = "table")]
     pub format: OutputFormat,
+    #[arg(value_name = "ID")]
+    pub id: String,
+}
+
+#[derive(Debug, Args)]
+pub struct DebugArgs {
+    /// Measure where the time of system calls goes
+    #[arg(long)]
+    pub latency: bool,
+    /// How long to measure
+    #[arg(long = "for", default_value_t = 5, value_name = "SECONDS")]
+    pub seconds: u32,
     #[arg(value_name = "ID")]
     pub id: String,
 }

@@ -72,6 +72,8 @@ fn whole_life() {
 
     quiet(&scratch, &["create", "--bundle", &bundle, "c"]).fails_with(&["already exists"]);
     scratch.run(&["exec", "c", "true"]).fails_with(&["container not running"]);
+    scratch.run(&["debug", "--latency", "c"]).fails_with(&["not running"]);
+    scratch.run(&["debug", "c"]).fails_with(&["--latency"]);
     scratch.run(&["start", "c"]).succeeds();
     assert_eq!(state(&scratch, "c")["status"], "running");
     scratch.run(&["start", "c"]).fails_with(&["cannot start", "running"]);
@@ -81,6 +83,18 @@ fn whole_life() {
     assert_eq!(scratch.run(&["ps", "--format", "json", "c"]).stdout.trim(), format!("[{pid}]"));
     let table = scratch.run(&["ps", "c"]);
     assert!(table.succeeds().stdout.contains("sh -c"), "{table:?}");
+    let shown = scratch.run(&["debug", "--latency", "--for", "1", "c"]);
+    shown.succeeds();
+    let lines: Vec<&str> = shown.stdout.lines().collect();
+    let count = |what: &str| {
+        let line = lines.iter().find(|line| line.starts_with(what)).expect(what);
+        line[what.len()..].split_whitespace().next().expect("a count").parse::<u64>().expect("it")
+    };
+    // The tracer of ptrace has one way in, which it does not count.
+    if common::platform() == Some("systrap") {
+        assert!(count("system calls notified") > 0, "{shown:?}");
+    }
+    assert!(count("clock_nanosleep") > 0, "{shown:?}");
 
     scratch.run(&["kill", "c", "TERM"]).succeeds();
     wait_for_status(&scratch, "c", "stopped");

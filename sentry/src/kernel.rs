@@ -15,6 +15,7 @@ use crate::fs::mqueue::Queues;
 use crate::fs::nsfs::Namespaces;
 use crate::futex::FutexTable;
 use crate::ipc::Ipc;
+use crate::latency::Latency;
 use crate::signal::{Immunity, SignalAccounting};
 use crate::sync::{Mutex, Rank};
 use crate::syscall::strace::StraceLog;
@@ -45,6 +46,7 @@ pub struct Kernel {
     /// Monotonic clock reading when the sandbox started, in nanoseconds.
     pub boot_time_ns: u64,
     pub strace: Option<StraceLog>,
+    pub latency: Latency,
     /// A procfs of the sentry's own pid namespace.
     pub proc_dir: OwnedFd,
     /// Memory in bytes and processors that the sandbox shows.
@@ -127,6 +129,7 @@ impl Kernel {
             uts: Mutex::new(Rank::Leaf, uts),
             boot_time_ns: now(Clock::Monotonic).as_nanos() as u64,
             strace,
+            latency: Latency::default(),
             proc_dir,
             memory_total: config.memory_limit.unwrap_or(machine.total_ram_bytes),
             cpu_count: config.cpus.unwrap_or(cpus),

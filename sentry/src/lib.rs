@@ -17,6 +17,7 @@ pub mod fs;
 pub mod futex;
 pub mod ipc;
 pub mod kernel;
+pub mod latency;
 pub mod loader;
 pub mod memory;
 pub mod mm;

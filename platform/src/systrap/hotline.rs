@@ -283,6 +283,7 @@ pub(super) struct Watch {
     is_busy: AtomicBool,
     /// Whatever it costs.
     is_eager: AtomicBool,
+    opened: AtomicU64,
     /// Calls that have come by the line, in watches that are over.
     served: AtomicU64,
     state: Mutex<State>,
@@ -354,6 +355,7 @@ impl Watch {
             processors: Processors::of_caller(),
             is_busy: AtomicBool::new(false),
             is_eager: AtomicBool::new(false),
+            opened: AtomicU64::new(0),
             served: AtomicU64::new(0),
             state: Mutex::new(state),
         }
@@ -362,6 +364,11 @@ impl Watch {
     /// From now on watches a thread at its first call.
     pub(super) fn be_eager(&self) {
         self.is_eager.store(true, Ordering::Relaxed);
+    }
+
+    /// How many watches there were.
+    pub(super) fn opened(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed)
     }
 
     /// How many calls have come by the line.
@@ -438,6 +445,7 @@ impl Watch {
             return;
         }
         IS_BOUND.set(true);
+        self.opened.fetch_add(1, Ordering::Relaxed);
         slot.set_open(true);
         state.watched = Some(Arc::new(Watched {
             slot: Arc::clone(slot),

@@ -149,6 +149,8 @@ pub struct Fast {
     pub target: u64,
     pub result: u64,
     pub identity: Identity,
+    /// How many calls the stub has served by itself.
+    pub served: u64,
 }
 
 /// Registers of a guest thread at its system call, but rcx and r11, which the call changes.

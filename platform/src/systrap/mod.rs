@@ -34,6 +34,7 @@ mod along;
 mod batch;
 mod care;
 mod channel;
+mod counters;
 mod directory;
 mod fast;
 mod frame;
@@ -255,6 +256,10 @@ impl Platform for Systrap {
                 Err(_) => false,
             }
         });
+    }
+
+    fn counters(&self) -> Vec<(&'static str, u64)> {
+        self.supervisor.counters()
     }
 
     fn unpark(&self) {

@@ -15,6 +15,7 @@ use linux_abi::Errno;
 use parking_lot::{Mutex, RwLock};
 
 use super::channel::SlotMemory;
+use super::counters::Counters;
 use super::frame::{self, Frame};
 use super::hotline::Watch;
 use super::layout::{DOORBELL, command, event};
@@ -43,6 +44,7 @@ pub(super) struct Supervisor {
     pub(super) watchdog: Arc<Watchdog>,
     pub(super) region: Region,
     pub(super) watch: Watch,
+    pub(super) counters: Counters,
     /// The floating-point state of a fresh process, and the features it may have.
     pub(super) blank_fpu: Vec<u8>,
     pub(super) fpu_features: u64,
@@ -101,6 +103,7 @@ impl Supervisor {
             watchdog: setup.watchdog,
             region: setup.region,
             watch: Watch::new(),
+            counters: Counters::default(),
             blank_fpu: setup.blank_fpu,
             fpu_features: setup.fpu_features,
             serves_fast_calls: AtomicBool::new(patch::can_execute()),
@@ -217,6 +220,11 @@ impl Supervisor {
         self.table.read().get(&tid).cloned()
     }
 
+    /// All threads that may report.
+    pub(super) fn slots(&self) -> Vec<Arc<Slot>> {
+        self.table.read().values().cloned().collect()
+    }
+
     pub(super) fn thread_count(&self) -> usize {
         self.thread_count.load(Ordering::Relaxed)
     }
@@ -252,6 +260,7 @@ impl Supervisor {
             }
             (true, event::DONE) => Event::Done { id, result: args[0] },
             (true, event::WAIT) => {
+                self.counters.note_wait();
                 if !slot.keep_waiting(id) {
                     let _ = self.listener.answer(id, 0);
                 }
@@ -263,6 +272,7 @@ impl Supervisor {
                 return false;
             }
         };
+        self.counters.note(&event);
         if slot.has(ABANDONED) {
             self.send_off(&slot, &event);
             return false;
@@ -449,6 +459,7 @@ impl Supervisor {
         if !slot.mark(FORGOTTEN) {
             return;
         }
+        self.counters.note_end(slot);
         let mut table = self.table.write();
         if table.get(&slot.tid).is_some_and(|known| std::ptr::eq(Arc::as_ptr(known), slot)) {
             table.remove(&slot.tid);

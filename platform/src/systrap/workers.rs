@@ -101,6 +101,7 @@ pub(super) struct Workers {
     list: RwLock<Vec<Arc<Worker>>>,
     /// A wake-up that found nobody parked.
     note: AtomicBool,
+    wake_ups: AtomicU64,
 }
 
 /// The right to wait: the worker's state is [`PARKED`] or [`NOTIFIED`].
@@ -123,7 +124,13 @@ impl Workers {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let pid = host::process::pid();
-        Ok(Workers { id, pid, list: RwLock::default(), note: AtomicBool::new(false) })
+        Ok(Workers {
+            id,
+            pid,
+            list: RwLock::default(),
+            note: AtomicBool::new(false),
+            wake_ups: AtomicU64::new(0),
+        })
     }
 
     /// Calls `body` with the worker that the calling thread is, or becomes.
@@ -138,6 +145,11 @@ impl Workers {
                 body(&own.insert((self.id, worker)).1);
             }
         });
+    }
+
+    /// How often one was woken by somebody else than a guest.
+    pub(super) fn wake_ups(&self) -> u64 {
+        self.wake_ups.load(Ordering::Relaxed)
     }
 
     /// How many there are.
@@ -160,6 +172,7 @@ impl Workers {
     ///
     /// [`Platform::unpark`]: crate::contract::Platform::unpark
     pub(super) fn unpark(&self) {
+        self.wake_ups.fetch_add(1, Ordering::Relaxed);
         if self.notify_one() {
             return;
         }

@@ -1,6 +1,7 @@
 //! One module a command. Each takes its arguments and the [`Context`] of the global flags.
 
 mod create;
+mod debug;
 mod delete;
 mod do_;
 mod events;
@@ -45,6 +46,7 @@ pub fn run(arguments: Cli, log: &Log) -> Result<ExitCode, Error> {
         Command::Create(args) => create::create(&context, &args),
         Command::Start(args) => start::start(&context, &args),
         Command::Exec(args) => exec::exec(&context, &args),
+        Command::Debug(args) => debug::debug(&context, &args),
         Command::Ps(args) => ps::ps(&context, &args),
         Command::Events(args) => events::events(&context, &args),
         Command::State(args) => state::state(&context, &args),

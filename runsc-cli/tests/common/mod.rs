@@ -21,6 +21,11 @@ pub fn on_platform(platform: &'static str, test: fn()) {
     test();
 }
 
+/// The platform of this thread's sandboxes, if it was said.
+pub fn platform() -> Option<&'static str> {
+    PLATFORM.get()
+}
+
 /// Makes a test of each function for each platform: `ptrace::whole_life` and so on.
 macro_rules! on_each_platform {
     ($($name:ident),+ $(,)?) => {

@@ -25,6 +25,9 @@ pub enum Request {
     Processes,
     /// Answers [`Response::State`].
     State,
+    /// Begins (anew) to measure system calls, or ends it; answers [`Response::Latency`] with what
+    /// was known before.
+    Latency { is_on: bool },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -35,6 +38,7 @@ pub enum Response {
     Exited { status: ExitStatus },
     Processes { processes: Vec<ProcessInfo> },
     State { state: ContainerState },
+    Latency { report: LatencyReport },
     Error(ControlError),
 }
 
@@ -102,4 +106,32 @@ pub struct ProcessInfo {
     /// Controlling terminal (`pts/0`) or `?`.
     pub tty: String,
     pub command: String,
+}
+
+/// Where the time of system calls goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LatencyReport {
+    /// The platform's, since the start of the sandbox.
+    pub counters: Vec<Counter>,
+    /// Calls that were served while it was measured.
+    pub calls: Vec<CallLatency>,
+}
+
+/// How often something has happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counter {
+    pub what: String,
+    pub count: u64,
+}
+
+/// How long one system call took, waits included.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallLatency {
+    pub name: String,
+    pub count: u64,
+    pub total_ns: u64,
+    /// Upper bounds: powers of two.
+    pub median_ns: u64,
+    pub p99_ns: u64,
+    pub max_ns: u64,
 }

@@ -103,8 +103,19 @@ impl Requests {
                 let processes = self.processes();
                 respond(&connection, Ok(Response::Processes { processes }));
             }
+            Request::Latency { is_on } => respond(&connection, Ok(self.latency(is_on))),
             Request::State => respond(&connection, Ok(Response::State { state: self.state() })),
         }
+    }
+
+    fn latency(&self, is_on: bool) -> Response {
+        let latency = &self.kernel.latency;
+        latency.stop();
+        let report = latency.report(&*self.kernel.platform);
+        if is_on {
+            latency.start();
+        }
+        Response::Latency { report }
     }
 
     fn state(&self) -> ContainerState {

@@ -114,7 +114,11 @@ async fn enter(ctx: &mut Ctx) -> Entered {
         [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9];
     let trace = trace::begin(ctx, number, raw);
     begin_operation();
+    let begun = ctx.task.kernel.latency.begin();
     let flow = syscall::dispatch(ctx, number, raw).await;
+    if let Some(begun) = begun {
+        ctx.task.kernel.latency.end(number, begun);
+    }
     ctx.task.kernel.vfs.deferred().run();
     let flow = match flow {
         Flow::Finish(op) if trace.is_none() && finish(ctx, op) => return Entered::Runs,
