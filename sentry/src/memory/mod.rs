@@ -4,11 +4,13 @@
 //! is reported at the copy, never before, as Linux does.
 
 mod io;
+mod pages;
 mod pointer;
 mod ring;
 mod user;
 
 pub use io::{IoDest, IoMark, IoSource, UserIoVec};
+pub use pages::UserPages;
 pub use pointer::{UserAddr, UserPtr};
 pub use ring::ByteRing;
 pub use user::{MAX_RW_COUNT, UserMemory};

@@ -12,7 +12,7 @@ use zerocopy::{FromZeros, IntoBytes};
 use super::{Fd, Flow, SysResult};
 use crate::fs::pidfd::PidFd;
 use crate::loader::MAX_STRING_BYTES;
-use crate::memory::{UserAddr, UserPtr};
+use crate::memory::{UserAddr, UserPages, UserPtr};
 use crate::task::{self, ChildEvent, ChildFilter, CloneRequest, Ctx, ExecRequest, ExitReason, Pid};
 
 /// `fork(2)`.
@@ -176,13 +176,14 @@ fn read_strings(ctx: &Ctx, array: UserAddr) -> Result<Vec<Vec<u8>>, Errno> {
     if array.is_null() {
         return Ok(strings);
     }
+    let mut pages = UserPages::new(ctx.memory());
     loop {
         let slot = array.cast::<u64>().element(strings.len());
-        let pointer = ctx.memory().read_value(slot)?;
+        let pointer = pages.read_word(slot)?;
         if pointer == 0 {
             return Ok(strings);
         }
-        let text = ctx.memory().read_cstr(UserAddr(pointer), MAX_STRING_BYTES, Errno::E2BIG)?;
+        let text = pages.read_cstr(UserAddr(pointer), MAX_STRING_BYTES, Errno::E2BIG)?;
         total += text.len() + 9;
         strings.push(text);
         if total > LIMIT_BYTES || strings.len() > MAX_STRINGS {
