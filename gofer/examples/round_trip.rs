@@ -46,7 +46,8 @@ fn serve(tree: &Path, cpu: Option<String>) -> Result<()> {
     let gofer = Gofer::prepare()?;
     let root = rustix::fs::open(tree, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
-    let export = Export { root, is_readonly: false, crosses_mounts: true, socket };
+    let export =
+        Export { root, is_readonly: false, crosses_mounts: true, socket, on_settled: || {} };
     Ok(gofer.start(vec![export], Confinement::On)?.run()?)
 }
 

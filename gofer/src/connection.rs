@@ -26,6 +26,7 @@ pub struct Connection {
     pub(crate) streams: Streams,
     /// The response under construction; its header is filled in last.
     pub(crate) response: Writer,
+    on_settled: fn(),
 }
 
 /// What an operation leaves besides the response's bytes: a descriptor to send along.
@@ -52,6 +53,7 @@ impl Connection {
             nodes: Nodes::new(root, max_nodes),
             streams: Streams::default(),
             response: Writer::default(),
+            on_settled: export.on_settled,
         })
     }
 
@@ -91,6 +93,10 @@ impl Connection {
                 self.release(&mut request);
                 Ok(())
             }
+            Ok(Op::Settle) => {
+                (self.on_settled)();
+                Ok(())
+            }
             Ok(op) => {
                 let outcome = self.serve(op, &mut request);
                 self.send(outcome)
@@ -122,7 +128,7 @@ impl Connection {
             Op::ListXattr => self.list_xattr(request),
             Op::RemoveXattr => self.remove_xattr(request),
             Op::Sync => self.sync(request),
-            Op::Release => Err(Errno::EINVAL),
+            Op::Release | Op::Settle => Err(Errno::EINVAL),
         }
     }
 

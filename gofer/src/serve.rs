@@ -36,6 +36,8 @@ pub struct Export {
     pub crosses_mounts: bool,
     /// The gofer's end of [`gofer_protocol::transport::pair`].
     pub socket: OwnedFd,
+    /// Called when the sandbox has started.
+    pub on_settled: fn(),
 }
 
 /// A process that is ready to become a gofer.

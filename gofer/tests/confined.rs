@@ -59,6 +59,7 @@ fn serve() {
         is_readonly: false,
         crosses_mounts: true,
         socket: io::stdin().as_fd().try_clone_to_owned().expect("a socket is given"),
+        on_settled: || {},
     };
     let serving = gofer.start(vec![export], Confinement::On).expect("the gofer starts");
     serving.run().expect("the gofer serves");

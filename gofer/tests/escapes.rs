@@ -268,7 +268,11 @@ fn garbage_gets_an_answer_and_no_panic() {
         }
         transport::send(socket.as_fd(), message.as_bytes(), None).unwrap();
         let header: Option<RequestHeader> = Reader::new(message.as_bytes()).fixed().ok();
-        if header.is_some_and(|header| header.op == Op::Release as u32 && header.reserved == 0) {
+        let is_silent = |header: RequestHeader| {
+            let op = Op::from_raw(header.op);
+            matches!(op, Some(Op::Release | Op::Settle)) && header.reserved == 0
+        };
+        if header.is_some_and(is_silent) {
             continue;
         }
         let (len, _) = transport::receive(socket.as_fd(), &mut response).unwrap();

@@ -3,7 +3,8 @@
 //! A gofer serves host directory trees, one per connection. A connection is a `SOCK_SEQPACKET`
 //! Unix socket; each message is one packet: a fixed header ([`message`]), bounded trailing bytes,
 //! and for some responses one descriptor (`SCM_RIGHTS`). The client asks, the gofer answers, in
-//! turn; only [`message::Op::Release`] has no answer. `docs/gofer-protocol.md` is the reference.
+//! turn; only [`message::Op::Release`] and [`message::Op::Settle`] have no answer.
+//! `docs/gofer-protocol.md` is the reference.
 //!
 //! Nodes: the gofer names an opened directory, or a file if asked, by a [`NodeId`]. Everything
 //! else is named by its directory's node and one path component, a [`Target`]. A request never

@@ -69,6 +69,8 @@ operations! {
     Sync = 21,
     /// [`ReleaseRequest`]; has no response.
     Release = 22,
+    /// Nothing: the sandbox has started, and there will be less to do. Has no response.
+    Settle = 23,
 }
 
 macro_rules! wire_structs {

@@ -84,6 +84,7 @@ pub fn serve_raw(path: &Path, options: Options) -> (OwnedFd, JoinHandle<Result<(
         is_readonly: options.is_readonly,
         crosses_mounts: options.crosses_mounts,
         socket: theirs,
+        on_settled: || {},
     };
     let body = move || gofer::serve_unconfined(export, options.max_nodes);
     (ours, std::thread::spawn(body))

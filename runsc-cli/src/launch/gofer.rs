@@ -9,7 +9,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::path::Path;
 
 use gofer::confine::KEPT_CAPABILITIES;
-use gofer::{Confinement, Export as ServedExport, Gofer};
+use gofer::{Confinement, Export as ServedExport, Gofer, Serving};
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use serde::{Deserialize, Serialize};
@@ -152,15 +152,14 @@ fn serve() -> Result<(), String> {
             is_readonly: export.is_readonly,
             crosses_mounts: export.crosses_mounts,
             socket: take(socket),
+            on_settled: platform::host::code::let_go,
         }
     });
     let exports = exports.collect();
-    let serving = Gofer::with_proc_fd(take(PROC_FD))
+    Gofer::with_proc_fd(take(PROC_FD))
         .start(exports, Confinement::On)
-        .map_err(|error| error.to_string())?;
-    // From here on it waits most of the time.
-    platform::host::code::let_go();
-    serving.run().map_err(|error| error.to_string())
+        .and_then(Serving::run)
+        .map_err(|error| error.to_string())
 }
 
 /// Takes over a descriptor that the launcher has put at a fixed number.

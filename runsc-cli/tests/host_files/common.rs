@@ -81,6 +81,7 @@ pub fn serve(
         is_readonly: serving.is_readonly,
         crosses_mounts: true,
         socket: theirs,
+        on_settled: || {},
     };
     let body = move || ::gofer::serve_unconfined(export, serving.max_nodes);
     let thread = std::thread::spawn(body);

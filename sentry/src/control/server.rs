@@ -166,7 +166,7 @@ impl ControlServer {
             let waited = self.shared.epoll.wait(&mut ready, left);
             if settles_at.is_some_and(|at| at <= Instant::now()) {
                 settles_at = None;
-                platform::host::code::let_go();
+                self.settle();
             }
             if waited.is_err() {
                 continue;
@@ -183,6 +183,14 @@ impl ControlServer {
                 }
             }
         }
+    }
+
+    /// The sandbox has started: much of what that took is needed no more.
+    fn settle(&self) {
+        for (mount, _) in self.shared.requests.container().namespace.mounts() {
+            mount.fs().settle();
+        }
+        platform::host::code::let_go();
     }
 
     /// Ends the sandbox: without the gofer its files are gone.

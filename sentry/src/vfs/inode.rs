@@ -32,6 +32,9 @@ pub trait FileSystem: Send + Sync {
     fn is_volatile(&self) -> bool {
         false
     }
+
+    /// The sandbox has started; what only that needed may be let go of.
+    fn settle(&self) {}
 }
 
 /// What [`Inode::create`] makes.

@@ -108,6 +108,14 @@ impl Client {
         self.send_releases(&nodes);
     }
 
+    /// Tells the gofer that the sandbox has started.
+    pub fn settle(&self) {
+        let mut message = Writer::default();
+        message.fixed(&RequestHeader { op: Op::Settle as u32, reserved: 0 });
+        // An error means that the gofer is gone.
+        let _ = transport::send(self.socket.as_fd(), message.as_bytes(), None);
+    }
+
     /// Sends release messages. A packet is sent whole, so no lock keeps it from others' requests.
     /// An error means that the gofer is gone, and its nodes with it.
     fn send_releases(&self, nodes: &[NodeId]) {

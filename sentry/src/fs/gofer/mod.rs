@@ -125,4 +125,8 @@ impl FileSystem for GoferFs {
     fn is_volatile(&self) -> bool {
         !self.export.is_exclusive()
     }
+
+    fn settle(&self) {
+        self.export.client().settle();
+    }
 }

@@ -45,6 +45,7 @@ use table::Table;
 pub struct Overlay {
     core: Arc<Core>,
     root: Arc<OverlayInode>,
+    lowers: Vec<Arc<dyn FileSystem>>,
 }
 
 /// What all inodes of an overlay share.
@@ -86,7 +87,7 @@ impl Overlay {
         let is_volatile = lowers.iter().any(|lower| lower.is_volatile());
         let core = Arc::new(Core { device, upper, table: Table::default(), is_volatile });
         let root = core.inode_of(roots)?;
-        Ok(Arc::new(Overlay { core, root }))
+        Ok(Arc::new(Overlay { core, root, lowers: lowers.to_vec() }))
     }
 }
 
@@ -104,6 +105,10 @@ impl FileSystem for Overlay {
 
     fn root(&self) -> Arc<dyn Inode> {
         self.root.clone()
+    }
+
+    fn settle(&self) {
+        self.lowers.iter().for_each(|lower| lower.settle());
     }
 
     /// Linux: the figures of the upper file system.
