@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
@@ -48,17 +48,38 @@ impl Pty {
 /// Sends a terminal's master end to whoever listens on the console socket, as runc does: one
 /// message, its text the name of the file.
 pub fn send_master(socket: &Path, master: &OwnedFd) -> Result<(), Error> {
-    let send = || -> io::Result<()> {
-        let stream = connect(socket)?;
-        let fds = [master.as_fd()];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        ancillary.push(SendAncillaryMessage::ScmRights(&fds));
-        let name = [IoSlice::new(b"/dev/ptmx")];
-        rustix::net::sendmsg(&stream, &name, &mut ancillary, SendFlags::NOSIGNAL)?;
-        Ok(())
-    };
-    send().map_err(|error| Error::io(format!("console socket {socket:?}"), error))
+    Console::connect(socket)?.send_master(master)
+}
+
+/// Somebody who listens on a console socket.
+pub struct Console {
+    stream: UnixStream,
+    path: PathBuf,
+}
+
+impl Console {
+    pub fn connect(path: &Path) -> Result<Console, Error> {
+        match connect(path) {
+            Ok(stream) => Ok(Console { stream, path: path.to_owned() }),
+            Err(error) => Err(Error::io(format!("console socket {path:?}"), error)),
+        }
+    }
+
+    /// See [`send_master`].
+    pub fn send_master(&self, master: &OwnedFd) -> Result<(), Error> {
+        send_descriptor(&self.stream, master)
+            .map_err(|error| Error::io(format!("console socket {:?}", self.path), error))
+    }
+}
+
+fn send_descriptor(stream: &UnixStream, master: &OwnedFd) -> io::Result<()> {
+    let fds = [master.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    ancillary.push(SendAncillaryMessage::ScmRights(&fds));
+    let name = [IoSlice::new(b"/dev/ptmx")];
+    rustix::net::sendmsg(stream, &name, &mut ancillary, SendFlags::NOSIGNAL)?;
+    Ok(())
 }
 
 /// Connects to a socket whose path may be longer than a socket address.

@@ -15,7 +15,7 @@ use crate::foreground::Signals;
 use crate::launch::{Cloned, clone_process};
 use crate::oci::{self, Notices, RootUsers, UserSpec};
 use crate::state::{Entry, Record, StateError, Status};
-use crate::terminal::{self, CallersTerminal, Pty, is_stdin_terminal};
+use crate::terminal::{self, CallersTerminal, Console, Pty, is_stdin_terminal};
 
 /// A process started by us, and the connection whose closing kills it.
 struct Started {
@@ -47,15 +47,17 @@ pub fn exec(context: &Context, args: &ExecArgs) -> Result<ExitCode, Error> {
         Some(pty) => pty.stdio()?,
         None => terminal::own_stdio(),
     };
+    let console = console.map(Console::connect).transpose()?;
     let started = start(&entry, &mut process, &stdio)?;
     drop(stdio);
-    if let (Some(pty), Some(console)) = (&pty, console) {
-        terminal::send_master(console, &pty.master)?;
-    }
-    let terminal = pty.map(|pty| pty.slave);
+    let terminal = pty.zip(console);
     match args.detach {
         true => detach(&entry, started, &signals, terminal, args.pid_file.as_deref()),
         false => {
+            if let Some((pty, console)) = &terminal {
+                console.send_master(&pty.master)?;
+            }
+            let _slave = terminal.map(|(pty, _)| pty.slave);
             if let Some(path) = &args.pid_file {
                 write_pid_file(path, rustix::process::getpid().as_raw_nonzero().get())?;
             }
@@ -108,7 +110,7 @@ fn detach(
     entry: &Entry,
     started: Started,
     signals: &Signals,
-    terminal: Option<OwnedFd>,
+    terminal: Option<(Pty, Console)>,
     pid_file: Option<&Path>,
 ) -> Result<ExitCode, Error> {
     let clone = clone_process("exec process", 0)
@@ -124,9 +126,12 @@ fn detach(
         Cloned::Child(channel) => {
             drop(channel);
             let _ = rustix::process::setsid();
-            if let Some(terminal) = &terminal {
-                // The host then sends us the terminal's signals.
-                let _ = rustix::process::ioctl_tiocsctty(terminal);
+            if let Some((pty, console)) = &terminal {
+                // The host then sends us the terminal's signals, so nobody must have its other end
+                // before.
+                let _ = rustix::process::ioctl_tiocsctty(&pty.slave);
+                // Who does not take it will hear nothing of the process.
+                let _ = console.send_master(&pty.master);
             }
             drop(terminal);
             // The sentry holds the caller's streams for the guest; we must not.

@@ -55,6 +55,7 @@ mod signal_restart;
 mod signal_send;
 mod stat;
 mod statfs;
+mod streams;
 mod system;
 mod sysv;
 mod tcp;
