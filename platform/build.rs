@@ -8,6 +8,7 @@ const SOURCES: &[&str] = &[
     "stub/main.rs",
     "stub/access.rs",
     "stub/calls.rs",
+    "stub/change.rs",
     "stub/entry.rs",
     "stub/fast.rs",
     "stub/hotline.rs",

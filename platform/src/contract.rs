@@ -315,6 +315,14 @@ pub trait AddressSpace: Send + Sync {
     /// `RLIMIT_STACK`, `RLIMIT_MEMLOCK`); bytes or `u64::MAX`. The platform adds its own region.
     fn set_limit(&self, resource: i32, soft: u64) -> Result<(), Errno>;
 
+    /// Says in which range of whole pages the kernel keeps no account of what is mapped: threads with
+    /// an identity may then unmap, move and advise about memory there, and protect it but not make
+    /// it executable, without a word. (New private memory of no file they may map anywhere.) A copy
+    /// of the address space has the same range, a new one has none.
+    ///
+    /// Calls that are being made while the range shrinks may still go by the old one.
+    fn set_plain_range(&self, _range: Range<u64>) {}
+
     /// A number that no two live address spaces share.
     fn id(&self) -> u64;
 }

@@ -19,6 +19,8 @@ global_asm!(
     ".quad stub_fast_switched - stub_header",
     ".quad stub_fast_saved - stub_header",
     ".quad stub_fast_restored - stub_header",
+    ".quad stub_change_made - stub_header",
+    ".quad stub_change_noted - stub_header",
     ".quad stub_fast_last - stub_header",
     ".popsection",
     on_signal = sym super::on_signal,
@@ -27,6 +29,7 @@ global_asm!(
     fast_enter = sym super::fast::enter,
 );
 
+#[inline(always)]
 fn header() -> *const Header {
     let header;
     // SAFETY: takes an address only.
@@ -40,6 +43,7 @@ fn has_fsgsbase() -> bool {
 }
 
 /// Address of all slots.
+#[inline(always)]
 pub(crate) fn channel() -> u64 {
     // SAFETY: the sentry has filled in the header.
     unsafe { (&raw const (*header()).window).read_volatile() + CHANNEL_OFFSET }

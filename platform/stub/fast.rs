@@ -3,8 +3,8 @@
 //!
 //! The thread may be kicked at any instruction, and then its registers are needed as they were at
 //! the call. They all lie in its [`Fast`] block as soon as [`enter`] has saved them, and nothing
-//! that is done here does harm if it is done again: so the sentry puts the thread back before the
-//! call. It knows the block by rcx or, between `stub_fast_switched` and `stub_fast_restored`, by the
+//! that is done here does harm if it is done again, or it is noted that it was done ([`hotline`],
+//! [`change`]): so the sentry puts the thread back before the call, or behind it. It knows the block by rcx or, between `stub_fast_switched` and `stub_fast_restored`, by the
 //! stack pointer. A fault here (a bad pointer of the guest's) takes the slow way, a real call.
 //!
 //! Vector registers hold values of the guest and no code here touches them; a test looks at every
@@ -14,7 +14,7 @@ use core::arch::{asm, naked_asm};
 use core::mem::offset_of;
 
 use super::calls::{self, syscall};
-use super::hotline;
+use super::{change, hotline};
 use super::layout::{
     FAST_OFFSET, FAST_STACK, Fast, HOTLINE_OFFSET, Hotline, Identity, Saved, info, line, served,
 };
@@ -32,6 +32,7 @@ pub(crate) unsafe extern "C" fn enter() {
         "mov [rcx + {info}], r11",
         // A new call: what the line says of the last one is over.
         "mov dword ptr [rcx + {state}], {free}",
+        "mov qword ptr [rcx + {change}], {none}",
         "mov [rcx + {rax}], rax",
         "mov [rcx + {rbx}], rbx",
         "mov [rcx + {rdx}], rdx",
@@ -78,6 +79,8 @@ pub(crate) unsafe extern "C" fn enter() {
         "stub_fast_restored:",
         "jmp [rcx + {target}]",
         state = const HOTLINE_OFFSET - FAST_OFFSET + offset_of!(Hotline, state) as u64,
+        change = const offset_of!(Fast, change),
+        none = const super::layout::change::NONE,
         free = const line::FREE,
         info = const offset_of!(Fast, info),
         rax = const offset_of!(Fast, saved) + offset_of!(Saved, rax),
@@ -138,7 +141,10 @@ fn answer(fast: *mut Fast) -> Option<u64> {
             Some(syscall(calls::GETCPU, args))
         }
         served::SCHED_YIELD => Some(syscall(calls::SCHED_YIELD, [0; 6])),
-        _ => return hotline::call(fast, number),
+        _ => match change::call(fast, number) {
+            None => return hotline::call(fast, number),
+            made => made,
+        },
     };
     store!((*fast).served, load!((*fast).served) + 1);
     result

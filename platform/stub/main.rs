@@ -18,6 +18,7 @@ mod layout;
 #[macro_use]
 mod access;
 mod calls;
+mod change;
 mod entry;
 mod fast;
 mod hotline;

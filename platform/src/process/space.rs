@@ -74,6 +74,9 @@ pub(crate) trait Disguise: Send + Sync {
     /// Mappings that are the platform's.
     fn areas(&self) -> Vec<Range<u64>>;
 
+    /// See [`AddressSpace::set_plain_range`].
+    fn set_plain(&self, range: Range<u64>);
+
     /// Puts the guest's own bytes into a range of memory, for good.
     fn uncover(&self, range: Range<u64>, write: Write<'_>);
 }
@@ -243,6 +246,12 @@ impl AddressSpace for Space {
             libc::prlimit64(tgid, resource as u32, &raw const limit, std::ptr::null_mut())
         };
         if result == 0 { Ok(()) } else { Err(last_errno()) }
+    }
+
+    fn set_plain_range(&self, range: Range<u64>) {
+        if let Some(disguise) = &self.memory.disguise {
+            disguise.set_plain(range);
+        }
     }
 
     fn id(&self) -> u64 {

@@ -4,6 +4,8 @@
 //! referred to. Lock: `Channel::inner`, held for a few instructions or one mapping.
 
 use std::collections::VecDeque;
+use std::mem::offset_of;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -14,7 +16,9 @@ use parking_lot::Mutex;
 use rustix::mm::{MapFlags, ProtFlags};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use super::layout::{SLOT_BYTES, SLOT_COUNT, TABLE_SLOTS};
+use super::layout::{
+    FAST_OFFSET, FIRST_SLOT, Fast, PLAIN_OFFSET, Plain, SLOT_BYTES, SLOT_COUNT, change,
+};
 use crate::host::last_errno;
 use crate::process::Tid;
 
@@ -32,7 +36,7 @@ pub(super) struct Channel {
 
 struct Inner {
     chunks: Vec<Chunk>,
-    /// How many slots have ever been used; the first ones' place belongs to the table.
+    /// How many slots have ever been used; the first ones' place belongs to the table and `Plain`.
     used: u64,
     /// Slots whose threads were told to end, oldest first.
     returned: VecDeque<(u64, Tid, Tid)>,
@@ -57,7 +61,7 @@ impl Channel {
     /// Memory for slots that the guest sees from `start` on. Errors: EMFILE, ENFILE, ENOMEM.
     pub(super) fn new(start: u64) -> Result<Arc<Channel>, Errno> {
         let file = crate::host::fs::memfd_create("channel")?;
-        let inner = Inner { chunks: Vec::new(), used: TABLE_SLOTS, returned: VecDeque::new() };
+        let inner = Inner { chunks: Vec::new(), used: FIRST_SLOT, returned: VecDeque::new() };
         Ok(Arc::new(Channel { file, start, inner: Mutex::new(inner) }))
     }
 
@@ -115,23 +119,47 @@ impl Channel {
 
     /// Sets an entry of the table.
     pub(super) fn set_entry(&self, index: u16, value: u64) {
-        self.with_entry(index, |entry| entry.store(value, Ordering::SeqCst));
+        self.with_long(u64::from(index) * 8, |entry| entry.store(value, Ordering::SeqCst));
     }
 
     #[cfg(test)]
     pub(super) fn entry(&self, index: u16) -> u64 {
-        self.with_entry(index, |entry| entry.load(Ordering::SeqCst)).unwrap_or(0)
+        let load = |entry: &AtomicU64| entry.load(Ordering::SeqCst);
+        self.with_long(u64::from(index) * 8, load).unwrap_or(0)
     }
 
-    /// `None` without a chunk: there is no slot then that an entry could name.
-    fn with_entry<T>(&self, index: u16, access: impl FnOnce(&AtomicU64) -> T) -> Option<T> {
+    /// Says where threads change memory by themselves. Those that are about to may still go by what
+    /// was said before.
+    pub(super) fn set_plain(&self, range: &Range<u64>) {
+        let high = if range.is_empty() { 0 } else { range.end };
+        let words = [
+            (offset_of!(Plain, high), 0),
+            (offset_of!(Plain, low), range.start),
+            (offset_of!(Plain, high), high),
+        ];
+        for (field, value) in words {
+            let place = PLAIN_OFFSET + field as u64;
+            self.with_long(place, |word| word.store(value, Ordering::SeqCst));
+        }
+    }
+
+    /// Whether the thread with a slot changes memory by itself just now.
+    pub(super) fn is_changing(&self, slot: u64) -> bool {
+        let place = slot * SLOT_BYTES + FAST_OFFSET + offset_of!(Fast, change) as u64;
+        let state = self.with_long(place, |word| word.load(Ordering::SeqCst));
+        state == Some(change::BUSY)
+    }
+
+    /// A long word at a multiple of 8 bytes behind the start of all slots; `None` where no slot was
+    /// ever used.
+    fn with_long<T>(&self, offset: u64, access: impl FnOnce(&AtomicU64) -> T) -> Option<T> {
         let inner = self.inner.lock();
-        let chunk = inner.chunks.first()?;
-        // SAFETY: the table is at the start of the first chunk, and longer than any index.
-        let place = unsafe { chunk.0.cast::<u64>().add(usize::from(index)) };
+        let chunk = inner.chunks.get((offset / CHUNK_BYTES as u64) as usize)?;
+        // SAFETY: the rest lies in the chunk.
+        let place = unsafe { chunk.0.add((offset % CHUNK_BYTES as u64) as usize & !7) };
         // SAFETY: 1. The place is mapped and aligned. 2. The guest reads and writes it atomically.
-        let entry = unsafe { AtomicU64::from_ptr(place.as_ptr()) };
-        Some(access(entry))
+        let word = unsafe { AtomicU64::from_ptr(place.as_ptr().cast()) };
+        Some(access(word))
     }
 
     /// Takes a slot back; it is used again once the thread is gone.
@@ -140,7 +168,7 @@ impl Channel {
     }
 }
 
-const _: () = assert!(TABLE_SLOTS < CHUNK_SLOTS);
+const _: () = assert!(FIRST_SLOT < CHUNK_SLOTS);
 
 /// Whether the host knows no such thread.
 fn is_gone(tgid: Tid, tid: Tid) -> bool {

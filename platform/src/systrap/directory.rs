@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::channel::SlotMemory;
+use super::channel::{Channel, SlotMemory};
 use super::layout::{FAST_OFFSET, Fast};
 
 /// The threads of an address space.
@@ -102,6 +102,12 @@ impl Directory {
             memory.channel().set_entry(entry(fs_base), 0);
             listing.version = u64::MAX;
         }
+    }
+
+    /// Whether a thread that was found changes memory by itself just now.
+    pub(super) fn is_changing(&self, channel: &Channel) -> bool {
+        let inner = self.inner.lock();
+        inner.owners.values().any(|&slot| channel.is_changing(slot))
     }
 
     /// Takes a thread out that ends. If it may still run (`!is_in_stub`), its entry stays empty.

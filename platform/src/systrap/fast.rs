@@ -8,15 +8,16 @@
 use std::mem::offset_of;
 
 use super::layout::{
-    CHANNEL_OFFSET, FAST_BYTES, FAST_OFFSET, FAST_STACK, Fast, Header, SLOT_BYTES, Saved,
+    CHANNEL_OFFSET, FAST_BYTES, FAST_OFFSET, FAST_STACK, Fast, Header, SLOT_BYTES, Saved, change,
 };
 use super::region::Region;
 use super::slot::Slot;
 use crate::contract::Registers;
 use crate::process::copy;
 
-/// Words of a block that are read.
-const WORDS: usize = size_of::<Saved>() / 8;
+/// Words of a block that are read: the registers, what comes before them, and behind.
+const WORDS: usize = SAVED + 4;
+const SAVED: usize = size_of::<Saved>() / 8;
 
 /// The stack pointer tells the block, as it never leaves that one's page.
 const _: () = assert!(FAST_STACK < FAST_BYTES);
@@ -29,6 +30,8 @@ pub(super) struct Caller {
     pub(super) info: u64,
     /// Whether all its registers are in the block.
     pub(super) is_saved: bool,
+    /// The result of its call, if the stub has made that by itself.
+    pub(super) made: Option<u64>,
 }
 
 /// Whether a thread with these registers executes fast code, or a part of the host that this has
@@ -47,15 +50,21 @@ pub(super) fn caller(region: Region, slot: &Slot, found: &Registers) -> Option<C
     if is_saving.contains(&found.rip) {
         let mut registers = *found;
         if found.rip >= switched {
-            let [.., rsp, _, _, _, _, _, _, _, _] = read(slot, found.rcx)?.1;
+            let [.., rsp, _, _, _, _, _, _, _, _] = read(slot, found.rcx)?.saved;
             registers.rsp = rsp;
         }
-        return Some(Caller { registers, info: found.r11, is_saved: false });
+        return Some(Caller { registers, info: found.r11, is_saved: false, made: None });
     }
     let is_restored = found.rip == entry(offset_of!(Header, fast_restored));
     let block = if is_restored { found.rcx } else { found.rsp & !(FAST_BYTES - 1) };
-    let (info, saved) = read(slot, block)?;
+    let Block { info, saved, result, change } = read(slot, block)?;
     let [rax, rbx, rdx, rsi, rdi, rbp, rsp, r8, r9, r10, r12, r13, r14, r15, eflags] = saved;
+    let just_made = entry(offset_of!(Header, change_made))..entry(offset_of!(Header, change_noted));
+    let made = match change {
+        _ if just_made.contains(&found.rip) => Some(found.rax),
+        change::DONE => Some(result),
+        _ => None,
+    };
     let registers = Registers {
         rax,
         rbx,
@@ -74,26 +83,36 @@ pub(super) fn caller(region: Region, slot: &Slot, found: &Registers) -> Option<C
         eflags,
         ..*found
     };
-    Some(Caller { registers, info, is_saved: true })
+    Some(Caller { registers, info, is_saved: true, made })
 }
 
-/// A block's trampoline data and registers.
-fn read(slot: &Slot, block: u64) -> Option<(u64, [u64; WORDS])> {
+/// What is read of a block.
+struct Block {
+    /// The address of the trampoline's data.
+    info: u64,
+    saved: [u64; SAVED],
+    result: u64,
+    change: u64,
+}
+
+fn read(slot: &Slot, block: u64) -> Option<Block> {
     const PLACE: u64 = offset_of!(Fast, info) as u64;
     const _: () = assert!(offset_of!(Fast, saved) == offset_of!(Fast, info) + 8);
+    const _: () = assert!(offset_of!(Fast, change) == offset_of!(Fast, info) + (WORDS - 1) * 8);
+    const _: () = assert!(offset_of!(Fast, result) + 8 == offset_of!(Fast, change));
     const _: () = assert!(CHANNEL_OFFSET.is_multiple_of(SLOT_BYTES));
     if block % SLOT_BYTES != FAST_OFFSET {
         return None;
     }
-    let words: [u64; WORDS + 1] = if block == slot.memory.address() + FAST_OFFSET {
+    let words: [u64; WORDS] = if block == slot.memory.address() + FAST_OFFSET {
         slot.memory.read(FAST_OFFSET + PLACE)
     } else {
         // Another thread's, found by an FS.base that user code has loaded.
-        let mut bytes = [0; (WORDS + 1) * 8];
+        let mut bytes = [0; WORDS * 8];
         let read = copy::read(slot.tid, block.wrapping_add(PLACE), &mut bytes);
         read.ok().filter(|&len| len == bytes.len())?;
         zerocopy::transmute!(bytes)
     };
-    let [info, saved @ ..] = words;
-    Some((info, saved))
+    let [info, saved @ .., _target, result, change] = words;
+    Some(Block { info, saved, result, change })
 }

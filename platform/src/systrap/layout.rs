@@ -15,7 +15,8 @@
 //! it: what the sentry reads here is untrusted.
 //!
 //! The table has [`TABLE_ENTRIES`] words: addresses of `Fast` blocks, or 0. A patched call finds
-//! its thread's block in the entry whose number is the low half of the CRC-32C of FS.base.
+//! its thread's block in the entry whose number is the low half of the CRC-32C of FS.base. Behind it,
+//! in the place of a slot, lies what the threads of the address space share: [`Plain`].
 
 /// The system call number that rings for the sentry; Linux has none near it.
 pub const DOORBELL: u32 = 0x004d_5a00;
@@ -38,6 +39,10 @@ pub const SLOT_COUNT: u64 = 16_384;
 /// Slots whose place the table takes.
 pub const TABLE_SLOTS: u64 = TABLE_ENTRIES * 8 / SLOT_BYTES;
 pub const TABLE_ENTRIES: u64 = 1 << 16;
+
+/// Where [`Plain`] lies behind the start of all slots, and the first slot that a thread can have.
+pub const PLAIN_OFFSET: u64 = TABLE_SLOTS * SLOT_BYTES;
+pub const FIRST_SLOT: u64 = TABLE_SLOTS + 1;
 
 /// The control block and, growing down from its end, the stack of a starting thread.
 pub const CONTROL_BYTES: u64 = 0x1000;
@@ -148,9 +153,39 @@ pub struct Fast {
     /// Where the stub leaves for, and what is in rax then.
     pub target: u64,
     pub result: u64,
+    /// How far a call is that the stub makes by itself, one of [`change`].
+    pub change: u64,
     pub identity: Identity,
     /// How many calls the stub has served by itself.
     pub served: u64,
+}
+
+/// The addresses at which threads change memory by themselves. A `high` of 0 is no range at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Plain {
+    pub low: u64,
+    pub high: u64,
+}
+
+/// Values of [`Fast::change`].
+pub mod change {
+    pub const NONE: u64 = 0;
+    /// The range is being looked at, or the call is being made.
+    pub const BUSY: u64 = 1;
+    /// The call was made, with [`Fast::result`](super::Fast).
+    pub const DONE: u64 = 2;
+}
+
+/// Numbers of the calls that the stub may make by itself, which trap otherwise.
+pub mod changing {
+    pub const MMAP: u32 = 9;
+    pub const MPROTECT: u32 = 10;
+    pub const MUNMAP: u32 = 11;
+    pub const MREMAP: u32 = 25;
+    pub const MADVISE: u32 = 28;
+
+    pub const ALL: [u32; 5] = [MMAP, MPROTECT, MUNMAP, MREMAP, MADVISE];
 }
 
 /// Registers of a guest thread at its system call, but rcx and r11, which the call changes.
@@ -420,6 +455,10 @@ pub struct Header {
     pub fast_saved: u64,
     /// ... and has restored them.
     pub fast_restored: u64,
+    /// Where it has made a call that changes memory, ...
+    pub change_made: u64,
+    /// ... and noted that.
+    pub change_noted: u64,
     /// The last byte of what belongs to it.
     pub fast_last: u64,
 }

@@ -16,7 +16,8 @@
 //!   thread is kicked before its call is answered, and so enters the stub right behind it.
 //! - Calls that need no kernel are served in the stub, without any of this: their sites are patched
 //!   ([`patch`], [`install`], [`patching`]) to jump there ([`directory`], [`shortcut`], [`fast`]).
-//!   Memory operations take care of patches ([`care`], [`gate`]).
+//!   Memory operations take care of patches ([`care`], [`gate`]); those on anonymous memory the stub
+//!   makes by itself, where nobody keeps account of it ([`patching`]).
 //!
 //! - A thread that makes one call after the other puts them where a worker looks ([`hotline`]), as
 //!   long as there is a processor to spare. What they read and write goes along ([`along`]).

@@ -1,8 +1,8 @@
 //! The patches of an address space: which sites are worth one, what the guest may see of them.
 //!
 //! [`patch`] plans; [`install`] carries plans out, by a thread in the stub; here is what both
-//! know of an address space. Locks: `Patching::state`, held for a few instructions, none taken
-//! meanwhile.
+//! know of an address space. Locks: `Patching::state`, held for a few instructions; meanwhile those of
+//! the channel and the directory.
 //!
 //! Work is bounded whatever the guest does: [`ATTEMPTS_MAX`] in the life of an address space and
 //! its copies, [`AREAS_MAX`] areas, [`SITES_MAX`] counted sites.
@@ -17,15 +17,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
+use super::channel::Channel;
 use super::directory::Directory;
 use super::gate::{Gate, Pass};
-use super::layout::served;
+use super::layout::{changing, served};
 use super::patch::{Clobbered, Patch, Patches, Refusal, Site, Step, Stub, Threads, Trapped};
 use crate::contract::Registers;
+use crate::process::PAGE_BYTES;
 use crate::process::space::{Disguise, Write};
 
-/// So many calls from one place make it worth a patch.
-const HOT: u8 = 2;
+/// So many calls from one place make it worth a patch, if the stub serves them, ...
+pub(super) const HOT: u8 = 2;
+/// ... and if it makes them by itself: programs that only start make fewer.
+pub(super) const HOT_CHANGES: u8 = 32;
 /// A count that says: do not try again.
 const REFUSED: u8 = u8::MAX;
 const SITES_MAX: usize = 4096;
@@ -38,6 +42,8 @@ pub(super) struct Patching {
     pub(super) directory: Directory,
     pub(super) gate: Arc<Gate>,
     state: Mutex<State>,
+    /// Where its threads find [`State::plain`]; there is none for the template.
+    channel: Option<Arc<Channel>>,
     /// Whether there is, or was, a patch.
     is_active: AtomicBool,
     /// Whether there is, or was, more than one thread.
@@ -51,6 +57,21 @@ struct State {
     sites: BTreeMap<u64, u8>,
     attempts: u32,
     has_barriers: bool,
+    /// Where the kernel keeps no account of memory, so that threads may change it by themselves.
+    plain: Range<u64>,
+    /// How many want nobody to do so.
+    closings: usize,
+}
+
+/// While it lives, threads do not change existing memory by themselves.
+pub(super) struct Closed(Arc<Patching>);
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.closings -= 1;
+        self.0.publish(&state);
+    }
 }
 
 /// Where a thread is that has trapped.
@@ -78,10 +99,35 @@ pub(super) struct PatchedCall {
 
 impl Patching {
     /// The state of a copy of the address space.
-    pub(super) fn copy(&self) -> Patching {
-        let state = State { has_barriers: false, ..self.state.lock().clone() };
+    pub(super) fn copy(&self, channel: &Arc<Channel>) -> Patching {
+        let state = State { has_barriers: false, closings: 0, ..self.state.lock().clone() };
         let is_active = AtomicBool::new(self.is_active());
-        Patching { state: Mutex::new(state), is_active, ..Patching::default() }
+        let channel = Some(Arc::clone(channel));
+        let copy = Patching { state: Mutex::new(state), channel, is_active, ..Patching::default() };
+        copy.publish(&copy.state.lock());
+        copy
+    }
+
+    /// Tells the threads where they may change memory by themselves: the most that has no patches
+    /// and no areas.
+    fn publish(&self, state: &State) {
+        let Some(channel) = &self.channel else { return };
+        let range = if state.closings > 0 { 0..0 } else { state.largest_plain() };
+        channel.set_plain(&range);
+    }
+
+    /// Keeps threads from changing memory by themselves; `None` if one is just doing so.
+    pub(super) fn close(self: &Arc<Self>) -> Option<Closed> {
+        let mut state = self.state.lock();
+        state.closings += 1;
+        self.publish(&state);
+        drop(state);
+        let closed = Closed(Arc::clone(self));
+        // Whoever looks at the range from now on finds it closed, and the others have said that they
+        // look: both are atomic operations in one order.
+        let is_changing =
+            self.channel.as_ref().is_some_and(|channel| self.directory.is_changing(channel));
+        (!is_changing).then_some(closed)
     }
 
     pub(super) fn is_active(&self) -> bool {
@@ -98,9 +144,9 @@ impl Patching {
         if self.is_shared.load(Ordering::SeqCst) { Threads::Many } else { Threads::One }
     }
 
-    /// Counts a call behind whose instruction is `ip`, or `is_hot` ones; a pass if the site shall be
-    /// patched now.
-    pub(super) fn count_call(&self, ip: u64, is_hot: bool) -> Option<Pass> {
+    /// Counts a call behind whose instruction is `ip`; a pass if there were `enough` and the site shall
+    /// be patched now.
+    pub(super) fn count_call(&self, ip: u64, enough: u8) -> Option<Pass> {
         let mut state = self.state.lock();
         if state.attempts >= ATTEMPTS_MAX {
             return None;
@@ -112,8 +158,8 @@ impl Patching {
         if *count == REFUSED {
             return None;
         }
-        *count = if is_hot { HOT } else { (*count + 1).min(HOT) };
-        if *count < HOT {
+        *count = (*count + 1).min(enough);
+        if *count < enough {
             return None;
         }
         let pass = self.gate.try_close()?;
@@ -250,12 +296,48 @@ impl Patching {
     }
 }
 
+/// Whether the stub may make a trapped call by itself.
+pub(super) fn is_changing(registers: &Registers) -> bool {
+    let number = registers.orig_rax as u32;
+    // What maps files goes the long way in any case.
+    let is_file = number == changing::MMAP && registers.r10 as i32 & libc::MAP_ANONYMOUS == 0;
+    changing::ALL.contains(&number) && !is_file
+}
+
 /// Whether the stub may serve a call.
 pub(super) fn is_served(number: u64) -> bool {
     served::ALL.contains(&(number as u32))
 }
 
+impl State {
+    /// The largest part of `plain` in which nothing is ours.
+    fn largest_plain(&self) -> Range<u64> {
+        let page_down = |address: u64| address / PAGE_BYTES * PAGE_BYTES;
+        let patches = self.patches.iter().map(|patch| patch.covered());
+        let pages = patches.map(|range| page_down(range.start)..page_down(range.end) + PAGE_BYTES);
+        let mut ours: Vec<_> = pages.chain(self.patches.areas()).collect();
+        ours.push(self.plain.end..u64::MAX);
+        ours.sort_by_key(|range| range.start);
+        let mut largest = 0..0;
+        let mut from = self.plain.start;
+        for range in ours {
+            let until = range.start.min(self.plain.end);
+            if until > from && until - from > largest.end - largest.start {
+                largest = from..until;
+            }
+            from = from.max(range.end);
+        }
+        largest
+    }
+}
+
 impl Disguise for Patching {
+    fn set_plain(&self, range: Range<u64>) {
+        let mut state = self.state.lock();
+        state.plain = range;
+        self.publish(&state);
+    }
+
     fn hide(&self, addr: u64, bytes: &mut [u8]) {
         if self.is_active() {
             self.state.lock().patches.hide(addr, bytes);
@@ -278,5 +360,27 @@ impl Disguise for Patching {
             }
             self.remove(patch.covered());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn areas_are_no_memory_that_threads_change_by_themselves() {
+        let mut state = State { plain: 0x1000..0x10_0000, ..State::default() };
+        assert_eq!(state.largest_plain(), 0x1000..0x10_0000);
+        for (area, largest) in [
+            (0x2000..0x3000, 0x3000..0x10_0000),
+            (0x8_0000..0x8_1000, 0x8_1000..0x10_0000),
+            (0xf_0000..0x20_0000, 0x3000..0x8_0000),
+            (0x30_0000..0x30_1000, 0x3000..0x8_0000),
+        ] {
+            state.patches.add_area(area);
+            assert_eq!(state.largest_plain(), largest);
+        }
+        state.plain = 0..0;
+        assert!(state.largest_plain().is_empty());
     }
 }

@@ -18,9 +18,9 @@ use super::gate::Pass;
 use super::hand::Hand;
 use super::hotline;
 use super::install;
-use super::layout::{FAST_OFFSET, Fast};
+use super::layout::{FAST_OFFSET, Fast, change};
 use super::patch::Trapped;
-use super::patching::{PatchedCall, Place, is_served};
+use super::patching::{Closed, HOT, HOT_CHANGES, PatchedCall, Place, is_changing, is_served};
 use super::slot::Event;
 use super::thread::{Position, SystrapThread};
 use crate::contract::{Fault, Identity, Registers, ResumeMode, Trap};
@@ -102,6 +102,7 @@ pub(super) type Work = Pin<Box<dyn Future<Output = Result<u64, Errno>> + Send + 
 /// A site to be patched.
 struct Job {
     pass: Pass,
+    closed: Closed,
     ip: u64,
     number: u64,
 }
@@ -148,18 +149,26 @@ impl SystrapThread {
         let region = self.supervisor.region;
         let patching = &self.slot.process.patching;
         if !fast::is_inside(region, &self.registers) {
-            return Some(patching.to_guest(&mut self.registers));
+            let found_ip = self.registers.rip;
+            let place = patching.to_guest(&mut self.registers);
+            let is_trampoline = matches!(place, Place::Trampoline { .. });
+            self.shortcut.trampoline_ip = is_trampoline.then_some(found_ip);
+            return Some(place);
         }
+        self.shortcut.trampoline_ip = None;
         let caller = fast::caller(region, &self.slot, &self.registers)?;
         let PatchedCall { site, behind, slow } = patching.call_of(caller.info)?;
+        let finished = || caller.made.or_else(|| self.slot.finished_call());
         if caller.is_saved
-            && let Some(rax) = self.slot.finished_call()
+            && let Some(rax) = finished()
         {
             let (rcx, r11) = (behind, caller.registers.eflags);
             self.registers = Registers { rip: behind, rax, rcx, r11, ..caller.registers };
             return Some(Place::Served);
         }
         self.slot.withdraw_call();
+        let change = FAST_OFFSET + offset_of!(Fast, change) as u64;
+        self.slot.memory.write(change, &change::NONE);
         self.registers = Registers { rip: site, ..caller.registers };
         Some(Place::Stub { slow })
     }
@@ -283,12 +292,16 @@ impl SystrapThread {
     /// Starts what is worth doing before the call that was just taken is reported; `true` if
     /// [`SystrapThread::poll_detour`] has to be asked.
     pub(super) fn start_detour(&mut self) -> bool {
-        let Position::Call { .. } = self.position else { return false };
         let may_serve = self.supervisor.serves_fast_calls.load(Ordering::Relaxed);
         if !may_serve || !self.shortcut.is_wanted || self.shortcut.is_stepping {
             return false;
         }
         let (ip, number) = (self.registers.rip, self.registers.orig_rax);
+        match self.position {
+            Position::Call { .. } => {}
+            Position::Stub { id, frame } => return self.start_trapped_detour(id, frame),
+            _ => return false,
+        }
         let is_served = is_served(number);
         let can_be_watched = self.supervisor.watch.is_possible();
         if !(is_served || can_be_watched && hotline::is_eligible(number)) {
@@ -309,14 +322,32 @@ impl SystrapThread {
             if !is_served && !self.shortcut.tally.count(ip) {
                 return false;
             }
-            let Some(pass) = self.slot.process.patching.count_call(ip, !is_served) else {
-                return false;
-            };
-            Some(Job { pass, ip, number })
+            let Some(job) = self.job(if is_served { HOT } else { 1 }) else { return false };
+            Some(job)
         };
         self.start_completing();
         self.shortcut.detour = Detour::Completing(job);
         true
+    }
+
+    /// The same for a call that has trapped.
+    fn start_trapped_detour(&mut self, id: u64, frame: Frame) -> bool {
+        // From a trampoline come those that the stub could not make.
+        if self.shortcut.trampoline_ip.is_some() || !is_changing(&self.registers) {
+            return false;
+        }
+        let Some(job) = self.job(HOT_CHANGES) else { return false };
+        self.start_work(job, id, frame);
+        true
+    }
+
+    /// Counts the present call; what is to be done if there were `enough` from its site.
+    fn job(&self, enough: u8) -> Option<Job> {
+        let (ip, number) = (self.registers.rip, self.registers.orig_rax);
+        let patching = &self.slot.process.patching;
+        let pass = patching.count_call(ip, enough)?;
+        let closed = patching.close()?;
+        Some(Job { pass, closed, ip, number })
     }
 
     /// Answers with the trap at the end of a detour, `None` if there is none.
@@ -352,15 +383,20 @@ impl SystrapThread {
     fn arrive(&mut self, event: Event, job: Option<Job>) -> Option<Trap> {
         let in_stub = self.finish_completing(event).and_then(|()| self.in_stub());
         let Ok((id, frame)) = in_stub else { return Some(Trap::Dead) };
-        let Some(Job { pass, ip, number }) = job else { return Some(Trap::Syscall) };
+        let Some(job) = job else { return Some(Trap::Syscall) };
+        self.start_work(job, id, frame);
+        None
+    }
+
+    fn start_work(&mut self, job: Job, id: u64, frame: Frame) {
         let mut hand = self.hand(id);
         let work = async move {
-            let _pass = pass;
+            let Job { pass, closed, ip, number } = job;
             install::patch(&mut hand, ip, number).await?;
+            drop((closed, pass));
             Ok(hand.id)
         };
         self.position = Position::Running;
         self.shortcut.detour = Detour::Working(Box::pin(work), frame);
-        None
     }
 }

@@ -11,7 +11,7 @@ use linux_abi::Errno;
 
 use super::channel::{Channel, SlotMemory};
 use super::hotline;
-use super::layout::{Control, command};
+use super::layout::{Control, FAST_OFFSET, Fast, change, command};
 use super::slot::{Greeting, Process, Slot};
 use super::thread::{Position, SystrapThread};
 use crate::contract::{AddressSpace, NewProcess, Registers, Spawn};
@@ -48,6 +48,7 @@ async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<NewProcess, Err
     let memory = channel.allocate()?;
     frame.copy(&parent.slot.memory, &memory);
     hotline::reset(&memory);
+    memory.write(FAST_OFFSET + offset_of!(Fast, change) as u64, &change::NONE);
     memory.write(offset_of!(Control, context) as u64, &frame.address(&memory));
     let mark = match kind {
         Spawn::Thread => Mark::Thread,
@@ -89,7 +90,7 @@ async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<NewProcess, Err
             Process::new(tid, Arc::clone(&process.memory), channel, patching)
         }
         Spawn::CopyMemory => {
-            let patching = Arc::new(process.patching.copy());
+            let patching = Arc::new(process.patching.copy(&channel));
             let memory = supervisor.common.new_memory(Some(patching.clone()));
             Process::new(tid, memory, channel, patching)
         }

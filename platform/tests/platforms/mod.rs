@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod calls;
+pub mod changes;
 pub mod faults;
 pub mod filters;
 pub mod futexes;
@@ -70,6 +71,8 @@ const SYSTRAP: &[Case] = cases! {
         what_does_not_fit_goes_the_long_way, a_long_call_waits_in_the_host,
         memory_that_goes_away_is_efault, threads_end_and_fork_at_the_line;
     calls: foreign_calls_do_not_exist;
+    changes: memory_is_changed_without_a_word, memory_that_is_accounted_for_is_not_changed,
+        no_change_is_made_twice, patches_are_left_out;
     futexes: waits_do_not_trap_and_are_interrupted, waits_with_a_timeout_end_when_interrupted,
         foreign_signals_do_not_end_waits_unseen, other_operations_trap,
         a_word_is_cleared_when_a_thread_ends, nothing_is_cleared_by_the_last_thread,

@@ -202,13 +202,13 @@ pub fn flags_are_kept() {
 }
 
 /// Interrupts a thread again and again.
-struct Storm {
+pub struct Storm {
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Storm {
-    fn new(target: Arc<dyn Interrupter>, pause: Duration) -> Storm {
+    pub fn new(target: Arc<dyn Interrupter>, pause: Duration) -> Storm {
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {

@@ -186,6 +186,7 @@ impl Builder<'_> {
             exe: Some(program.file.clone()),
             vdso: self.space.layout().vdso,
             files: self.plan.files,
+            plain: 0..0,
         };
         let mm = Mm::new(self.memory, record);
         Ok(Loaded { mm, space: self.space, thread: self.thread })

@@ -65,6 +65,8 @@ pub struct MmRecord {
     pub exe: Option<Arc<FileDescription>>,
     pub vdso: Option<u64>,
     pub files: FileMappings,
+    /// Where there are no files, as the platform was told: see [`Mm::change_files`].
+    pub plain: Range<u64>,
 }
 
 impl Mm {
@@ -73,7 +75,9 @@ impl Mm {
             record: Mutex::new(Rank::MemoryMap, record),
             change: crate::sync::AsyncMutex::new(),
         };
-        Arc::new(Mm { memory, shared: Arc::new(shared) })
+        let mm = Mm { memory, shared: Arc::new(shared) };
+        mm.change_files(|_| {});
+        Arc::new(mm)
     }
 
     /// The same memory seen through another host process (`vfork`).
@@ -104,6 +108,25 @@ impl Mm {
     /// Reads or changes the record.
     pub fn with_record<T>(&self, body: impl FnOnce(&mut MmRecord) -> T) -> T {
         body(&mut self.shared.record.lock())
+    }
+
+    /// Changes the record of file mappings, and tells the platform where there are none now: there
+    /// threads may change memory without a word.
+    pub fn change_files<T>(&self, change: impl FnOnce(&mut FileMappings) -> T) -> T {
+        let space = self.memory.space();
+        let (result, plain) = self.with_record(|record| {
+            let result = change(&mut record.files);
+            let is_plain = !record.plain.is_empty() && record.files.is_clear(record.plain.clone());
+            let changes = !is_plain && !record.files.is_empty();
+            if changes {
+                record.plain = record.files.largest_gap(space.layout().user.clone());
+            }
+            (result, changes.then(|| record.plain.clone()))
+        });
+        if let Some(plain) = plain {
+            space.set_plain_range(plain);
+        }
+        result
     }
 
     /// Held across a change of mappings and record.

@@ -96,7 +96,7 @@ async fn map_file(
             let start = ctx.host_op(op).await?;
             let end = start + page_up(len).ok_or(Errno::ENOMEM)?;
             let location = file.location().clone();
-            mm.with_record(|record| record.files.insert(start..end, offset, location));
+            mm.change_files(|files| files.insert(start..end, offset, location));
             Ok(start as usize)
         }
     }
@@ -230,7 +230,7 @@ pub async fn mremap(
     let start = ctx.host_op(op).await?;
     let old_end = addr + page_up(old_len).ok_or(Errno::EINVAL)?;
     let rounded = page_up(new_len).ok_or(Errno::EINVAL)?;
-    mm.with_record(|record| record.files.relocate(addr..old_end, start, rounded));
+    mm.change_files(|files| files.relocate(addr..old_end, start, rounded));
     Ok(start as usize)
 }
 

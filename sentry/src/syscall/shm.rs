@@ -83,7 +83,7 @@ pub async fn shmat(ctx: &mut Ctx, id: i32, addr: u64, flags: u32) -> SysResult {
         Errno::EEXIST => Errno::EINVAL,
         errno => errno,
     })?;
-    mm.with_record(|record| record.files.insert(start..start + len, 0, location));
+    mm.change_files(|files| files.insert(start..start + len, 0, location));
     memory.note(&segment, ctx.task.pid(), true);
     Ok(start as usize)
 }

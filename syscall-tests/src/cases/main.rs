@@ -29,6 +29,7 @@ mod links;
 mod locks;
 mod memfd;
 mod memory;
+mod memory_hot;
 mod misc;
 mod mknod;
 mod mmap;

@@ -26,8 +26,8 @@ pub struct Stub {
 }
 
 pub const SLOT_BYTES: u64 = 0x1_0000;
-/// The table comes before the slots.
-const TABLE_BYTES: u64 = 8 << 16;
+/// The table, and what threads share, come before the slots.
+const SHARED_BYTES: u64 = (8 << 16) + SLOT_BYTES;
 const SYSCALL: [u8; 2] = [0x0f, 0x05];
 
 impl Stub {
@@ -50,7 +50,7 @@ impl Stub {
         // The rest is filled up.
         let len = bytes.iter().rposition(|&byte| byte != 0xcc).map_or(0, |last| last + 1);
         bytes.truncate(len);
-        Stub { code, bytes, slots: start(" rw-s ") + TABLE_BYTES }
+        Stub { code, bytes, slots: start(" rw-s ") + SHARED_BYTES }
     }
 
     /// All places from which it calls the host.
