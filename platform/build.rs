@@ -15,6 +15,7 @@ const SOURCES: &[&str] = &[
     "stub/init.rs",
     "stub/stub.ld",
     "src/systrap/layout.rs",
+    "src/systrap/line.rs",
 ];
 
 fn main() {

@@ -6,13 +6,14 @@
 //! thread has left the stub, the line's state says that it must not be.
 
 use core::arch::asm;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::AtomicU32;
 
 use super::calls::{doorbell, pause};
 use super::layout::{
     Extent, FAST_OFFSET, Fast, HOTLINE_OFFSET, Hotline, ROOM_MAX, ROOM_OFFSET, SENT_MAX,
-    SENT_OFFSET, TEXT_MAX, event, line, shape,
+    SENT_OFFSET, TEXT_MAX, event, shape,
 };
+use super::line;
 
 /// How long the stub looks whether a worker has taken the call, and then whether it is done; about
 /// 20 µs, and then it waits in the host.
@@ -45,33 +46,12 @@ pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
     store!((*hotline).words, args);
     // SAFETY: the slot is mapped.
     let state = unsafe { AtomicU32::from_ptr(&raw mut (*hotline).state) };
-    state.store(line::CALL, Ordering::Release);
-    let mut patience = PATIENCE;
-    loop {
-        match state.load(Ordering::Acquire) {
-            line::DONE => break,
-            line::CALL | line::TAKEN if patience > 0 => {
-                patience -= 1;
-                pause();
-                continue;
-            }
-            line::CALL => {
-                let withdrawn = state.compare_exchange(
-                    line::CALL,
-                    line::FREE,
-                    Ordering::AcqRel,
-                    Ordering::Acquire,
-                );
-                if withdrawn.is_ok() {
-                    return None;
-                }
-            }
-            // The worker says that it will take longer, or it does.
-            _ => {
-                doorbell(event::WAIT, [0; 5]);
-                patience = PATIENCE;
-            }
-        }
+    line::put(state);
+    let ring = || {
+        doorbell(event::WAIT, [0; 5]);
+    };
+    if !line::wait(state, PATIENCE, pause, ring) {
+        return None;
     }
     let [result, from, len, ..] = load!((*hotline).words);
     let len = min(len, ROOM_MAX);

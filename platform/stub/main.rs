@@ -15,6 +15,9 @@
 #[path = "../src/systrap/layout.rs"]
 #[allow(dead_code, reason = "the sentry uses the rest")]
 mod layout;
+#[path = "../src/systrap/line.rs"]
+#[allow(dead_code, reason = "the sentry uses the rest")]
+mod line;
 #[macro_use]
 mod access;
 mod calls;

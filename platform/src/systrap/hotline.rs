@@ -25,10 +25,12 @@ use linux_abi::Errno;
 use parking_lot::Mutex;
 
 use super::channel::SlotMemory;
+use super::layout;
 use super::layout::{
     Extent, FAST_OFFSET, Fast, HOTLINE_OFFSET, Hotline, ROOM_MAX, ROOM_OFFSET, SENT_MAX,
-    SENT_OFFSET, TEXT_MAX, WINDOW_BYTES, line, shape,
+    SENT_OFFSET, TEXT_MAX, WINDOW_BYTES, shape,
 };
+use super::line;
 use super::listener::Listener;
 use super::slot::{Event, Slot};
 use super::workers::{Parked, Workers};
@@ -102,18 +104,17 @@ impl Slot {
     /// Takes the call on the line, if there is one and the thread may be served.
     fn take_call(&self) -> Option<Event> {
         let state = self.line_state();
-        if state.load(Ordering::Acquire) != line::CALL {
+        if state.load(Ordering::Acquire) != layout::line::CALL {
             return None;
         }
         let mut calling = self.calling.lock();
         if calling.is_serving || !self.stop_running() {
             return None;
         }
-        let taken =
-            state.compare_exchange(line::CALL, line::TAKEN, Ordering::AcqRel, Ordering::Acquire);
+        let is_taken = line::take(state);
         let [number_word, info, args @ ..] = self.memory.read::<[u64; 8]>(HOTLINE_OFFSET);
         let number = (number_word >> 32) as u32;
-        if taken.is_err() || !is_eligible(number.into()) {
+        if !is_taken || !is_eligible(number.into()) {
             // The stub has withdrawn it, or this is none of its calls.
             self.go_on_running();
             return None;
@@ -153,7 +154,7 @@ impl Slot {
         self.is_along.store(false, Ordering::Relaxed);
         let words = self.line_word(offset_of!(Hotline, words));
         self.memory.write(words, &[result, offset, len]);
-        self.line_state().store(line::DONE, Ordering::Release);
+        line::finish(self.line_state());
         drop(calling);
         if let Some(id) = waiting {
             // A failure means that it was killed.
@@ -195,14 +196,13 @@ impl Slot {
 
     /// Takes back a call that nobody has taken, of a thread that has left the line.
     pub(super) fn withdraw_call(&self) {
-        let (state, free) = (self.line_state(), line::FREE);
-        let _ = state.compare_exchange(line::CALL, free, Ordering::AcqRel, Ordering::Acquire);
+        line::withdraw(self.line_state());
     }
 
     /// The result of a finished call that the thread, found in the stub, has not yet left with; what
     /// it should have copied is written.
     pub(super) fn finished_call(&self) -> Option<u64> {
-        if self.line_state().load(Ordering::Acquire) != line::DONE {
+        if self.line_state().load(Ordering::Acquire) != layout::line::DONE {
             return None;
         }
         let words = self.line_word(offset_of!(Hotline, words));
@@ -495,7 +495,7 @@ impl Watch {
         let slot = &watched.slot;
         let was_disturbed = if slot.is_serving() {
             // Its call waits for something.
-            slot.line_state().store(line::LONG, Ordering::Release);
+            line::lengthen(slot.line_state());
             false
         } else {
             let is_alone = workers.count() == 1;

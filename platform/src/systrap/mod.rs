@@ -44,6 +44,8 @@ mod hand;
 mod hotline;
 mod install;
 mod layout;
+#[cfg_attr(not(test), expect(dead_code, reason = "half of it is for the stub"))]
+mod line;
 mod listener;
 mod lock_all;
 mod newcomers;

@@ -1,0 +1,182 @@
+//! All orders in which a stub and a worker can act, and all values they may see.
+
+use loom::cell::UnsafeCell;
+use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use loom::sync::{Arc, Condvar, Mutex};
+use loom::thread;
+
+use super::*;
+
+struct State(AtomicU32);
+
+impl Word for State {
+    fn load(&self) -> u32 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn store(&self, value: u32) {
+        self.0.store(value, Ordering::Release);
+    }
+
+    fn exchange(&self, from: u32, to: u32) -> bool {
+        self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+}
+
+/// What the sentry knows of the call (`Calling`), and the notification that the stub waits with.
+#[derive(Default)]
+struct Calling {
+    is_serving: bool,
+    is_waiting: bool,
+}
+
+struct Line {
+    state: State,
+    /// What goes along with the call, and what comes back: plain memory.
+    request: UnsafeCell<u64>,
+    answer: UnsafeCell<u64>,
+    calling: Mutex<Calling>,
+    let_out: Condvar,
+    is_over: AtomicBool,
+}
+
+// SAFETY: the protocol under test says who accesses the cells; loom checks it.
+unsafe impl Sync for Line {}
+// SAFETY: as above.
+unsafe impl Send for Line {}
+
+impl Line {
+    fn new() -> Arc<Line> {
+        Arc::new(Line {
+            state: State(AtomicU32::new(FREE)),
+            request: UnsafeCell::new(0),
+            answer: UnsafeCell::new(0),
+            calling: Mutex::default(),
+            let_out: Condvar::new(),
+            is_over: AtomicBool::new(false),
+        })
+    }
+
+    /// The doorbell: the kernel keeps the stub until the sentry answers, which it does at once if
+    /// it serves no call.
+    fn ring(&self) {
+        let mut calling = self.calling.lock().unwrap();
+        if !calling.is_serving {
+            return;
+        }
+        calling.is_waiting = true;
+        while calling.is_waiting {
+            calling = self.let_out.wait(calling).unwrap();
+        }
+    }
+
+    /// One call of the stub: the answer, or that it took the long way.
+    fn call(&self, request: u64) -> Option<u64> {
+        self.request.with_mut(|place| {
+            // SAFETY: it is the stub's turn.
+            unsafe { *place = request }
+        });
+        put(&self.state);
+        if !wait(&self.state, 1, thread::yield_now, || self.ring()) {
+            return None;
+        }
+        // SAFETY: the worker is done.
+        Some(self.answer.with(|place| unsafe { *place }))
+    }
+
+    /// One look of a worker; whether it served a call.
+    fn serve(&self, is_long: bool) -> bool {
+        let mut calling = self.calling.lock().unwrap();
+        if !take(&self.state) {
+            return false;
+        }
+        calling.is_serving = true;
+        drop(calling);
+        if is_long {
+            lengthen(&self.state);
+        }
+        // SAFETY: the call was taken.
+        let request = self.request.with(|place| unsafe { *place });
+        self.answer.with_mut(|place| {
+            // SAFETY: it is the worker's turn.
+            unsafe { *place = request * 2 }
+        });
+        let mut calling = self.calling.lock().unwrap();
+        calling.is_serving = false;
+        let was_waiting = std::mem::take(&mut calling.is_waiting);
+        finish(&self.state);
+        drop(calling);
+        if was_waiting {
+            self.let_out.notify_one();
+        }
+        true
+    }
+}
+
+/// Explores all orders with few enough switches.
+fn explore(body: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(body);
+}
+
+fn meet(is_long: bool) {
+    explore(move || {
+        let line = Line::new();
+        let stub = {
+            let line = Arc::clone(&line);
+            thread::spawn(move || {
+                let answers: Vec<_> = (1..=2).map(|request| line.call(request)).collect();
+                line.is_over.store(true, Ordering::Release);
+                answers
+            })
+        };
+        let mut served = Vec::new();
+        for _ in 0..2 {
+            if line.serve(is_long) {
+                served.push(());
+            }
+            thread::yield_now();
+        }
+        let answers = stub.join().unwrap();
+        // Made once, or withdrawn, never both; and each answer belongs to its call.
+        for (index, answer) in answers.iter().enumerate() {
+            assert!(answer.is_none_or(|answer| answer == 2 * (index as u64 + 1)));
+        }
+        assert_eq!(answers.iter().flatten().count(), served.len());
+    });
+}
+
+#[test]
+fn a_call_is_made_once_or_withdrawn() {
+    meet(false);
+}
+
+#[test]
+fn a_long_call_lets_the_stub_out() {
+    meet(true);
+}
+
+/// A stub that was kicked off the line, and a worker that looks at the same time.
+#[test]
+fn a_withdrawn_call_is_not_taken() {
+    explore(|| {
+        let line = Line::new();
+        put(&line.state);
+        let kicked = {
+            let line = Arc::clone(&line);
+            thread::spawn(move || {
+                let calling = line.calling.lock().unwrap();
+                if !calling.is_serving {
+                    withdraw(&line.state);
+                }
+                calling.is_serving
+            })
+        };
+        let was_served = line.serve(false);
+        let met_a_call = kicked.join().unwrap();
+        let state = line.state.load();
+        assert!(if was_served { state == DONE } else { state == FREE });
+        assert!(!met_a_call || was_served);
+    });
+}
