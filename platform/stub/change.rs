@@ -41,7 +41,9 @@ pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
     ];
     let is_plain = match number {
         changing::MMAP => {
-            c & !PROT_READ_WRITE == 0 && d & !MAP_ALLOWED == 0 && d & MAP_NEEDED == MAP_NEEDED
+            c & !PROT_READ_WRITE == 0
+                && d & !MAP_ALLOWED == 0
+                && d & MAP_NEEDED == MAP_NEEDED
                 && f == 0
         }
         changing::MPROTECT => c & !PROT_READ_WRITE == 0,

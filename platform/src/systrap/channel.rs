@@ -143,6 +143,12 @@ impl Channel {
         }
     }
 
+    /// Tells threads how to read clocks.
+    pub(super) fn set_clock(&self, function: u64) {
+        let place = PLAIN_OFFSET + offset_of!(Plain, clock_gettime) as u64;
+        self.with_long(place, |word| word.store(function, Ordering::SeqCst));
+    }
+
     /// Whether the thread with a slot changes memory by itself just now.
     pub(super) fn is_changing(&self, slot: u64) -> bool {
         let place = slot * SLOT_BYTES + FAST_OFFSET + offset_of!(Fast, change) as u64;

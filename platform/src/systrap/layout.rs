@@ -160,12 +160,15 @@ pub struct Fast {
     pub served: u64,
 }
 
-/// The addresses at which threads change memory by themselves. A `high` of 0 is no range at all.
+/// What all threads of an address space need to know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Plain {
+    /// The addresses at which threads change memory by themselves. A `high` of 0 is no range at all.
     pub low: u64,
     pub high: u64,
+    /// Address of the vDSO's function that reads clocks, 0 if it must not be called.
+    pub clock_gettime: u64,
 }
 
 /// Values of [`Fast::change`].
@@ -175,6 +178,8 @@ pub mod change {
     pub const BUSY: u64 = 1;
     /// The call was made, with [`Fast::result`](super::Fast).
     pub const DONE: u64 = 2;
+    /// None of that, but the vDSO is being asked.
+    pub const ASKING: u64 = 3;
 }
 
 /// Numbers of the calls that the stub may make by itself, which trap otherwise.

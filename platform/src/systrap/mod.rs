@@ -15,7 +15,7 @@
 //! - When it turns out late that all registers are needed (a signal has to be delivered), the
 //!   thread is kicked before its call is answered, and so enters the stub right behind it.
 //! - Calls that need no kernel are served in the stub, without any of this: their sites are patched
-//!   ([`patch`], [`install`], [`patching`]) to jump there ([`directory`], [`shortcut`], [`fast`]).
+//!   ([`patch`], [`install`], [`patching`]) to jump there ([`directory`], [`shortcut`], [`fast`], [`vdso`]).
 //!   Memory operations take care of patches ([`care`], [`gate`]); those on anonymous memory the stub
 //!   makes by itself, where nobody keeps account of it ([`patching`]).
 //!
@@ -60,6 +60,7 @@ mod spawn;
 mod supervisor;
 mod template;
 mod thread;
+mod vdso;
 mod watchdog;
 mod workers;
 
@@ -79,6 +80,7 @@ use self::slot::{Greeting, Process};
 use self::supervisor::{Setup, Supervisor};
 use self::template::Template;
 use self::thread::{Position, SystrapThread};
+use self::vdso::Vdso;
 use self::watchdog::Watchdog;
 use self::workers::Workers;
 use crate::contract::{BoxFuture, Layout, NewProcess, Platform, Registers, Spawn, Thread};
@@ -166,6 +168,7 @@ impl Systrap {
             blank_fpu,
             fpu_features,
             has_native_futexes,
+            vdso: Vdso::read(tid, template.vdso),
         });
         let slot = supervisor.add(tid, process, slot, Greeting::Over);
         let registers = blank_registers();

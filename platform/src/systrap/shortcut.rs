@@ -132,9 +132,22 @@ impl SystrapThread {
 
     /// Takes a call's instruction pointer for what the guest sees.
     pub(super) fn note_call(&mut self, ip: u64) -> u64 {
+        if let Some(behind) = self.asked_from(ip) {
+            self.shortcut.trampoline_ip = Some(ip);
+            return behind;
+        }
         let guest_ip = self.slot.process.patching.guest_ip(ip);
         self.shortcut.trampoline_ip = guest_ip.and(Some(ip));
         guest_ip.unwrap_or(ip)
+    }
+
+    /// If the vDSO makes a call because the stub has asked it: what comes behind the guest's own.
+    fn asked_from(&self, ip: u64) -> Option<u64> {
+        let field = |field: usize| self.slot.memory.read::<u64>(FAST_OFFSET + field as u64);
+        let is_asking = self.supervisor.vdso.code.contains(&ip)
+            && field(offset_of!(Fast, change)) == change::ASKING;
+        let info = is_asking.then(|| field(offset_of!(Fast, info)))?;
+        self.slot.process.patching.call_of(info).map(|call| call.behind)
     }
 
     /// The same for a call by the line; `None` if no trampoline could have put it there.

@@ -46,6 +46,9 @@ async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<NewProcess, Err
         process.expect_thread();
     }
     let memory = channel.allocate()?;
+    if kind == Spawn::CopyMemory {
+        channel.set_clock(supervisor.vdso.clock_gettime);
+    }
     frame.copy(&parent.slot.memory, &memory);
     hotline::reset(&memory);
     memory.write(FAST_OFFSET + offset_of!(Fast, change) as u64, &change::NONE);

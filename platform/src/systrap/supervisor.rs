@@ -27,6 +27,7 @@ use super::slot::{
     ABANDONED, COMPLETING, Event, FORGOTTEN, GONE, Greeting, INTERRUPT, OBEYING, Process, RUNNING,
     Slot, UNCOUNTED,
 };
+use super::vdso::Vdso;
 use super::watchdog::Watchdog;
 use super::workers::Workers;
 use crate::host;
@@ -52,6 +53,8 @@ pub(super) struct Supervisor {
     pub(super) serves_fast_calls: AtomicBool,
     /// Whether guest code calls the host's futexes by itself.
     pub(super) has_native_futexes: bool,
+    /// The vDSO of guest processes.
+    pub(super) vdso: Vdso,
     /// The thread whose children all stub processes are.
     parent: Tid,
     table: RwLock<HashMap<Tid, Arc<Slot>, BuildHasherDefault<TidHasher>>>,
@@ -92,6 +95,7 @@ pub(super) struct Setup {
     pub(super) blank_fpu: Vec<u8>,
     pub(super) fpu_features: u64,
     pub(super) has_native_futexes: bool,
+    pub(super) vdso: Vdso,
 }
 
 impl Supervisor {
@@ -108,6 +112,7 @@ impl Supervisor {
             fpu_features: setup.fpu_features,
             serves_fast_calls: AtomicBool::new(patch::can_execute()),
             has_native_futexes: setup.has_native_futexes,
+            vdso: setup.vdso,
             parent: host::process::tid(),
             table: RwLock::default(),
             newcomers: Mutex::default(),

@@ -83,7 +83,7 @@ const SYSTRAP: &[Case] = cases! {
         the_window_cannot_be_unmapped, rings_with_any_arguments, jumps_into_the_stub,
         scribbling_siblings, a_command_without_end;
     patching: hot_sites_are_patched, nothing_is_patched_without_an_identity,
-        served_calls_answer_like_the_host, flags_are_kept, nothing_is_lost_in_a_storm_of_interrupts,
+        served_calls_answer_like_the_host, clocks_are_read_in_a_storm_of_interrupts, flags_are_kept, nothing_is_lost_in_a_storm_of_interrupts,
         single_steps_see_the_guests_own_code, patches_do_not_show,
         forks_and_threads_are_told_apart, threads_run_fast_calls_side_by_side,
         a_segment_base_that_the_guest_loads_is_not_found, forced_writes_go_below_patches,
