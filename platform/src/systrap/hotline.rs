@@ -2,16 +2,16 @@
 //!
 //! A wake-up costs two context switches, which is more than most calls take. So while one thread
 //! makes call after call and nothing else happens, a worker looks at the thread's line
-//! ([`Hotline`]) on another processor, and the stub puts the calls there. [`Watch`] decides when:
-//! the thread must have made [`STREAK`] such calls in a row and in quick succession; a pause, any other
-//! event, or a processor that others want ends it. Then nobody looks any more, and a worker sleeps
-//! as ever. To begin and to end costs a few wake-ups, so a watch that did not pay makes the next
-//! one come later.
+//! ([`Hotline`]) on another processor, and the stub puts the calls there; the same goes for a few
+//! threads that wait for each other. [`Watch`] decides when: they must have made [`STREAK`] such
+//! calls in quick succession; a pause, many other events, or a processor that others want ends it.
+//! Then nobody looks any more, and a worker sleeps as ever. To begin and to end costs a few
+//! wake-ups, so a watch that did not pay makes the next one come later.
 //!
 //! What lies on the line is the guest's word, like all of its slot. Whether a call is being served is
 //! for [`Calling`] to say, in the sentry's own memory.
 //!
-//! Locks, in this order: `Watch::state`, `Slot::calling`.
+//! Locks, in this order: `Watch::state`, `Session::progress`, `Session::slots`, `Slot::calling`.
 //!
 //! [`Hotline`]: super::layout::Hotline
 
@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use linux_abi::Errno;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use super::channel::SlotMemory;
 use super::layout;
@@ -43,7 +43,16 @@ const STREAK: u32 = 64;
 const STREAK_MAX: u32 = 1 << 11;
 /// ... and so long from one to the next, on average.
 const PACE: Duration = Duration::from_micros(25);
-/// A watch that has seen so many calls was worth it, ...
+/// The same where several threads take part: the more of them run at the same time, the less there is
+/// to gain from a processor that only looks.
+const PACE_OF_MANY: Duration = Duration::from_micros(15);
+/// Threads whose calls are counted at the same time.
+const CALLERS_MAX: usize = 4;
+/// How many are watched at the same time.
+const WATCHED_MAX: usize = 8;
+/// After so many calls another thread is watched as well.
+const JOIN: u32 = 16;
+/// A watch that has seen so many calls was worth it.
 const WORTH: u32 = 128;
 /// One event of the thread that comes another way is made up for by so many calls, ...
 const OWN_SHARE: u32 = 16;
@@ -132,9 +141,13 @@ impl Slot {
         Some(Event::Hotline { number: number as i32, info, args })
     }
 
-    /// Whether the sentry serves a call by the line.
-    pub(super) fn is_serving(&self) -> bool {
-        self.calling.lock().is_serving
+    /// Has the stub wait in the host for its call if that is still being served.
+    fn lengthen_call(&self) {
+        // Whoever finishes the call holds this, too.
+        let calling = self.calling.lock();
+        if calling.is_serving {
+            line::lengthen(self.line_state());
+        }
     }
 
     /// The stub waits in the host; `false` if that is over already.
@@ -275,7 +288,7 @@ pub(super) fn reset(memory: &SlotMemory) {
     memory.write(HOTLINE_OFFSET, &[0_u64; size_of::<Hotline>() / 8]);
 }
 
-/// Which thread is watched, if any, and whether one deserves it.
+/// Which threads are watched, if any, and whether some deserve it.
 pub(super) struct Watch {
     /// Those of the sentry.
     processors: Processors,
@@ -290,22 +303,23 @@ pub(super) struct Watch {
 }
 
 struct State {
-    /// Who has made the last calls, how many, and since when.
-    candidate: Tid,
+    /// How many calls were made since when, and by whom: the most active threads.
     streak: u32,
     since: Instant,
+    callers: Vec<(Arc<Slot>, u32)>,
     /// How many it takes.
     enough: u32,
-    watched: Option<Arc<Watched>>,
+    session: Option<Arc<Session>>,
 }
 
-/// A thread that is watched.
-struct Watched {
-    slot: Arc<Slot>,
-    /// The worker that looks.
+/// A watch: one worker looks at the lines of some threads.
+struct Session {
+    /// The worker, and its processor.
     worker: Tid,
+    cpu: usize,
+    slots: RwLock<Vec<Arc<Slot>>>,
     calls: AtomicU32,
-    /// What came another way meanwhile, from the thread and from others.
+    /// What came another way meanwhile, from the threads and from others.
     own_events: AtomicU32,
     other_events: AtomicU32,
     /// The worker's.
@@ -331,12 +345,42 @@ pub(super) enum Seen {
     Nothing,
 }
 
+/// A watch is to end; whether that is because others want the processor.
+struct Disturbed(bool);
+
 thread_local! {
-    /// Whether the calling worker is bound to a processor, for the sake of a thread that it watches.
+    /// Whether the calling worker is bound to a processor, for the sake of threads that it watches.
     static IS_BOUND: Cell<bool> = const { Cell::new(false) };
 }
 
-impl Watched {
+impl State {
+    /// Counts a call of a thread.
+    fn count(&mut self, slot: &Arc<Slot>) -> u32 {
+        if let Some((_, count)) =
+            self.callers.iter_mut().find(|(known, _)| Arc::ptr_eq(known, slot))
+        {
+            *count += 1;
+            return *count;
+        }
+        if self.callers.len() == CALLERS_MAX {
+            self.callers.sort_unstable_by_key(|(_, count)| std::cmp::Reverse(*count));
+            self.callers.pop();
+        }
+        self.callers.push((Arc::clone(slot), 1));
+        1
+    }
+
+    fn begin_anew(&mut self) {
+        self.streak = 0;
+        self.callers.clear();
+    }
+}
+
+impl Session {
+    fn has(&self, tid: Tid) -> bool {
+        self.slots.read().iter().any(|slot| slot.tid == tid)
+    }
+
     /// Whether so much comes another way that it is better to wait for notifications.
     fn is_distracted(&self) -> bool {
         let calls = self.calls.load(Ordering::Relaxed);
@@ -345,12 +389,23 @@ impl Watched {
         own.saturating_mul(OWN_SHARE) > calls + 2 * OWN_SHARE
             || other.saturating_mul(OTHER_SHARE) > calls + 8 * OTHER_SHARE
     }
+
+    /// Takes a call from one of the lines.
+    fn take_call(&self) -> Option<(Arc<Slot>, Event)> {
+        let slots = self.slots.read();
+        slots.iter().find_map(|slot| Some((Arc::clone(slot), slot.take_call()?)))
+    }
 }
 
 impl Watch {
     pub(super) fn new() -> Watch {
-        let state =
-            State { candidate: 0, streak: 0, since: Instant::now(), enough: STREAK, watched: None };
+        let state = State {
+            streak: 0,
+            since: Instant::now(),
+            callers: Vec::new(),
+            enough: STREAK,
+            session: None,
+        };
         Watch {
             processors: Processors::of_caller(),
             is_busy: AtomicBool::new(false),
@@ -374,7 +429,7 @@ impl Watch {
     /// How many calls have come by the line.
     pub(super) fn served(&self) -> u64 {
         let state = self.state.lock();
-        let now = state.watched.as_ref().map_or(0, |watched| watched.calls.load(Ordering::Relaxed));
+        let now = state.session.as_ref().map_or(0, |session| session.calls.load(Ordering::Relaxed));
         self.served.load(Ordering::Relaxed) + u64::from(now)
     }
 
@@ -383,17 +438,16 @@ impl Watch {
         self.processors.count() > 1
     }
 
-    /// Notes that a notification has come from a thread.
+    /// Notes that a notification has come from a thread that does not wait at its line.
     pub(super) fn meet(&self, tid: Tid) {
         if !self.is_busy.load(Ordering::Relaxed) {
             return;
         }
         let mut state = self.state.lock();
-        let Some(watched) = state.watched.clone() else { return };
-        let is_own = watched.slot.tid == tid;
-        let count = if is_own { &watched.own_events } else { &watched.other_events };
+        let Some(session) = state.session.clone() else { return };
+        let count = if session.has(tid) { &session.own_events } else { &session.other_events };
         count.fetch_add(1, Ordering::Relaxed);
-        if watched.is_distracted() {
+        if session.is_distracted() {
             self.close(&mut state, false);
         }
     }
@@ -404,9 +458,13 @@ impl Watch {
             return;
         }
         let mut state = self.state.lock();
+        if state.session.is_some() {
+            return;
+        }
         // Now and then one is no reason to begin anew.
         state.streak = state.streak.saturating_sub(STREAK / 4);
-        if state.watched.is_none() && state.streak == 0 {
+        if state.streak == 0 {
+            state.begin_anew();
             self.is_busy.store(false, Ordering::Relaxed);
         }
     }
@@ -415,59 +473,97 @@ impl Watch {
     /// one of many. The calling worker, which serves the call, will watch.
     pub(super) fn note(&self, slot: &Arc<Slot>) {
         let mut state = self.state.lock();
-        if state.watched.is_some() {
+        let is_eager = self.is_eager.load(Ordering::Relaxed);
+        let count = state.count(slot);
+        if let Some(session) = &state.session {
+            if count >= JOIN || is_eager {
+                self.join(session, slot);
+            }
             return;
         }
-        if state.candidate != slot.tid || state.streak == 0 {
-            (state.candidate, state.streak, state.since) = (slot.tid, 0, Instant::now());
+        if state.streak == 0 {
+            state.since = Instant::now();
             self.is_busy.store(true, Ordering::Relaxed);
         }
         state.streak += 1;
-        let is_eager = self.is_eager.load(Ordering::Relaxed);
         if state.streak < state.enough && !is_eager {
             return;
         }
-        let (streak, now) = (std::mem::take(&mut state.streak), Instant::now());
-        if is_eager || now - state.since <= PACE * streak {
-            self.open(&mut state, slot, now);
+        let (streak, now) = (state.streak, Instant::now());
+        let callers: Vec<_> = state
+            .callers
+            .iter()
+            .filter(|(_, count)| is_eager || *count >= streak / 8)
+            .map(|(slot, _)| Arc::clone(slot))
+            .collect();
+        let pace = if callers.len() > 1 { PACE_OF_MANY } else { PACE };
+        if is_eager || now - state.since <= pace * streak {
+            self.open(&mut state, slot, &callers, now);
         }
+        state.begin_anew();
     }
 
-    fn open(&self, state: &mut State, slot: &Arc<Slot>, now: Instant) {
+    fn open(&self, state: &mut State, slot: &Arc<Slot>, callers: &[Arc<Slot>], now: Instant) {
         // The thread was here when it made its call.
-        let Some(own) = self.processors.other_than(process::current_cpu()) else { return };
-        let others = slot.processors.lock().clone().unwrap_or_else(|| self.processors.clone());
-        let others = others.without(own);
-        if others.count() == 0 || others.bind(slot.tid).is_err() {
-            return;
-        }
-        if Processors::only(own).bind_caller().is_err() {
-            return;
-        }
-        IS_BOUND.set(true);
-        self.opened.fetch_add(1, Ordering::Relaxed);
-        slot.set_open(true);
-        state.watched = Some(Arc::new(Watched {
-            slot: Arc::clone(slot),
+        let Some(cpu) = self.processors.other_than(process::current_cpu()) else { return };
+        let session = Arc::new(Session {
             worker: process::tid(),
+            cpu,
+            slots: RwLock::default(),
             calls: AtomicU32::new(0),
             own_events: AtomicU32::new(0),
             other_events: AtomicU32::new(0),
             progress: Mutex::new(Progress { last: now, unlooked: 0, is_wanted: false }),
-        }));
+        });
+        if !self.join(&session, slot) || Processors::only(cpu).bind_caller().is_err() {
+            self.leave(&session);
+            return;
+        }
+        IS_BOUND.set(true);
+        for caller in callers {
+            self.join(&session, caller);
+        }
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        state.session = Some(session);
+    }
+
+    /// Opens the line of a thread, which leaves the worker's processor; `false` if it cannot.
+    fn join(&self, session: &Session, slot: &Arc<Slot>) -> bool {
+        let mut slots = session.slots.write();
+        slots.retain(|other| !other.is_gone());
+        if slots.iter().any(|other| Arc::ptr_eq(other, slot)) {
+            return true;
+        }
+        if slots.len() == WATCHED_MAX {
+            return false;
+        }
+        let others = slot.processors.lock().clone().unwrap_or_else(|| self.processors.clone());
+        let others = others.without(session.cpu);
+        if others.count() == 0 || others.bind(slot.tid).is_err() {
+            return false;
+        }
+        slot.set_open(true);
+        slots.push(Arc::clone(slot));
+        true
+    }
+
+    /// Closes all lines.
+    fn leave(&self, session: &Session) {
+        for slot in &*session.slots.read() {
+            slot.set_open(false);
+            // A thread that is gone runs nowhere.
+            let own = slot.processors.lock().clone();
+            let _ = own.as_ref().unwrap_or(&self.processors).bind(slot.tid);
+        }
     }
 
     /// Ends the watch. Its worker learns of it when it looks next.
     fn close(&self, state: &mut State, was_disturbed: bool) {
-        let Some(watched) = state.watched.take() else { return };
-        let slot = &watched.slot;
-        slot.set_open(false);
-        // A thread that is gone runs nowhere.
-        let own = slot.processors.lock().clone();
-        let _ = own.as_ref().unwrap_or(&self.processors).bind(slot.tid);
-        let calls = watched.calls.load(Ordering::Relaxed);
+        let Some(session) = state.session.take() else { return };
+        self.leave(&session);
+        let calls = session.calls.load(Ordering::Relaxed);
         self.served.fetch_add(calls.into(), Ordering::Relaxed);
-        state.streak = 0;
+        state.begin_anew();
         state.enough = match calls {
             WORTH.. if !was_disturbed => STREAK,
             WORTH.. => state.enough,
@@ -476,60 +572,51 @@ impl Watch {
         self.is_busy.store(false, Ordering::Relaxed);
     }
 
-    /// The thread that the calling worker watches.
-    fn own(&self, worker: Tid) -> Option<Arc<Watched>> {
+    /// The watch of the calling worker.
+    fn own(&self, worker: Tid) -> Option<Arc<Session>> {
         let state = self.state.lock();
-        state.watched.as_ref().filter(|watched| watched.worker == worker).cloned()
+        state.session.as_ref().filter(|session| session.worker == worker).cloned()
     }
 
-    /// Looks at the line of the thread that the calling worker watches, if it does, for as long as
-    /// that is of use.
+    /// Looks at the lines that the calling worker watches, if it does, for as long as that is of use.
     pub(super) fn look(&self, listener: &Listener, workers: &Workers, parked: Parked<'_>) -> Seen {
         if !IS_BOUND.get() {
             return Seen::Nothing;
         }
-        let Some(watched) = self.own(parked.tid()) else {
+        let Some(session) = self.own(parked.tid()) else {
             self.unbind();
             return Seen::Nothing;
         };
-        let slot = &watched.slot;
-        let was_disturbed = if slot.is_serving() {
-            // Its call waits for something.
-            line::lengthen(slot.line_state());
-            false
-        } else {
-            let is_alone = workers.count() == 1;
-            match self.look_at(&watched, listener, is_alone, parked) {
+        // All that could be done is done: what is left waits for something.
+        session.slots.read().iter().for_each(|slot| slot.lengthen_call());
+        let Disturbed(was_disturbed) =
+            match self.look_at(&session, listener, workers.count() == 1, parked) {
                 Ok(seen) => return seen,
-                Err(Disturbed(was_disturbed)) => was_disturbed,
-            }
-        };
+                Err(disturbed) => disturbed,
+            };
         let mut state = self.state.lock();
-        let is_same = state.watched.as_ref().is_some_and(|other| Arc::ptr_eq(other, &watched));
-        if is_same {
+        if state.session.as_ref().is_some_and(|other| Arc::ptr_eq(other, &session)) {
             self.close(&mut state, was_disturbed);
         }
         drop(state);
         self.unbind();
-        // The stub may have found the line open until now.
-        match slot.take_call() {
-            Some(event) => {
-                slot.deliver(event);
-                Seen::Call
-            }
-            None => Seen::Nothing,
+        // The stubs may have found the lines open until now.
+        let mut seen = Seen::Nothing;
+        while let Some((slot, event)) = session.take_call() {
+            slot.deliver(event);
+            seen = Seen::Call;
         }
+        seen
     }
 
     fn look_at(
         &self,
-        watched: &Watched,
+        session: &Session,
         listener: &Listener,
         is_alone: bool,
         parked: Parked<'_>,
     ) -> Result<Seen, Disturbed> {
-        let slot = &watched.slot;
-        let mut progress = watched.progress.lock();
+        let mut progress = session.progress.lock();
         if progress.unlooked >= CALLS {
             progress.unlooked = 0;
             let was_wanted = progress.is_wanted;
@@ -542,15 +629,15 @@ impl Watch {
         let mut before = Instant::now();
         loop {
             let found = (0..LOOKS).find_map(|_| {
-                let found = slot.take_call();
+                let found = session.take_call();
                 if found.is_none() {
                     std::hint::spin_loop();
                 }
                 found
             });
             let now = Instant::now();
-            if let Some(event) = found {
-                watched.calls.fetch_add(1, Ordering::Relaxed);
+            if let Some((slot, event)) = found {
+                session.calls.fetch_add(1, Ordering::Relaxed);
                 progress.unlooked += 1;
                 progress.last = now;
                 drop(progress);
@@ -564,7 +651,7 @@ impl Watch {
             if is_alone && listener.has_call() {
                 return Ok(Seen::Nothing);
             }
-            if was_disturbed || now - progress.last > IDLE || watched.is_distracted() {
+            if was_disturbed || now - progress.last > IDLE || session.is_distracted() {
                 return Err(Disturbed(was_disturbed));
             }
             before = now;
@@ -582,12 +669,9 @@ impl Watch {
         let state = self.state.lock();
         *slot.processors.lock() = Some(allowed.clone());
         // One that is watched gets it when that is over.
-        match &state.watched {
-            Some(watched) if std::ptr::eq(Arc::as_ptr(&watched.slot), slot) => Ok(()),
+        match &state.session {
+            Some(session) if session.has(slot.tid) => Ok(()),
             _ => allowed.bind(slot.tid),
         }
     }
 }
-
-/// A watch is to end; whether that is because others want the processor.
-struct Disturbed(bool);

@@ -251,10 +251,7 @@ impl Platform for Systrap {
                 return deadline <= Instant::now();
             }
             match listener.receive(parked) {
-                Ok(notification) => {
-                    supervisor.watch.meet(notification.tid());
-                    supervisor.dispatch(&notification)
-                }
+                Ok(notification) => supervisor.dispatch(&notification),
                 Err(Errno::ENOENT) if listener.is_orphaned() => {
                     parked.sleep();
                     false

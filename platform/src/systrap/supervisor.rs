@@ -278,6 +278,7 @@ impl Supervisor {
             }
         };
         self.counters.note(&event);
+        self.watch.meet(tid);
         if slot.has(ABANDONED) {
             self.send_off(&slot, &event);
             return false;

@@ -1,6 +1,7 @@
 //! Attacks that one thread makes by itself.
 
 use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 use linux_abi::Errno;
 use platform::{HostOp, Registers, ResumeMode, Spawn, Trap, host};
@@ -72,15 +73,30 @@ pub fn clones_by_the_guest_kill() {
     arena.end();
 }
 
+/// Waits until a running thread is the host's no more, whose process then has `left` threads.
+fn await_silent_end(sibling: &mut Guest, pid: i32, left: usize) {
+    let limit = Instant::now() + Duration::from_secs(20);
+    let threads = || std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    while threads() != left {
+        assert!(Instant::now() < limit, "{} threads are left", threads());
+        assert_eq!(sibling.is_trapped(), None);
+        sibling.platform.park(Some(Instant::now() + Duration::from_millis(5)));
+    }
+}
+
 pub fn a_silent_exit_is_noticed() {
     let mut arena = Arena::new();
     let mut guest = Guest::on(&arena.platform, spin());
     let at = arena.stub.call_and_fault();
+    let pid = Guest::newest_host_pid();
     // One of several threads: noticed when it is asked to trap.
     for _ in 0..20 {
         let mut sibling = guest.spawn(Spawn::Thread);
         call(&mut sibling, at, libc::SYS_exit as u64, [0; 6]);
-        assert_eq!(sibling.bounded_run(ResumeMode::Run), Trap::Dead);
+        sibling.thread.resume(ResumeMode::Run);
+        await_silent_end(&mut sibling, pid, 1);
+        sibling.thread.interrupter().interrupt();
+        assert_eq!(sibling.await_trap(), Trap::Dead);
         assert_eq!(sibling.bounded_run(ResumeMode::Run), Trap::Dead);
         drop(sibling);
         // One whose handle is dropped.
