@@ -26,6 +26,8 @@ const REGISTER_SYNC_CORE: u64 = 1 << 6;
 ///
 /// Errors: ESRCH when the thread is dead.
 pub(super) async fn patch(hand: &mut Hand, ip: u64, number: u64) -> Result<(), Errno> {
+    let clock = hand.supervisor.vdso.get().clock_gettime;
+    hand.slot.process.channel.set_clock(clock);
     let is_patched = match attempt(hand, ip, number).await {
         Ok(()) => true,
         Err(Errno::ESRCH) => return Err(Errno::ESRCH),

@@ -80,7 +80,7 @@ use self::slot::{Greeting, Process};
 use self::supervisor::{Setup, Supervisor};
 use self::template::Template;
 use self::thread::{Position, SystrapThread};
-use self::vdso::Vdso;
+use self::vdso::LazyVdso;
 use self::watchdog::Watchdog;
 use self::workers::Workers;
 use crate::contract::{BoxFuture, Layout, NewProcess, Platform, Registers, Spawn, Thread};
@@ -168,7 +168,7 @@ impl Systrap {
             blank_fpu,
             fpu_features,
             has_native_futexes,
-            vdso: Vdso::read(tid, template.vdso),
+            vdso: LazyVdso::new(tid, template.vdso),
         });
         let slot = supervisor.add(tid, process, slot, Greeting::Over);
         let registers = blank_registers();

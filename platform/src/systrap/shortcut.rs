@@ -144,7 +144,8 @@ impl SystrapThread {
     /// If the vDSO makes a call because the stub has asked it: what comes behind the guest's own.
     fn asked_from(&self, ip: u64) -> Option<u64> {
         let field = |field: usize| self.slot.memory.read::<u64>(FAST_OFFSET + field as u64);
-        let is_asking = self.supervisor.vdso.code.contains(&ip)
+        let vdso = self.supervisor.vdso.known();
+        let is_asking = vdso.is_some_and(|vdso| vdso.code.contains(&ip))
             && field(offset_of!(Fast, change)) == change::ASKING;
         let info = is_asking.then(|| field(offset_of!(Fast, info)))?;
         self.slot.process.patching.call_of(info).map(|call| call.behind)

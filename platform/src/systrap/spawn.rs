@@ -46,8 +46,8 @@ async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<NewProcess, Err
         process.expect_thread();
     }
     let memory = channel.allocate()?;
-    if kind == Spawn::CopyMemory {
-        channel.set_clock(supervisor.vdso.clock_gettime);
+    if let (Spawn::CopyMemory, Some(vdso)) = (kind, supervisor.vdso.known()) {
+        channel.set_clock(vdso.clock_gettime);
     }
     frame.copy(&parent.slot.memory, &memory);
     hotline::reset(&memory);

@@ -27,7 +27,7 @@ use super::slot::{
     ABANDONED, COMPLETING, Event, FORGOTTEN, GONE, Greeting, INTERRUPT, OBEYING, Process, RUNNING,
     Slot, UNCOUNTED,
 };
-use super::vdso::Vdso;
+use super::vdso::LazyVdso;
 use super::watchdog::Watchdog;
 use super::workers::Workers;
 use crate::host;
@@ -54,7 +54,7 @@ pub(super) struct Supervisor {
     /// Whether guest code calls the host's futexes by itself.
     pub(super) has_native_futexes: bool,
     /// The vDSO of guest processes.
-    pub(super) vdso: Vdso,
+    pub(super) vdso: LazyVdso,
     /// The thread whose children all stub processes are.
     parent: Tid,
     table: RwLock<HashMap<Tid, Arc<Slot>, BuildHasherDefault<TidHasher>>>,
@@ -95,7 +95,7 @@ pub(super) struct Setup {
     pub(super) blank_fpu: Vec<u8>,
     pub(super) fpu_features: u64,
     pub(super) has_native_futexes: bool,
-    pub(super) vdso: Vdso,
+    pub(super) vdso: LazyVdso,
 }
 
 impl Supervisor {

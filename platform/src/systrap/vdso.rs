@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use iced_x86::{
@@ -34,9 +35,34 @@ pub(super) struct Vdso {
     pub(super) clock_gettime: u64,
 }
 
+/// The vDSO, looked at when the first call is about to be patched: nobody asks it before, and the
+/// disassembler takes time and memory to start.
+#[derive(Debug)]
+pub(super) struct LazyVdso {
+    /// A stub that no guest has ever used, and where it has the vDSO.
+    template: Tid,
+    base: Option<u64>,
+    found: OnceLock<Vdso>,
+}
+
+impl LazyVdso {
+    pub(super) fn new(template: Tid, base: Option<u64>) -> LazyVdso {
+        LazyVdso { template, base, found: OnceLock::new() }
+    }
+
+    pub(super) fn get(&self) -> &Vdso {
+        self.found.get_or_init(|| Vdso::read(self.template, self.base))
+    }
+
+    /// `None` while nothing was patched.
+    pub(super) fn known(&self) -> Option<&Vdso> {
+        self.found.get()
+    }
+}
+
 impl Vdso {
     /// Looks at the vDSO that a stub has at `base`.
-    pub(super) fn read(tid: Tid, base: Option<u64>) -> Vdso {
+    fn read(tid: Tid, base: Option<u64>) -> Vdso {
         let Some(base) = base else { return Vdso::default() };
         let mut image = vec![0; BYTES_MAX];
         let len = copy::read(tid, base, &mut image).unwrap_or(0);
