@@ -112,7 +112,7 @@ impl FileMappings {
 fn largest_gap(taken: impl Iterator<Item = Range<u64>>, within: Range<u64>) -> Range<u64> {
     let mut largest = within.start..within.start;
     let mut from = within.start;
-    for taken in taken.chain([within.end..within.end]) {
+    for taken in taken.chain(std::iter::once(within.end..within.end)) {
         let until = page_down(taken.start.min(within.end));
         if until.saturating_sub(from) > largest.end - largest.start {
             largest = from..until;
