@@ -128,12 +128,14 @@ mod tests {
 
     #[test]
     fn the_largest_gap_is_between_all_that_is_taken() {
-        let gap = |taken: &[Range<u64>]| largest_gap(taken.iter().cloned(), 0x1000..0x9000);
+        let gap = |taken: &[(u64, u64)]| {
+            largest_gap(taken.iter().map(|&(start, end)| start..end), 0x1000..0x9000)
+        };
         assert_eq!(gap(&[]), 0x1000..0x9000);
-        assert_eq!(gap(&[0x2000..0x3000]), 0x3000..0x9000);
-        assert_eq!(gap(&[0x6001..0x6002]), 0x1000..0x6000);
-        assert_eq!(gap(&[0x2000..0x3001, 0x7fff..0x8000]), 0x4000..0x7000);
-        assert_eq!(gap(&[0x0..0x2000, 0x8000..0x20000]), 0x2000..0x8000);
-        assert!(gap(&[0x1000..0x9000]).is_empty());
+        assert_eq!(gap(&[(0x2000, 0x3000)]), 0x3000..0x9000);
+        assert_eq!(gap(&[(0x6001, 0x6002)]), 0x1000..0x6000);
+        assert_eq!(gap(&[(0x2000, 0x3001), (0x7fff, 0x8000)]), 0x4000..0x7000);
+        assert_eq!(gap(&[(0x0, 0x2000), (0x8000, 0x20000)]), 0x2000..0x8000);
+        assert!(gap(&[(0x1000, 0x9000)]).is_empty());
     }
 }
