@@ -143,7 +143,8 @@ case!(signals_do_not_double_changes, [mmap, munmap], {
     let storm = spawn(move || {
         while DONE.load(SeqCst) == 0 {
             sys!(tgkill, pid, tid, SIGUSR1).must();
-            sys!(sched_yield).must();
+            // The other thread has to get on in between.
+            sys!(nanosleep, &timespec { tv_sec: 0, tv_nsec: 100_000 }, 0).must();
         }
     });
     // The other thread has its memory by then.
