@@ -60,6 +60,8 @@ const OWN_SHARE: u32 = 16;
 const OTHER_SHARE: u32 = 2;
 /// How long a worker looks without seeing a call.
 const IDLE: Duration = Duration::from_micros(100);
+/// The same for the first call: the threads may have to be woken on a processor that sleeps deeply.
+const FIRST: Duration = Duration::from_millis(2);
 /// A worker that did not run for so long has lost its processor to others.
 const LOST: Duration = Duration::from_micros(200);
 /// Looks between two glances at the clock.
@@ -513,7 +515,7 @@ impl Watch {
             calls: AtomicU32::new(0),
             own_events: AtomicU32::new(0),
             other_events: AtomicU32::new(0),
-            progress: Mutex::new(Progress { last: now, unlooked: 0, is_wanted: false }),
+            progress: Mutex::new(Progress { last: now + FIRST, unlooked: 0, is_wanted: false }),
         });
         if !self.join(&session, slot) || Processors::only(cpu).bind_caller().is_err() {
             self.leave(&session);
@@ -651,7 +653,10 @@ impl Watch {
             if is_alone && listener.has_call() {
                 return Ok(Seen::Nothing);
             }
-            if was_disturbed || now - progress.last > IDLE || session.is_distracted() {
+            if was_disturbed
+                || now.saturating_duration_since(progress.last) > IDLE
+                || session.is_distracted()
+            {
                 return Err(Disturbed(was_disturbed));
             }
             before = now;
