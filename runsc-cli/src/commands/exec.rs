@@ -126,6 +126,8 @@ fn detach(
         Cloned::Child(channel) => {
             drop(channel);
             let _ = rustix::process::setsid();
+            // Our parent's mask was reset; the descriptor of the signals is still good.
+            signals.block_again();
             if let Some((pty, console)) = &terminal {
                 // The host then sends us the terminal's signals, so nobody must have its other end
                 // before.
@@ -136,8 +138,6 @@ fn detach(
             drop(terminal);
             // The sentry holds the caller's streams for the guest; we must not.
             let _ = terminal::leave_standard_streams();
-            // Our parent's mask was reset; the descriptor of the signals is still good.
-            signals.block_again();
             let status = wait(entry, &started, signals).unwrap_or(crate::error::RUNTIME_FAILED);
             std::process::exit(i32::from(status));
         }
