@@ -410,13 +410,7 @@ pub trait Thread: Send + Sync {
     /// few words to the kernel in between as the platform can. Nobody learns of their results. The
     /// caller polls the future to its end.
     fn host_ops<'a>(&'a mut self, ops: &'a [HostOp<'a>]) -> BoxFuture<'a, Result<(), Errno>> {
-        Box::pin(async move {
-            for op in ops {
-                self.start_host_op(*op);
-                std::future::poll_fn(|cx| self.poll_host_op(cx)).await?;
-            }
-            Ok(())
-        })
+        Box::pin(one_by_one(self, ops))
     }
 
     /// Executes a host operation and lets guest code run with the result in `rax`, with no word to
@@ -463,6 +457,18 @@ pub trait Thread: Send + Sync {
 
     /// Host processor it last ran on (for `getcpu`).
     fn host_cpu(&self) -> u32;
+}
+
+/// [`Thread::host_ops`] with a word to the kernel after each.
+pub(crate) async fn one_by_one<T: Thread + ?Sized>(
+    thread: &mut T,
+    ops: &[HostOp<'_>],
+) -> Result<(), Errno> {
+    for op in ops {
+        thread.start_host_op(*op);
+        std::future::poll_fn(|cx| thread.poll_host_op(cx)).await?;
+    }
+    Ok(())
 }
 
 /// How guest code is resumed.

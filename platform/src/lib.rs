@@ -9,6 +9,7 @@ pub mod filter;
 pub mod host;
 mod process;
 pub mod ptrace;
+pub mod ranges;
 pub mod systrap;
 
 pub use contract::*;

@@ -9,7 +9,7 @@ use super::gate::Pass;
 use super::hand::put_calls;
 use super::layout::{CALLS_MAX, Call, command};
 use super::thread::SystrapThread;
-use crate::contract::{HostOp, Thread};
+use crate::contract::{self, HostOp, Thread};
 use crate::process::ops;
 
 /// See [`Thread::host_ops`].
@@ -19,7 +19,7 @@ pub(super) async fn execute(
 ) -> Result<(), Errno> {
     thread.complete().await?;
     let Some(batch) = Batch::plan(thread, operations) else {
-        return one_by_one(thread, operations).await;
+        return contract::one_by_one(thread, operations).await;
     };
     let mut descriptors = Descriptors::default();
     let result = match batch.calls(thread, operations, &mut descriptors) {
@@ -35,14 +35,6 @@ pub(super) async fn execute(
         make(thread, &closing).await?;
     }
     result
-}
-
-async fn one_by_one(thread: &mut SystrapThread, operations: &[HostOp<'_>]) -> Result<(), Errno> {
-    for operation in operations {
-        thread.start_host_op(*operation);
-        std::future::poll_fn(|cx| thread.poll_host_op(cx)).await?;
-    }
-    Ok(())
 }
 
 /// Operations that can be made in one go.
@@ -103,9 +95,7 @@ impl Descriptors {
             return Ok(*number);
         }
         let (id, _) = thread.in_stub()?;
-        let added = thread.supervisor.listener.add_descriptor(id, file);
-        let number =
-            added.map_err(|error| if error == Errno::ENOENT { Errno::ESRCH } else { error })?;
+        let number = thread.supervisor.listener.add_descriptor(id, file)?;
         self.0.push((own, number));
         Ok(number)
     }

@@ -183,9 +183,7 @@ async fn execute_around(
 async fn execute(hand: &mut Hand, call: &Call, file: Option<OwnedFd>) -> Result<u64, Errno> {
     let mut args = call.args;
     let Some(file) = file else { return hand.call(call.number, args).await };
-    let added = hand.supervisor.listener.add_descriptor(hand.id, file.as_fd());
-    let number =
-        added.map_err(|error| if error == Errno::ENOENT { Errno::ESRCH } else { error })?;
+    let number = hand.supervisor.listener.add_descriptor(hand.id, file.as_fd())?;
     args[4] = number;
     let result = hand.call(call.number, args).await;
     if result != Err(Errno::ESRCH) {

@@ -124,13 +124,16 @@ impl Listener {
 
     /// Gives the thread that makes the call a descriptor; answers with its number there.
     ///
-    /// Errors: ENOENT when its thread was killed; EMFILE.
+    /// Errors: ESRCH when its thread was killed; EMFILE.
     pub(super) fn add_descriptor(&self, id: u64, file: BorrowedFd<'_>) -> Result<u64, Errno> {
         let source = file.as_raw_fd() as u32;
         let add = AddDescriptor { id, flags: 0, source, target: 0, target_flags: 0 };
         // SAFETY: the request reads a `struct seccomp_notif_addfd`.
-        let number = unsafe { self.request(NOTIF_ADDFD, (&raw const add).addr()) }?;
-        Ok(number as u64)
+        match unsafe { self.request(NOTIF_ADDFD, (&raw const add).addr()) } {
+            Ok(number) => Ok(number as u64),
+            Err(Errno::ENOENT) => Err(Errno::ESRCH),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the call still waits, so that its thread id is still that thread's.

@@ -4,15 +4,12 @@
 //! of its channel memory would become real. So the mappings that the guest has are locked one by
 //! one; only those to come are left to the host's call.
 
-use std::sync::Arc;
-
 use linux_abi::Errno;
 
 use super::layout::Call;
 use super::slot::Slot;
 use super::supervisor::Supervisor;
 use crate::contract::AddressSpace;
-use crate::process::space::Space;
 
 /// The calls that lock what is mapped now and, if `flags` say so, what will be. Their results do
 /// not matter, as the host too does not care when `mlockall` finds pages that it cannot touch.
@@ -27,9 +24,7 @@ pub(super) fn plan(
     if flags & !(libc::MCL_CURRENT | libc::MCL_FUTURE | libc::MCL_ONFAULT) != 0 {
         return Err(Errno::EINVAL);
     }
-    let process = &slot.process;
-    let (common, memory) = (Arc::clone(&supervisor.common), Arc::clone(&process.memory));
-    let space = Space::new(common, process.tgid, memory);
+    let space = supervisor.space(&slot.process);
     if space.usage()?.virtual_size > space.limit(libc::RLIMIT_MEMLOCK)? {
         return Err(Errno::ENOMEM);
     }

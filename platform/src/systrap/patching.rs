@@ -23,8 +23,8 @@ use super::gate::{Gate, Pass};
 use super::layout::{changing, served};
 use super::patch::{Clobbered, Patch, Patches, Refusal, Site, Step, Stub, Threads, Trapped};
 use crate::contract::Registers;
-use crate::process::PAGE_BYTES;
 use crate::process::space::{Disguise, Write};
+use crate::ranges::largest_gap;
 
 /// So many calls from one place make it worth a patch, if the stub serves them, ...
 pub(super) const HOT: u8 = 2;
@@ -312,22 +312,10 @@ pub(super) fn is_served(number: u64) -> bool {
 impl State {
     /// The largest part of `plain` in which nothing is ours.
     fn largest_plain(&self) -> Range<u64> {
-        let page_down = |address: u64| address / PAGE_BYTES * PAGE_BYTES;
         let patches = self.patches.iter().map(|patch| patch.covered());
-        let pages = patches.map(|range| page_down(range.start)..page_down(range.end) + PAGE_BYTES);
-        let mut ours: Vec<_> = pages.chain(self.patches.areas()).collect();
-        ours.push(self.plain.end..u64::MAX);
+        let mut ours: Vec<_> = patches.chain(self.patches.areas()).collect();
         ours.sort_by_key(|range| range.start);
-        let mut largest = 0..0;
-        let mut from = self.plain.start;
-        for range in ours {
-            let until = range.start.min(self.plain.end);
-            if until > from && until - from > largest.end - largest.start {
-                largest = from..until;
-            }
-            from = from.max(range.end);
-        }
-        largest
+        largest_gap(ours.into_iter(), self.plain.clone())
     }
 }
 

@@ -17,7 +17,6 @@ use super::thread::{Position, SystrapThread};
 use crate::contract::{AddressSpace, NewProcess, Registers, Spawn};
 use crate::filter::systrap::{CLONE_COPY, CLONE_SHARE, CLONE_THREAD};
 use crate::host;
-use crate::process::space::Space;
 use crate::process::{Tid, copy};
 
 /// See [`Thread::spawn`].
@@ -58,10 +57,7 @@ async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<NewProcess, Err
         _ => Mark::write(parent, &parent.slot)?,
     };
     let file = match kind {
-        Spawn::CopyMemory => {
-            let added = supervisor.listener.add_descriptor(id, channel.file());
-            added.map_err(|error| if error == Errno::ENOENT { Errno::ESRCH } else { error })?
-        }
+        Spawn::CopyMemory => supervisor.listener.add_descriptor(id, channel.file())?,
         _ => u64::MAX,
     };
     let expectation = supervisor.expect_newcomer();
@@ -98,11 +94,7 @@ async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<NewProcess, Err
             Process::new(tid, memory, channel, patching)
         }
     };
-    let space: Arc<dyn AddressSpace> = Arc::new(Space::new(
-        Arc::clone(&supervisor.common),
-        process.tgid,
-        Arc::clone(&process.memory),
-    ));
+    let space: Arc<dyn AddressSpace> = Arc::new(supervisor.space(&process));
     let (slot, hello) = match claimed {
         Some(hello) => (supervisor.add(tid, process, memory, Greeting::Over), Some(hello)),
         None => supervisor.adopt(tid, process, memory).inspect_err(|_| {

@@ -31,7 +31,7 @@ use super::vdso::LazyVdso;
 use super::watchdog::Watchdog;
 use super::workers::Workers;
 use crate::host;
-use crate::process::space::Common;
+use crate::process::space::{Common, Space};
 use crate::process::{KICK, Tid, kick, kill_process};
 
 /// How often the host may have to restart a clone.
@@ -223,6 +223,11 @@ impl Supervisor {
 
     pub(super) fn slot(&self, tid: Tid) -> Option<Arc<Slot>> {
         self.table.read().get(&tid).cloned()
+    }
+
+    /// The memory of a process.
+    pub(super) fn space(&self, process: &Process) -> Space {
+        Space::new(Arc::clone(&self.common), process.tgid, Arc::clone(&process.memory))
     }
 
     /// All threads that may report.

@@ -22,7 +22,6 @@ use crate::contract::{
     ResumeMode, Spawn, Thread, Trap,
 };
 use crate::host;
-use crate::process::space::Space;
 use crate::process::{KICK, USER_END, fpu, ops};
 
 /// Where the host thread is.
@@ -348,7 +347,6 @@ impl SystrapThread {
         }
         match started {
             Ok(()) => Operation::Started,
-            Err(Errno::ENOENT) => Operation::Over(Err(Errno::ESRCH)),
             Err(error) => Operation::Over(Err(error)),
         }
     }
@@ -591,8 +589,7 @@ impl Thread for SystrapThread {
     }
 
     fn memory(&self) -> Option<Arc<dyn AddressSpace>> {
-        let (common, process) = (Arc::clone(&self.supervisor.common), &self.slot.process);
-        let space = Space::new(common, process.tgid, Arc::clone(&process.memory));
+        let space = self.supervisor.space(&self.slot.process);
         Some(Arc::new(Along { slot: Arc::clone(&self.slot), space }))
     }
 

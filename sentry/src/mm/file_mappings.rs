@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::{page_down, page_up};
 use crate::vfs::Location;
 
 /// A mapped piece of a file.
@@ -48,7 +47,10 @@ impl FileMappings {
 
     /// The largest range of whole pages in `within` that nothing is known of.
     pub fn largest_gap(&self, within: Range<u64>) -> Range<u64> {
-        largest_gap(self.map.iter().map(|(&start, mapping)| start..mapping.end), within)
+        platform::ranges::largest_gap(
+            self.map.iter().map(|(&start, mapping)| start..mapping.end),
+            within,
+        )
     }
 
     /// Forgets what lies in `range`, cutting mappings that stick out. Answers with what was there,
@@ -105,37 +107,5 @@ impl FileMappings {
         let (&start, mapping) = self.map.range(..=addr).next_back()?;
         (mapping.end > addr)
             .then(|| FileMapping { offset: mapping.offset + (addr - start), ..mapping.clone() })
-    }
-}
-
-/// The largest range of whole pages in `within` that no range of `taken` touches; those ascend.
-fn largest_gap(taken: impl Iterator<Item = Range<u64>>, within: Range<u64>) -> Range<u64> {
-    let mut largest = within.start..within.start;
-    let mut from = within.start;
-    for taken in taken.chain(std::iter::once(within.end..within.end)) {
-        let until = page_down(taken.start.min(within.end));
-        if until.saturating_sub(from) > largest.end - largest.start {
-            largest = from..until;
-        }
-        from = from.max(page_up(taken.end).unwrap_or(u64::MAX));
-    }
-    largest
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_largest_gap_is_between_all_that_is_taken() {
-        let gap = |taken: &[(u64, u64)]| {
-            largest_gap(taken.iter().map(|&(start, end)| start..end), 0x1000..0x9000)
-        };
-        assert_eq!(gap(&[]), 0x1000..0x9000);
-        assert_eq!(gap(&[(0x2000, 0x3000)]), 0x3000..0x9000);
-        assert_eq!(gap(&[(0x6001, 0x6002)]), 0x1000..0x6000);
-        assert_eq!(gap(&[(0x2000, 0x3001), (0x7fff, 0x8000)]), 0x4000..0x7000);
-        assert_eq!(gap(&[(0x0, 0x2000), (0x8000, 0x20000)]), 0x2000..0x8000);
-        assert!(gap(&[(0x1000, 0x9000)]).is_empty());
     }
 }

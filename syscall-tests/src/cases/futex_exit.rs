@@ -191,22 +191,24 @@ case!(robust_list_ends_at_what_cannot_be_written, [set_robust_list], {
     check!(word(area, 2) & FUTEX_OWNER_DIED == 0, "what comes behind is not looked at");
 });
 
+/// A thread whose number is cleared when it ends.
+const CLEARING_THREAD: i32 = CLONE_VM
+    | CLONE_FS
+    | CLONE_FILES
+    | CLONE_SIGHAND
+    | CLONE_THREAD
+    | CLONE_SYSVSEM
+    | CLONE_CHILD_CLEARTID;
+
 case!(thread_end_wakes_a_joiner, [clone, futex], {
     static TID: AtomicU32 = AtomicU32::new(1);
     extern "C" fn run(_: usize) -> i32 {
         let _ = sys!(nanosleep, &millis(30), NULL);
         0
     }
-    let flags = CLONE_VM
-        | CLONE_FS
-        | CLONE_FILES
-        | CLONE_SIGHAND
-        | CLONE_THREAD
-        | CLONE_SYSVSEM
-        | CLONE_CHILD_CLEARTID;
     for _ in 0..20 {
         TID.store(1, SeqCst);
-        clone_on_stack(flags, 0, at(&TID), 0, run, 0).must();
+        clone_on_stack(CLEARING_THREAD, 0, at(&TID), 0, run, 0).must();
         wait_while(at(&TID), 1);
         check_eq!(TID.load(SeqCst), 0);
     }
@@ -219,14 +221,7 @@ case!(thread_end_wakes_only_those_in_shared_memory, [clone, futex], {
         let _ = sys!(nanosleep, &millis(50), NULL);
         0
     }
-    let flags = CLONE_VM
-        | CLONE_FS
-        | CLONE_FILES
-        | CLONE_SIGHAND
-        | CLONE_THREAD
-        | CLONE_SYSVSEM
-        | CLONE_CHILD_CLEARTID;
-    clone_on_stack(flags, 0, at(&TID), 0, run, 0).must();
+    clone_on_stack(CLEARING_THREAD, 0, at(&TID), 0, run, 0).must();
     let result = sys!(futex, at(&TID), FUTEX_WAIT | FUTEX_PRIVATE_FLAG, 1, &millis(250));
     check!(matches!(result, Err(ETIMEDOUT)), "{result:?}");
     check_eq!(TID.load(SeqCst), 0);
