@@ -335,6 +335,8 @@ struct Progress {
     unlooked: u32,
     /// There was a notification then.
     is_wanted: bool,
+    /// The worker has not looked yet.
+    is_new: bool,
 }
 
 /// What a worker has seen.
@@ -515,7 +517,12 @@ impl Watch {
             calls: AtomicU32::new(0),
             own_events: AtomicU32::new(0),
             other_events: AtomicU32::new(0),
-            progress: Mutex::new(Progress { last: now + FIRST, unlooked: 0, is_wanted: false }),
+            progress: Mutex::new(Progress {
+                last: now + FIRST,
+                unlooked: 0,
+                is_wanted: false,
+                is_new: true,
+            }),
         });
         if !self.join(&session, slot) || Processors::only(cpu).bind_caller().is_err() {
             self.leave(&session);
@@ -591,11 +598,10 @@ impl Watch {
         };
         // All that could be done is done: what is left waits for something.
         session.slots.read().iter().for_each(|slot| slot.lengthen_call());
-        let Disturbed(was_disturbed) =
-            match self.look_at(&session, listener, workers.count() == 1, parked) {
-                Ok(seen) => return seen,
-                Err(disturbed) => disturbed,
-            };
+        let Disturbed(was_disturbed) = match self.look_at(&session, listener, workers, parked) {
+            Ok(seen) => return seen,
+            Err(disturbed) => disturbed,
+        };
         let mut state = self.state.lock();
         if state.session.as_ref().is_some_and(|other| Arc::ptr_eq(other, &session)) {
             self.close(&mut state, was_disturbed);
@@ -615,10 +621,14 @@ impl Watch {
         &self,
         session: &Session,
         listener: &Listener,
-        is_alone: bool,
+        workers: &Workers,
         parked: Parked<'_>,
     ) -> Result<Seen, Disturbed> {
         let mut progress = session.progress.lock();
+        if std::mem::take(&mut progress.is_new) {
+            // Somebody has to receive meanwhile.
+            workers.unpark_another(parked);
+        }
         if progress.unlooked >= CALLS {
             progress.unlooked = 0;
             let was_wanted = progress.is_wanted;
@@ -650,7 +660,7 @@ impl Watch {
                 return Ok(Seen::Notified);
             }
             let was_disturbed = now - before > LOST && !self.is_eager.load(Ordering::Relaxed);
-            if is_alone && listener.has_call() {
+            if workers.count() == 1 && listener.has_call() {
                 return Ok(Seen::Nothing);
             }
             if was_disturbed

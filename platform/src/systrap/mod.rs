@@ -53,6 +53,7 @@ mod owner_died;
 pub mod patch;
 mod patching;
 mod reaper;
+mod reception;
 mod region;
 mod shortcut;
 mod slot;
@@ -238,6 +239,8 @@ impl Platform for Systrap {
 
     fn park(&self, deadline: Option<Instant>) {
         let supervisor = &self.supervisor;
+        let reception = &supervisor.reception;
+        let mut needs_reserve = false;
         supervisor.workers.park(|parked| {
             let listener = &supervisor.listener;
             match supervisor.watch.look(listener, &supervisor.workers, parked) {
@@ -245,20 +248,32 @@ impl Platform for Systrap {
                 Seen::Notified => return false,
                 Seen::Nothing => {}
             }
+            let Some(turn) = reception.enter() else {
+                reception.rest(listener, parked, deadline);
+                return deadline.is_some_and(|deadline| deadline <= Instant::now());
+            };
             if let Some(deadline) = deadline
                 && !listener.wait_until(parked, deadline)
             {
                 return deadline <= Instant::now();
             }
-            match listener.receive(parked) {
-                Ok(notification) => supervisor.dispatch(&notification),
+            let received = listener.receive(parked);
+            drop(turn);
+            match received {
+                Ok(notification) => {
+                    needs_reserve |= reception.note();
+                    supervisor.dispatch(&notification)
+                }
                 Err(Errno::ENOENT) if listener.is_orphaned() => {
-                    parked.sleep();
+                    parked.sleep_until(None);
                     false
                 }
                 Err(_) => false,
             }
         });
+        if needs_reserve {
+            supervisor.workers.unpark();
+        }
     }
 
     fn counters(&self) -> Vec<(&'static str, u64)> {

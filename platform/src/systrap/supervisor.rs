@@ -22,6 +22,7 @@ use super::layout::{DOORBELL, command, event};
 use super::listener::{Listener, Notification};
 use super::newcomers::Newcomers;
 use super::patch;
+use super::reception::Reception;
 use super::region::Region;
 use super::slot::{
     ABANDONED, COMPLETING, Event, FORGOTTEN, GONE, Greeting, INTERRUPT, OBEYING, Process, RUNNING,
@@ -42,6 +43,7 @@ pub(super) struct Supervisor {
     pub(super) common: Arc<Common>,
     pub(super) listener: Listener,
     pub(super) workers: Workers,
+    pub(super) reception: Reception,
     pub(super) watchdog: Arc<Watchdog>,
     pub(super) region: Region,
     pub(super) watch: Watch,
@@ -104,6 +106,7 @@ impl Supervisor {
             common: setup.common,
             listener: setup.listener,
             workers: setup.workers,
+            reception: Reception::new(),
             watchdog: setup.watchdog,
             region: setup.region,
             watch: Watch::new(),

@@ -173,17 +173,22 @@ impl Workers {
     /// [`Platform::unpark`]: crate::contract::Platform::unpark
     pub(super) fn unpark(&self) {
         self.wake_ups.fetch_add(1, Ordering::Relaxed);
-        if self.notify_one() {
+        if self.notify_one(|_| true) {
             return;
         }
         self.note.store(true, Ordering::SeqCst);
         // One that parked meanwhile may have missed the note.
-        self.notify_one();
+        self.notify_one(|_| true);
     }
 
-    fn notify_one(&self) -> bool {
+    /// Makes another worker than the caller return, if one waits.
+    pub(super) fn unpark_another(&self, parked: Parked<'_>) {
+        self.notify_one(|worker| worker.tid != parked.tid());
+    }
+
+    fn notify_one(&self, is_meant: impl Fn(&Worker) -> bool) -> bool {
         let list = self.list.read();
-        for worker in list.iter() {
+        for worker in list.iter().filter(|worker| is_meant(worker)) {
             let change =
                 worker.state.compare_exchange(PARKED, NOTIFIED, Ordering::SeqCst, Ordering::SeqCst);
             if change.is_ok() {
@@ -225,9 +230,9 @@ impl Parked<'_> {
         if ready & libc::POLLHUP == 0 { ready } else { self.poll_once(NO_DESCRIPTOR, deadline) }
     }
 
-    /// Waits until the worker is notified.
-    pub(super) fn sleep(self) {
-        self.poll_once(NO_DESCRIPTOR, None);
+    /// Waits until the worker is notified, or `deadline`.
+    pub(super) fn sleep_until(self, deadline: Option<Instant>) {
+        self.poll_once(NO_DESCRIPTOR, deadline);
     }
 
     fn poll_once(self, fd: c_int, deadline: Option<Instant>) -> i16 {
