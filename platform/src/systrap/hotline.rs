@@ -38,7 +38,7 @@ use crate::host::process::{self, Processors};
 use crate::process::{Tid, copy};
 
 /// So many calls in a row make a watch worth while, at first, ...
-const STREAK: u32 = 64;
+const STREAK: u32 = 32;
 /// ... at most, when it never was, ...
 const STREAK_MAX: u32 = 1 << 11;
 /// ... and so long from one to the next, on average.
@@ -55,9 +55,12 @@ const JOIN: u32 = 16;
 /// A watch that has seen so many calls was worth it.
 const WORTH: u32 = 128;
 /// One event of the thread that comes another way is made up for by so many calls, ...
-const OWN_SHARE: u32 = 16;
+const OWN_SHARE: u32 = 2;
 /// ... and one of another thread by so many.
 const OTHER_SHARE: u32 = 2;
+/// So many events need not be made up for: places that a program has just begun to call from are
+/// patched one after the other.
+const EVENTS_FREE: u32 = 64;
 /// How long a worker looks without seeing a call.
 const IDLE: Duration = Duration::from_micros(100);
 /// The same for the first call: the threads may have to be woken on a processor that sleeps deeply.
@@ -390,8 +393,8 @@ impl Session {
         let calls = self.calls.load(Ordering::Relaxed);
         let own = self.own_events.load(Ordering::Relaxed);
         let other = self.other_events.load(Ordering::Relaxed);
-        own.saturating_mul(OWN_SHARE) > calls + 2 * OWN_SHARE
-            || other.saturating_mul(OTHER_SHARE) > calls + 8 * OTHER_SHARE
+        own.saturating_mul(OWN_SHARE) > calls + EVENTS_FREE * OWN_SHARE
+            || other.saturating_mul(OTHER_SHARE) > calls + EVENTS_FREE / 4 * OTHER_SHARE
     }
 
     /// Takes a call from one of the lines.

@@ -31,7 +31,7 @@ use crate::process::{copy, ops};
 const SLOW_CALLS_MAX: u32 = 64;
 
 /// After so many calls from one place it is patched, for calls by the line.
-const LINE_CALLS: u32 = 48;
+const LINE_CALLS: u32 = 24;
 
 /// Processor exceptions of single steps and of `int3`.
 const DEBUG: u64 = 1;
