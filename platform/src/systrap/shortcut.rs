@@ -31,7 +31,7 @@ use crate::process::{copy, ops};
 const SLOW_CALLS_MAX: u32 = 64;
 
 /// After so many calls from one place it is patched, for calls by the line.
-const LINE_CALLS: u32 = 24;
+const LINE_CALLS: u32 = 16;
 
 /// Processor exceptions of single steps and of `int3`.
 const DEBUG: u64 = 1;
@@ -60,15 +60,24 @@ pub(super) struct Shortcut {
 
 /// Counts calls from the sites that a thread has called from lately.
 #[derive(Default)]
-struct Tally([(u64, u32); 8]);
+struct Tally([(u64, u32); Tally::PLACES]);
 
 impl Tally {
+    const PLACES: usize = 32;
+
     /// Whether it is now worth while to patch the site of a call that the stub cannot serve by itself.
     fn count(&mut self, ip: u64) -> bool {
-        let (known, count) = &mut self.0[(ip >> 2) as usize % 8];
-        if *known != ip {
-            (*known, *count) = (ip, 0);
-        }
+        let first = (ip.wrapping_mul(GOLDEN_RATIO) >> 59) as usize;
+        // Either of two places, so that sites in turn do not push each other out.
+        let places = [first, first ^ 1];
+        let known = places.into_iter().find(|&place| self.0[place].0 == ip);
+        let place = known.unwrap_or_else(|| {
+            let rarest =
+                if self.0[places[0]].1 <= self.0[places[1]].1 { places[0] } else { places[1] };
+            self.0[rarest] = (ip, 0);
+            rarest
+        });
+        let count = &mut self.0[place].1;
         *count += 1;
         let is_worth = *count == LINE_CALLS;
         if is_worth {
@@ -77,6 +86,9 @@ impl Tally {
         is_worth
     }
 }
+
+/// Two to the 64 over it.
+const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Shortcut {
     /// The operation is over that [`SystrapThread::start_carefully`] has let go on.
