@@ -8,16 +8,22 @@
 use core::arch::asm;
 use core::sync::atomic::AtomicU32;
 
-use super::calls::{doorbell, pause};
+use super::calls::{FUTEX, SCHED_YIELD, pause, syscall};
+use super::layout::line as state;
 use super::layout::{
     Extent, FAST_OFFSET, Fast, HOTLINE_OFFSET, Hotline, ROOM_MAX, ROOM_OFFSET, SENT_MAX,
-    SENT_OFFSET, TEXT_MAX, event, shape,
+    SENT_OFFSET, TEXT_MAX, shape,
 };
 use super::line;
 
-/// How long the stub looks whether a worker has taken the call, and then whether it is done; about
-/// 20 µs, and then it waits in the host.
-const PATIENCE: u32 = 600;
+/// How often the stub looks whether a worker has taken the call, and then whether it is done: for
+/// about 20 µs, ...
+const LOOKS: u32 = 400;
+/// ... and so often, letting others run in between, before it waits in the host. (To be woken from
+/// there takes longer than most calls.)
+const YIELDS: u32 = 64;
+const PATIENCE: u32 = LOOKS + YIELDS;
+const FUTEX_WAIT: u64 = 0;
 
 const DIRECTION_FLAG: u64 = 1 << 10;
 const PAGE_BYTES: u64 = 4096;
@@ -45,12 +51,20 @@ pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
     store!((*hotline).info, load!((*fast).info));
     store!((*hotline).words, args);
     // SAFETY: the slot is mapped.
-    let state = unsafe { AtomicU32::from_ptr(&raw mut (*hotline).state) };
-    line::put(state);
-    let ring = || {
-        doorbell(event::WAIT, [0; 5]);
+    let word = unsafe { AtomicU32::from_ptr(&raw mut (*hotline).state) };
+    line::put(word);
+    let look = |left: u32| {
+        if left < YIELDS {
+            syscall(SCHED_YIELD, [0; 6]);
+        } else {
+            pause();
+        }
     };
-    if !line::wait(state, PATIENCE, pause, ring) {
+    let sleep = || {
+        let place = word.as_ptr() as u64;
+        syscall(FUTEX, [place, FUTEX_WAIT, state::WAITED.into(), 0, 0, 0]);
+    };
+    if !line::wait(word, PATIENCE, look, sleep) {
         return None;
     }
     let [result, from, len, ..] = load!((*hotline).words);

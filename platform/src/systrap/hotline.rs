@@ -85,8 +85,6 @@ pub(super) fn is_eligible(number: u64) -> bool {
 #[derive(Default)]
 pub(super) struct Calling {
     is_serving: bool,
-    /// The notification by which the stub waits for its end.
-    waiting: Option<u64>,
     sent: Extent,
     room: Extent,
     /// What was put into `room`: offset and length.
@@ -155,43 +153,30 @@ impl Slot {
         }
     }
 
-    /// The stub waits in the host; `false` if that is over already.
-    pub(super) fn keep_waiting(&self, id: u64) -> bool {
+    /// Lets the stub go on with the result of its call; `true` if it waited in the host.
+    pub(super) fn finish_call(&self, result: u64) -> bool {
         let mut calling = self.calling.lock();
-        let must_wait = calling.is_serving && !self.is_leaving();
-        if must_wait {
-            calling.waiting = Some(id);
-        }
-        must_wait
-    }
-
-    /// Lets the stub go on with the result of its call.
-    pub(super) fn finish_call(&self, listener: &Listener, result: u64) {
-        let mut calling = self.calling.lock();
-        let Calling { waiting, put: (offset, len), .. } = std::mem::take(&mut *calling);
+        let Calling { put: (offset, len), .. } = std::mem::take(&mut *calling);
         self.is_along.store(false, Ordering::Relaxed);
         let words = self.line_word(offset_of!(Hotline, words));
         self.memory.write(words, &[result, offset, len]);
-        line::finish(self.line_state());
+        let was_waiting = line::finish(self.line_state());
         drop(calling);
-        if let Some(id) = waiting {
-            // A failure means that it was killed.
-            let _ = listener.answer(id, 0);
+        if was_waiting {
+            self.memory.wake_word(self.line_word(offset_of!(Hotline, state)));
         }
+        was_waiting
     }
 
-    /// The call is no longer one by the line: what it has written goes into the guest's memory, and
-    /// the stub, if it waits, is let out, to be met by a kick.
-    pub(super) fn end_call(&self, listener: &Listener) {
-        let Calling { waiting, room, put: (offset, len), .. } = {
+    /// The call is no longer one by the line: what it has written goes into the guest's memory. The
+    /// stub, which may wait, is met by a kick.
+    pub(super) fn end_call(&self) {
+        let Calling { room, put: (offset, len), .. } = {
             let mut calling = self.calling.lock();
             self.is_along.store(false, Ordering::Relaxed);
             std::mem::take(&mut *calling)
         };
         self.put_back(&Rest { address: room.address, offset, len });
-        if let Some(id) = waiting {
-            let _ = listener.answer(id, 0);
-        }
     }
 
     /// Writes what was put into the room where it belongs.

@@ -73,8 +73,6 @@ pub mod event {
     pub const SIGNAL: u64 = 2;
     /// The commanded calls are done. Result of the first, unless the command says otherwise.
     pub const DONE: u64 = 3;
-    /// A call by the hotline takes longer than the stub wants to look.
-    pub const WAIT: u64 = 4;
 }
 
 /// Result of a doorbell: what to do, in the low byte, and flags.
@@ -272,6 +270,8 @@ pub mod line {
     pub const LONG: u32 = 3;
     /// The result is there.
     pub const DONE: u32 = 4;
+    /// The call was taken, and the stub waits in the host, with the word as its futex.
+    pub const WAITED: u32 = 5;
 }
 
 /// What calls read and write of the guest's memory, as far as it goes along by the hotline.

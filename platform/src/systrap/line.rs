@@ -2,18 +2,20 @@
 //! crate compiles this file too.
 //!
 //! ```text
-//!           stub puts it        worker takes it         worker is done
-//!   FREE ───────────────► CALL ───────────────► TAKEN ───────────────► DONE
-//!    ▲                     │                     │  worker does not      ▲
-//!    └─────────────────────┘                     └──────► LONG ──────────┘
-//!         stub withdraws it                      know when
+//!        stub puts it          worker takes it          worker is done
+//!   FREE ────────────► CALL ──────────────────► TAKEN ────────────────► DONE
+//!    ▲                   │                      │   │ worker does not    ▲ ▲
+//!    └───────────────────┘                      │   │ know when          │ │
+//!       stub withdraws it                       │   └──────► LONG ───────┘ │
+//!                                               └► WAITED ◄───┘            │
+//!                           stub waits in the host    └────────────────────┘
 //! ```
 //!
-//! From TAKEN on the stub may wait in the host (it *rings*); the worker lets it out when the call is
-//! done. A call is made once or withdrawn, and what either side wrote before its turn ended is
+//! From TAKEN on the stub may wait in the host; the worker wakes it when the call is done. A call is
+//! made once or withdrawn, and what either side wrote before its turn ended is
 //! seen by the other. The guest can write the word like all of the line, and then fools itself.
 
-use super::layout::line::{CALL, DONE, FREE, LONG, TAKEN};
+use super::layout::line::{CALL, DONE, FREE, LONG, TAKEN, WAITED};
 
 /// The state word.
 pub trait Word {
@@ -23,6 +25,8 @@ pub trait Word {
     fn store(&self, value: u32);
     /// Changes `from` to `to`, both acquiring and releasing; `false` if it was not `from`.
     fn exchange(&self, from: u32, to: u32) -> bool;
+    /// Puts a value there, both acquiring and releasing; answers with the old one.
+    fn swap(&self, value: u32) -> u32;
 }
 
 impl Word for core::sync::atomic::AtomicU32 {
@@ -41,6 +45,11 @@ impl Word for core::sync::atomic::AtomicU32 {
         use core::sync::atomic::Ordering::{AcqRel, Acquire};
         self.compare_exchange(from, to, AcqRel, Acquire).is_ok()
     }
+
+    #[inline(always)]
+    fn swap(&self, value: u32) -> u32 {
+        self.swap(value, core::sync::atomic::Ordering::AcqRel)
+    }
 }
 
 /// The stub has written a call down.
@@ -49,29 +58,29 @@ pub fn put(word: &impl Word) {
     word.store(CALL);
 }
 
-/// The stub waits for the end of its call: looks `patience` times, with `pause` in between, then
-/// withdraws the call or else, when a worker has taken it, `ring`s until that lets it out.
-/// `false` if the call was withdrawn.
+/// The stub waits for the end of its call: looks `patience` times, with `pause` in between, which
+/// is told how many are left, then withdraws the call or else, when a worker has taken it, does
+/// `sleep` while the word is WAITED. `false` if the call was withdrawn.
 #[inline(always)]
-pub fn wait(word: &impl Word, patience: u32, pause: impl Fn(), ring: impl Fn()) -> bool {
+pub fn wait(word: &impl Word, patience: u32, pause: impl Fn(u32), sleep: impl Fn()) -> bool {
     let mut left = patience;
     loop {
         match word.load() {
             DONE => return true,
             CALL | TAKEN if left > 0 => {
                 left -= 1;
-                pause();
+                pause(left);
             }
             CALL => {
                 if word.exchange(CALL, FREE) {
                     return false;
                 }
             }
-            // TAKEN, LONG, or what the guest has put there.
-            _ => {
-                ring();
-                left = patience;
+            taken @ (TAKEN | LONG) => {
+                word.exchange(taken, WAITED);
             }
+            // WAITED, or what the guest has put there.
+            _ => sleep(),
         }
     }
 }
@@ -85,13 +94,14 @@ pub fn take(word: &impl Word) -> bool {
 /// The worker does not know when the call will be done.
 #[inline(always)]
 pub fn lengthen(word: &impl Word) {
-    word.store(LONG);
+    word.exchange(TAKEN, LONG);
 }
 
-/// The worker has written the result down.
+/// The worker has written the result down; `true` if the stub has to be woken.
 #[inline(always)]
-pub fn finish(word: &impl Word) {
-    word.store(DONE);
+#[must_use]
+pub fn finish(word: &impl Word) -> bool {
+    word.swap(DONE) == WAITED
 }
 
 /// The thread has left the line without taking its call along.

@@ -21,13 +21,16 @@ impl Word for State {
     fn exchange(&self, from: u32, to: u32) -> bool {
         self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
+
+    fn swap(&self, value: u32) -> u32 {
+        self.0.swap(value, Ordering::AcqRel)
+    }
 }
 
-/// What the sentry knows of the call (`Calling`), and the notification that the stub waits with.
+/// What the sentry knows of the call.
 #[derive(Default)]
 struct Calling {
     is_serving: bool,
-    is_waiting: bool,
 }
 
 struct Line {
@@ -36,7 +39,9 @@ struct Line {
     request: UnsafeCell<u64>,
     answer: UnsafeCell<u64>,
     calling: Mutex<Calling>,
-    let_out: Condvar,
+    /// The host's queue of those who wait for the state word.
+    queue: Mutex<()>,
+    woken: Condvar,
     is_over: AtomicBool,
 }
 
@@ -52,22 +57,24 @@ impl Line {
             request: UnsafeCell::new(0),
             answer: UnsafeCell::new(0),
             calling: Mutex::default(),
-            let_out: Condvar::new(),
+            queue: Mutex::new(()),
+            woken: Condvar::new(),
             is_over: AtomicBool::new(false),
         })
     }
 
-    /// The doorbell: the kernel keeps the stub until the sentry answers, which it does at once if
-    /// it serves no call.
-    fn ring(&self) {
-        let mut calling = self.calling.lock().unwrap();
-        if !calling.is_serving {
-            return;
+    /// `FUTEX_WAIT`: sleeps if the word is still what it was, until somebody wakes it.
+    fn sleep(&self) {
+        let queue = self.queue.lock().unwrap();
+        if self.state.load() == WAITED {
+            drop(self.woken.wait(queue).unwrap());
         }
-        calling.is_waiting = true;
-        while calling.is_waiting {
-            calling = self.let_out.wait(calling).unwrap();
-        }
+    }
+
+    /// `FUTEX_WAKE`.
+    fn wake(&self) {
+        let _queue = self.queue.lock().unwrap();
+        self.woken.notify_one();
     }
 
     /// One call of the stub: the answer, or that it took the long way.
@@ -77,7 +84,7 @@ impl Line {
             unsafe { *place = request }
         });
         put(&self.state);
-        if !wait(&self.state, 1, thread::yield_now, || self.ring()) {
+        if !wait(&self.state, 1, |_| thread::yield_now(), || self.sleep()) {
             return None;
         }
         // SAFETY: the worker is done.
@@ -103,11 +110,10 @@ impl Line {
         });
         let mut calling = self.calling.lock().unwrap();
         calling.is_serving = false;
-        let was_waiting = std::mem::take(&mut calling.is_waiting);
-        finish(&self.state);
+        let was_waiting = finish(&self.state);
         drop(calling);
         if was_waiting {
-            self.let_out.notify_one();
+            self.wake();
         }
         true
     }

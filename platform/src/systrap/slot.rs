@@ -212,11 +212,6 @@ impl Slot {
         }
     }
 
-    /// Whether it is on its way from its present call into the stub, or to its end.
-    pub(super) fn is_leaving(&self) -> bool {
-        self.has(COMPLETING | ABANDONED)
-    }
-
     /// Notes that it is about to run; `false` if it has to trap at once instead.
     pub(super) fn start_running(&self) -> bool {
         if self.flags.fetch_or(RUNNING, Ordering::SeqCst) & INTERRUPT == 0 {

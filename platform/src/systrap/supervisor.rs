@@ -272,13 +272,6 @@ impl Supervisor {
                 Event::Signal { id, context, info, signo: signo as i32, fs_base, gs_base }
             }
             (true, event::DONE) => Event::Done { id, result: args[0] },
-            (true, event::WAIT) => {
-                self.counters.note_wait();
-                if !slot.keep_waiting(id) {
-                    let _ = self.listener.answer(id, 0);
-                }
-                return false;
-            }
             // The guest rings by itself.
             (true, _) => {
                 slot.process.kill();
@@ -427,7 +420,7 @@ impl Supervisor {
                 let _ = self.listener.answer(id, slot.exit_command());
                 self.forget(slot);
             }
-            Event::Hotline { .. } => slot.end_call(&self.listener),
+            Event::Hotline { .. } => slot.end_call(),
             Event::Dead => self.forget(slot),
         }
     }
@@ -459,7 +452,7 @@ impl Supervisor {
         match event.or(unread) {
             Some(Event::Hotline { .. }) => {
                 let _ = kick(process.tgid, slot.tid);
-                slot.end_call(&self.listener);
+                slot.end_call();
             }
             Some(event) => self.send_off(slot, &event),
             None if kick(process.tgid, slot.tid) == Err(Errno::ESRCH) => self.forget(slot),

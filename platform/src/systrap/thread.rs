@@ -122,7 +122,7 @@ impl SystrapThread {
             }
             Position::Line => {
                 self.supervisor.start_completing(&self.slot);
-                self.slot.end_call(&self.supervisor.listener);
+                self.slot.end_call();
             }
             _ => return,
         }
@@ -285,7 +285,9 @@ impl SystrapThread {
         match self.position {
             Position::Call { id } => self.answer(id, self.registers.rax),
             Position::Line => {
-                self.slot.finish_call(&self.supervisor.listener, self.registers.rax);
+                if self.slot.finish_call(self.registers.rax) {
+                    self.supervisor.counters.note_wait();
+                }
             }
             Position::Stub { id, frame } => {
                 let flags = self.load(frame);
