@@ -1,9 +1,9 @@
 //! A thread's memory as its present system call sees it.
 //!
-//! Of a call by the line some bytes have come along, and some go back with its result ([`hotline`]).
+//! Of a call by the line some bytes have come along, and some go back with its result ([`calling`]).
 //! Everything else, and all calls that came another way, are for the address space itself.
 //!
-//! [`hotline`]: super::hotline
+//! [`calling`]: super::calling
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

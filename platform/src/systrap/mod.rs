@@ -33,6 +33,7 @@
 
 mod along;
 mod batch;
+mod calling;
 mod care;
 mod channel;
 mod counters;

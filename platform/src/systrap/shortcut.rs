@@ -10,13 +10,13 @@ use std::task::{Context, Poll};
 
 use linux_abi::Errno;
 
+use super::calling;
 use super::care::{self, Careful, Way};
 use super::directory::Listing;
 use super::fast;
 use super::frame::{Cause, Frame, TRAP_FLAG};
 use super::gate::Pass;
 use super::hand::Hand;
-use super::hotline;
 use super::install;
 use super::layout::{FAST_OFFSET, Fast, change};
 use super::patch::Trapped;
@@ -330,7 +330,7 @@ impl SystrapThread {
         }
         let is_served = is_served(number);
         let can_be_watched = self.supervisor.watch.is_possible();
-        if !(is_served || can_be_watched && hotline::is_eligible(number)) {
+        if !(is_served || can_be_watched && calling::is_eligible(number)) {
             return false;
         }
         let job = if self.shortcut.trampoline_ip.is_some() {

@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 
+use super::calling::Calling;
 use super::channel::{Channel, SlotMemory};
-use super::hotline::Calling;
 use super::layout::command;
 use super::patching::Patching;
 use crate::host::process::Processors;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use linux_abi::Errno;
 
+use super::calling;
 use super::channel::{Channel, SlotMemory};
-use super::hotline;
 use super::layout::{Control, FAST_OFFSET, Fast, change, command};
 use super::slot::{Greeting, Process, Slot};
 use super::thread::{Position, SystrapThread};
@@ -49,7 +49,7 @@ async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<NewProcess, Err
         channel.set_clock(vdso.clock_gettime);
     }
     frame.copy(&parent.slot.memory, &memory);
-    hotline::reset(&memory);
+    calling::reset(&memory);
     memory.write(FAST_OFFSET + offset_of!(Fast, change) as u64, &change::NONE);
     memory.write(offset_of!(Control, context) as u64, &frame.address(&memory));
     let mark = match kind {

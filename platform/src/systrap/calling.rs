@@ -1,0 +1,223 @@
+//! A thread's call on its line, as the sentry sees it.
+//!
+//! What lies on the line is the guest's word, like all of its slot. Whether a call is being served is
+//! for [`Calling`] to say, in the sentry's own memory.
+
+use std::mem::offset_of;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::channel::SlotMemory;
+use super::layout;
+use super::layout::{
+    Extent, FAST_OFFSET, Fast, HOTLINE_OFFSET, Hotline, ROOM_MAX, ROOM_OFFSET, SENT_MAX,
+    SENT_OFFSET, TEXT_MAX, WINDOW_BYTES, shape,
+};
+use super::line;
+use super::slot::{Event, Slot};
+use crate::process::copy;
+
+// `take_call` reads the first line as words.
+const _: () = assert!(offset_of!(Hotline, state) == 0 && offset_of!(Hotline, number) == 4);
+const _: () = assert!(offset_of!(Hotline, info) == 8 && offset_of!(Hotline, words) == 16);
+
+/// Whether a call can go by the line.
+pub(super) fn is_eligible(number: u64) -> bool {
+    u32::try_from(number).is_ok_and(|number| shape::of(number).is_some())
+}
+
+/// The call by the line that the sentry serves for a thread.
+#[derive(Default)]
+pub(super) struct Calling {
+    is_serving: bool,
+    sent: Extent,
+    room: Extent,
+    /// What was put into `room`: offset and length.
+    put: (u64, u64),
+}
+
+impl Calling {
+    pub(super) fn is_serving(&self) -> bool {
+        self.is_serving
+    }
+}
+
+/// What a finished call has left to be done for the guest.
+struct Rest {
+    address: u64,
+    offset: u64,
+    len: u64,
+}
+
+impl Slot {
+    fn line_word(&self, field: usize) -> u64 {
+        HOTLINE_OFFSET + field as u64
+    }
+
+    fn line_state(&self) -> &AtomicU32 {
+        self.memory.atomic(self.line_word(offset_of!(Hotline, state)))
+    }
+
+    /// Takes the call on the line, if there is one and the thread may be served.
+    pub(super) fn take_call(&self) -> Option<Event> {
+        let state = self.line_state();
+        if state.load(Ordering::Acquire) != layout::line::CALL {
+            return None;
+        }
+        let mut calling = self.calling.lock();
+        if calling.is_serving || !self.stop_running() {
+            return None;
+        }
+        let is_taken = line::take(state);
+        let [number_word, info, args @ ..] = self.memory.read::<[u64; 8]>(HOTLINE_OFFSET);
+        let number = (number_word >> 32) as u32;
+        if !is_taken || !is_eligible(number.into()) {
+            // The stub has withdrawn it, or this is none of its calls.
+            self.go_on_running();
+            return None;
+        }
+        let extents = self.line_word(offset_of!(Hotline, sent));
+        let [sent_address, sent_len, room_address, room_len] =
+            self.memory.read::<[u64; 4]>(extents);
+        *calling = Calling {
+            is_serving: true,
+            sent: Extent { address: sent_address, len: sent_len },
+            room: Extent { address: room_address, len: room_len.min(ROOM_MAX) },
+            ..Calling::default()
+        };
+        self.is_along.store(true, Ordering::Relaxed);
+        Some(Event::Hotline { number: number as i32, info, args })
+    }
+
+    /// Has the stub wait in the host for its call if that is still being served.
+    pub(super) fn lengthen_call(&self) {
+        // Whoever finishes the call holds this, too.
+        let calling = self.calling.lock();
+        if calling.is_serving {
+            line::lengthen(self.line_state());
+        }
+    }
+
+    /// Lets the stub go on with the result of its call; `true` if it waited in the host.
+    pub(super) fn finish_call(&self, result: u64) -> bool {
+        let mut calling = self.calling.lock();
+        let Calling { put: (offset, len), .. } = std::mem::take(&mut *calling);
+        self.is_along.store(false, Ordering::Relaxed);
+        let words = self.line_word(offset_of!(Hotline, words));
+        self.memory.write(words, &[result, offset, len]);
+        let was_waiting = line::finish(self.line_state());
+        drop(calling);
+        if was_waiting {
+            self.memory.wake_word(self.line_word(offset_of!(Hotline, state)));
+        }
+        was_waiting
+    }
+
+    /// The call is no longer one by the line: what it has written goes into the guest's memory. The
+    /// stub, which may wait, is met by a kick.
+    pub(super) fn end_call(&self) {
+        let Calling { room, put: (offset, len), .. } = {
+            let mut calling = self.calling.lock();
+            self.is_along.store(false, Ordering::Relaxed);
+            std::mem::take(&mut *calling)
+        };
+        self.put_back(&Rest { address: room.address, offset, len });
+    }
+
+    /// Writes what was put into the room where it belongs.
+    fn put_back(&self, rest: &Rest) {
+        let Rest { address, offset, len } = *rest;
+        if len == 0 || offset > ROOM_MAX || len > ROOM_MAX - offset {
+            return;
+        }
+        // No access may reach the stub's own window.
+        let window = self.memory.address() / WINDOW_BYTES * WINDOW_BYTES;
+        let address = address.wrapping_add(offset);
+        if address < window + WINDOW_BYTES && address.saturating_add(len) > window {
+            return;
+        }
+        let mut bytes = vec![0; len as usize];
+        self.memory.read_bytes(ROOM_OFFSET + offset, &mut bytes);
+        // It could be written when the call was made. If not any more, that is the guest's doing.
+        let _ = copy::write(self.tid, address, &bytes);
+    }
+
+    /// Takes back a call that nobody has taken, of a thread that has left the line.
+    pub(super) fn withdraw_call(&self) {
+        line::withdraw(self.line_state());
+    }
+
+    /// The result of a finished call that the thread, found in the stub, has not yet left with; what
+    /// it should have copied is written.
+    pub(super) fn finished_call(&self) -> Option<u64> {
+        if self.line_state().load(Ordering::Acquire) != layout::line::DONE {
+            return None;
+        }
+        let words = self.line_word(offset_of!(Hotline, words));
+        let [result, offset, len] = self.memory.read::<[u64; 3]>(words);
+        let room = self.line_word(offset_of!(Hotline, room));
+        let address = self.memory.read::<u64>(room);
+        self.put_back(&Rest { address, offset, len });
+        Some(result)
+    }
+
+    /// Reads the guest's bytes that came along with the present call; `None` if these did not.
+    pub(super) fn read_along(&self, address: u64, buf: &mut [u8]) -> Option<usize> {
+        let calling = self.calling.lock();
+        if !calling.is_serving {
+            return None;
+        }
+        let Extent { address: start, len } = calling.sent;
+        let is_text = len & Extent::TEXT != 0;
+        let len = (len & !Extent::TEXT).min(if is_text { TEXT_MAX } else { SENT_MAX });
+        let offset = address.checked_sub(start).filter(|&offset| offset < len)?;
+        let there = usize::try_from(len - offset).ok()?;
+        if buf.len() > there && !is_text {
+            return None;
+        }
+        let wanted = buf.len().min(there);
+        self.memory.read_bytes(SENT_OFFSET + offset, &mut buf[..wanted]);
+        Some(wanted)
+    }
+
+    /// Writes bytes that go back with the result of the present call; `None` if they cannot.
+    pub(super) fn write_along(&self, address: u64, bytes: &[u8]) -> Option<usize> {
+        let mut calling = self.calling.lock();
+        if !calling.is_serving {
+            return None;
+        }
+        let offset = address.checked_sub(calling.room.address)?;
+        let end = offset.checked_add(bytes.len() as u64)?;
+        if end > calling.room.len {
+            return None;
+        }
+        let (start, len) = calling.put;
+        calling.put = match len {
+            0 => (offset, bytes.len() as u64),
+            _ if start + len == offset => (start, len + bytes.len() as u64),
+            _ => return None,
+        };
+        self.memory.write_bytes(ROOM_OFFSET + offset, bytes);
+        Some(bytes.len())
+    }
+
+    /// Writes what would go back with the present call now, for somebody who looks there.
+    pub(super) fn flush_along(&self) {
+        let rest = {
+            let mut calling = self.calling.lock();
+            let (offset, len) = std::mem::take(&mut calling.put);
+            Rest { address: calling.room.address, offset, len }
+        };
+        self.put_back(&rest);
+    }
+
+    pub(super) fn set_open(&self, is_open: bool) {
+        let place = FAST_OFFSET + offset_of!(Fast, is_open) as u64;
+        self.memory.atomic_long(place).store(is_open.into(), Ordering::Release);
+    }
+}
+
+/// Makes the line of a slot that gets a new thread a closed one.
+pub(super) fn reset(memory: &SlotMemory) {
+    memory.write(FAST_OFFSET + offset_of!(Fast, is_open) as u64, &0_u64);
+    memory.write(HOTLINE_OFFSET, &[0_u64; size_of::<Hotline>() / 8]);
+}
