@@ -32,8 +32,10 @@ use super::{change, entry, hotline};
 pub(crate) unsafe extern "C" fn enter() {
     naked_asm!(
         "mov [rcx + {info}], r11",
-        // A new call: what the line says of the last one is over.
-        "mov dword ptr [rcx + {state}], {free}",
+        // A new turn: what the line says of the last one is over.
+        "mov r11d, [rcx + {turn}]",
+        "lea r11d, [r11 + {one_turn}]",
+        "mov [rcx + {turn}], r11d",
         "mov qword ptr [rcx + {change}], {none}",
         "mov [rcx + {rax}], rax",
         "mov [rcx + {rbx}], rbx",
@@ -80,10 +82,10 @@ pub(crate) unsafe extern "C" fn enter() {
         ".globl stub_fast_restored",
         "stub_fast_restored:",
         "jmp [rcx + {target}]",
-        state = const HOTLINE_OFFSET - FAST_OFFSET + offset_of!(Hotline, state) as u64,
+        turn = const offset_of!(Fast, turn),
+        one_turn = const line::TURN,
         change = const offset_of!(Fast, change),
         none = const change_state::NONE,
-        free = const line::FREE,
         info = const offset_of!(Fast, info),
         rax = const offset_of!(Fast, saved) + offset_of!(Saved, rax),
         rbx = const offset_of!(Fast, saved) + offset_of!(Saved, rbx),

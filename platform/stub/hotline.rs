@@ -11,8 +11,7 @@ use core::sync::atomic::AtomicU32;
 use super::calls::{FUTEX, SCHED_YIELD, pause, syscall};
 use super::layout::line as state;
 use super::layout::{
-    Extent, FAST_OFFSET, Fast, HOTLINE_OFFSET, Hotline, ROOM_MAX, ROOM_OFFSET, SENT_MAX,
-    SENT_OFFSET, TEXT_MAX, shape,
+    Extent, FAST_OFFSET, Fast, HOTLINE_OFFSET, Hotline, ROOM_MAX, ROOM_OFFSET, SENT_OFFSET, TEXT_MAX, shape,
 };
 use super::line;
 
@@ -24,6 +23,8 @@ const LOOKS: u32 = 400;
 const YIELDS: u32 = 64;
 const PATIENCE: u32 = LOOKS + YIELDS;
 const FUTEX_WAIT: u64 = 0;
+/// Pauses before the first look.
+const EARLY: u32 = 4;
 
 const DIRECTION_FLAG: u64 = 1 << 10;
 const PAGE_BYTES: u64 = 4096;
@@ -45,14 +46,19 @@ pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
         load!((*fast).saved.r8),
         load!((*fast).saved.r9),
     ];
-    store!((*hotline).sent, send(slot, shape.input, &args));
-    store!((*hotline).room, make_room(shape.output, &args));
+    send(slot, shape, &args);
+    let room = shape.room(&args);
+    make_room(room);
+    store!((*fast).room, room);
     store!((*hotline).number, number);
     store!((*hotline).info, load!((*fast).info));
     store!((*hotline).words, args);
     // SAFETY: the slot is mapped.
     let word = unsafe { AtomicU32::from_ptr(&raw mut (*hotline).state) };
-    line::put(word);
+    let turn = load!((*fast).turn) & !state::KINDS;
+    line::put(word, turn);
+    // To look before anybody can have answered would only keep him from it.
+    (0..EARLY).for_each(|_| pause());
     let look = |left: u32| {
         if left < YIELDS {
             syscall(SCHED_YIELD, [0; 6]);
@@ -62,17 +68,16 @@ pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
     };
     let sleep = || {
         let place = word.as_ptr() as u64;
-        syscall(FUTEX, [place, FUTEX_WAIT, state::WAITED.into(), 0, 0, 0]);
+        syscall(FUTEX, [place, FUTEX_WAIT, (turn | state::WAITED).into(), 0, 0, 0]);
     };
-    if !line::wait(word, PATIENCE, look, sleep) {
+    if !line::wait(word, turn, PATIENCE, look, sleep) {
         return None;
     }
     let [result, from, len, ..] = load!((*hotline).words);
     let len = min(len, ROOM_MAX);
     if len > 0 {
         let from = min(from, ROOM_MAX - len);
-        let to = load!((*hotline).room).address;
-        copy(to.wrapping_add(from), slot + ROOM_OFFSET + from, len);
+        copy(room.address.wrapping_add(from), slot + ROOM_OFFSET + from, len);
     }
     Some(result)
 }
@@ -82,71 +87,46 @@ fn min(a: u64, b: u64) -> u64 {
     if a < b { a } else { b }
 }
 
+/// Puts the bytes that a call reads into the slot; of text as much as has room.
 #[inline(always)]
-fn argument(args: &[u64; 6], index: u8) -> u64 {
-    match index {
-        0 => args[0],
-        1 => args[1],
-        2 => args[2],
-        3 => args[3],
-        4 => args[4],
-        _ => args[5],
-    }
-}
-
-/// Puts the bytes that a call reads into the slot.
-#[inline(always)]
-fn send(slot: u64, input: shape::Input, args: &[u64; 6]) -> Extent {
+fn send(slot: u64, shape: shape::Shape, args: &[u64; 6]) {
     let to = slot + SENT_OFFSET;
-    match input {
-        shape::Input::None => Extent::default(),
-        shape::Input::Bytes { address, len } => {
-            let (address, len) = (argument(args, address), argument(args, len));
-            if len > SENT_MAX {
-                return Extent::default();
+    if let shape::Input::Text { address } = shape.input {
+        let address = shape::argument(args, address);
+        let mut len = 0;
+        while len < TEXT_MAX {
+            let byte = load_byte(address.wrapping_add(len));
+            store_byte(to + len, byte);
+            len += 1;
+            if byte == 0 {
+                break;
             }
-            copy(to, address, len);
-            Extent { address, len }
         }
-        shape::Input::Text { address } => {
-            let address = argument(args, address);
-            let mut len = 0;
-            while len < TEXT_MAX {
-                let byte = load_byte(address.wrapping_add(len));
-                store_byte(to + len, byte);
-                len += 1;
-                if byte == 0 {
-                    return Extent { address, len: len | Extent::TEXT };
-                }
-            }
-            Extent::default()
-        }
+        return;
+    }
+    let Extent { address, len } = shape.sent(args);
+    if len > 0 {
+        copy(to, address, len);
     }
 }
 
 /// Makes sure that the memory a call writes can be written.
 #[inline(always)]
-fn make_room(output: shape::Output, args: &[u64; 6]) -> Extent {
-    let (address, len) = match output {
-        shape::Output::None => return Extent::default(),
-        shape::Output::Bytes { address, len } => (argument(args, address), argument(args, len)),
-        shape::Output::Fixed { address, len } => (argument(args, address), len),
-    };
-    if len == 0 || address.checked_add(len).is_none() {
-        return Extent::default();
+fn make_room(room: Extent) {
+    let Extent { address, len } = room;
+    if len == 0 {
+        return;
     }
-    let len = min(len, ROOM_MAX);
     let mut place = address;
-    let last = address + (len - 1);
+    let last = address.wrapping_add(len - 1);
     loop {
         touch(place);
         // The beginning of the next page.
-        place = (place | (PAGE_BYTES - 1)) + 1;
+        place = (place | (PAGE_BYTES - 1)).wrapping_add(1);
         if place > last || place == 0 {
             break;
         }
     }
-    Extent { address, len }
 }
 
 /// Writes to a byte what it holds.

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::channel::SlotMemory;
 use super::layout;
 use super::layout::{
-    Extent, FAST_OFFSET, Fast, HOTLINE_OFFSET, Hotline, ROOM_MAX, ROOM_OFFSET, SENT_MAX,
-    SENT_OFFSET, TEXT_MAX, WINDOW_BYTES, shape,
+    Extent, FAST_OFFSET, Fast, HOTLINE_OFFSET, Hotline, ROOM_MAX, ROOM_OFFSET, SENT_OFFSET,
+    TEXT_MAX, WINDOW_BYTES, shape,
 };
 use super::line;
 use super::slot::{Event, Slot};
@@ -29,7 +29,11 @@ pub(super) fn is_eligible(number: u64) -> bool {
 #[derive(Default)]
 pub(super) struct Calling {
     is_serving: bool,
+    /// Of the line's state word.
+    turn: u32,
     sent: Extent,
+    /// It ends with a NUL, and more is not needed.
+    sent_is_text: bool,
     room: Extent,
     /// What was put into `room`: offset and length.
     put: (u64, u64),
@@ -39,6 +43,28 @@ impl Calling {
     pub(super) fn is_serving(&self) -> bool {
         self.is_serving
     }
+}
+
+impl Calling {
+    /// `None` for a call that does not go by the line.
+    fn new(memory: &SlotMemory, turn: u32, number: u32, args: &[u64; 6]) -> Option<Calling> {
+        let shape = shape::of(number)?;
+        let sent = match shape.input {
+            shape::Input::Text { address } => sent_text(memory, shape::argument(args, address)),
+            _ => shape.sent(args),
+        };
+        let room = shape.room(args);
+        let sent_is_text = matches!(shape.input, shape::Input::Text { .. });
+        Some(Calling { is_serving: true, turn, sent, sent_is_text, room, put: (0, 0) })
+    }
+}
+
+/// The text that has come along, if all of it has.
+fn sent_text(memory: &SlotMemory, address: u64) -> Extent {
+    let mut text = [0; TEXT_MAX as usize];
+    memory.read_bytes(SENT_OFFSET, &mut text);
+    let end = text.iter().position(|&byte| byte == 0);
+    end.map_or(Extent::default(), |end| Extent { address, len: end as u64 + 1 })
 }
 
 /// What a finished call has left to be done for the guest.
@@ -57,33 +83,30 @@ impl Slot {
         self.memory.atomic(self.line_word(offset_of!(Hotline, state)))
     }
 
+    /// The turn of the present call, as the guest says.
+    fn turn(&self) -> u32 {
+        let place = FAST_OFFSET + offset_of!(Fast, turn) as u64;
+        self.memory.read::<u32>(place) & !layout::line::KINDS
+    }
+
     /// Takes the call on the line, if there is one and the thread may be served.
     pub(super) fn take_call(&self) -> Option<Event> {
         let state = self.line_state();
-        if state.load(Ordering::Acquire) != layout::line::CALL {
-            return None;
-        }
+        line::turn_of(state)?;
         let mut calling = self.calling.lock();
         if calling.is_serving || !self.stop_running() {
             return None;
         }
-        let is_taken = line::take(state);
+        let turn = line::take(state);
         let [number_word, info, args @ ..] = self.memory.read::<[u64; 8]>(HOTLINE_OFFSET);
         let number = (number_word >> 32) as u32;
-        if !is_taken || !is_eligible(number.into()) {
+        let taken = turn.and_then(|turn| Calling::new(&self.memory, turn, number, &args));
+        let Some(taken) = taken else {
             // The stub has withdrawn it, or this is none of its calls.
             self.go_on_running();
             return None;
-        }
-        let extents = self.line_word(offset_of!(Hotline, sent));
-        let [sent_address, sent_len, room_address, room_len] =
-            self.memory.read::<[u64; 4]>(extents);
-        *calling = Calling {
-            is_serving: true,
-            sent: Extent { address: sent_address, len: sent_len },
-            room: Extent { address: room_address, len: room_len.min(ROOM_MAX) },
-            ..Calling::default()
         };
+        *calling = taken;
         self.is_along.store(true, Ordering::Relaxed);
         Some(Event::Hotline { number: number as i32, info, args })
     }
@@ -93,18 +116,18 @@ impl Slot {
         // Whoever finishes the call holds this, too.
         let calling = self.calling.lock();
         if calling.is_serving {
-            line::lengthen(self.line_state());
+            line::lengthen(self.line_state(), calling.turn);
         }
     }
 
     /// Lets the stub go on with the result of its call; `true` if it waited in the host.
     pub(super) fn finish_call(&self, result: u64) -> bool {
         let mut calling = self.calling.lock();
-        let Calling { put: (offset, len), .. } = std::mem::take(&mut *calling);
+        let Calling { turn, put: (offset, len), .. } = std::mem::take(&mut *calling);
         self.is_along.store(false, Ordering::Relaxed);
         let words = self.line_word(offset_of!(Hotline, words));
         self.memory.write(words, &[result, offset, len]);
-        let was_waiting = line::finish(self.line_state());
+        let was_waiting = line::finish(self.line_state(), turn);
         drop(calling);
         if was_waiting {
             self.memory.wake_word(self.line_word(offset_of!(Hotline, state)));
@@ -143,18 +166,18 @@ impl Slot {
 
     /// Takes back a call that nobody has taken, of a thread that has left the line.
     pub(super) fn withdraw_call(&self) {
-        line::withdraw(self.line_state());
+        line::withdraw(self.line_state(), self.turn());
     }
 
     /// The result of a finished call that the thread, found in the stub, has not yet left with; what
     /// it should have copied is written.
     pub(super) fn finished_call(&self) -> Option<u64> {
-        if self.line_state().load(Ordering::Acquire) != layout::line::DONE {
+        if !line::is_done(self.line_state(), self.turn()) {
             return None;
         }
         let words = self.line_word(offset_of!(Hotline, words));
         let [result, offset, len] = self.memory.read::<[u64; 3]>(words);
-        let room = self.line_word(offset_of!(Hotline, room));
+        let room = FAST_OFFSET + offset_of!(Fast, room) as u64;
         let address = self.memory.read::<u64>(room);
         self.put_back(&Rest { address, offset, len });
         Some(result)
@@ -166,12 +189,10 @@ impl Slot {
         if !calling.is_serving {
             return None;
         }
-        let Extent { address: start, len } = calling.sent;
-        let is_text = len & Extent::TEXT != 0;
-        let len = (len & !Extent::TEXT).min(if is_text { TEXT_MAX } else { SENT_MAX });
+        let Calling { sent: Extent { address: start, len }, sent_is_text, .. } = *calling;
         let offset = address.checked_sub(start).filter(|&offset| offset < len)?;
         let there = usize::try_from(len - offset).ok()?;
-        if buf.len() > there && !is_text {
+        if buf.len() > there && !sent_is_text {
             return None;
         }
         let wanted = buf.len().min(there);

@@ -156,6 +156,11 @@ pub struct Fast {
     pub identity: Identity,
     /// How many calls the stub has served by itself.
     pub served: u64,
+    /// Counts calls: the upper bits of [`Hotline::state`] for the present one.
+    pub turn: u32,
+    pub unused: u32,
+    /// What the present call by the hotline writes, and the stub has seen that it can be written.
+    pub room: Extent,
 }
 
 /// What all threads of an address space need to know.
@@ -224,22 +229,18 @@ pub struct Identity {
     pub egid: u64,
 }
 
-/// A call that a worker of the sentry watches out for. The first 64 bytes go back and forth.
+/// A call that a worker of the sentry watches out for. It goes back and forth between processors, each
+/// time for as long as some of the calls take: so it holds no more than it must.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(64))]
 pub struct Hotline {
-    /// One of [`line`].
+    /// One of [`line`], and above that the turn that it is for: what it says of others is over.
     pub state: u32,
     pub number: u32,
     /// Address of the trampoline's data, see [`info`].
     pub info: u64,
-    /// The arguments; then result, offset in `room` and length of the bytes that come back.
+    /// The arguments; then result, offset from [`ROOM_OFFSET`] and length of the bytes that come back.
     pub words: [u64; 6],
-    /// The guest's bytes that go along, at [`SENT_OFFSET`].
-    pub sent: Extent,
-    /// Memory of the guest that can be written; what the call writes there is put at
-    /// [`ROOM_OFFSET`] instead.
-    pub room: Extent,
 }
 
 /// A range of the guest's memory.
@@ -250,16 +251,14 @@ pub struct Extent {
     pub len: u64,
 }
 
-impl Extent {
-    /// Bit of the length: the bytes end with a NUL, and more are not needed.
-    pub const TEXT: u64 = 1 << 63;
-}
-
 /// Longest text that goes along, with its NUL.
 pub const TEXT_MAX: u64 = 256;
 
-/// Values of [`Hotline::state`].
+/// The lower bits of [`Hotline::state`].
 pub mod line {
+    /// One turn.
+    pub const TURN: u32 = 0x100;
+    pub const KINDS: u32 = TURN - 1;
     /// Nothing yet of the present call.
     pub const FREE: u32 = 0;
     /// The stub has put a call there.
@@ -276,6 +275,8 @@ pub mod line {
 
 /// What calls read and write of the guest's memory, as far as it goes along by the hotline.
 pub mod shape {
+    use super::{Extent, ROOM_MAX, SENT_MAX};
+
     /// Numbers of arguments, where no other meaning is given.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Input {
@@ -308,6 +309,46 @@ pub mod shape {
     pub struct Shape {
         pub input: Input,
         pub output: Output,
+    }
+
+    impl Shape {
+        /// The bytes that a call with these arguments reads and that go along, text excepted.
+        #[inline(always)]
+        pub const fn sent(&self, args: &[u64; 6]) -> Extent {
+            match self.input {
+                Input::Bytes { address, len } if argument(args, len) <= SENT_MAX => {
+                    Extent { address: argument(args, address), len: argument(args, len) }
+                }
+                _ => Extent { address: 0, len: 0 },
+            }
+        }
+
+        /// Where a call with these arguments writes bytes that come back.
+        #[inline(always)]
+        pub const fn room(&self, args: &[u64; 6]) -> Extent {
+            let (address, len) = match self.output {
+                Output::None => (0, 0),
+                Output::Bytes { address, len } => (argument(args, address), argument(args, len)),
+                Output::Fixed { address, len } => (argument(args, address), len),
+            };
+            if address.checked_add(len).is_none() {
+                return Extent { address: 0, len: 0 };
+            }
+            Extent { address, len: if len < ROOM_MAX { len } else { ROOM_MAX } }
+        }
+    }
+
+    /// An argument, without the code for an index that is out of bounds.
+    #[inline(always)]
+    pub const fn argument(args: &[u64; 6], index: u8) -> u64 {
+        match index {
+            0 => args[0],
+            1 => args[1],
+            2 => args[2],
+            3 => args[3],
+            4 => args[4],
+            _ => args[5],
+        }
     }
 
     const PLAIN: Shape = Shape { input: Input::None, output: Output::None };

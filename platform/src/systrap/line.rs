@@ -15,7 +15,7 @@
 //! made once or withdrawn, and what either side wrote before its turn ended is
 //! seen by the other. The guest can write the word like all of the line, and then fools itself.
 
-use super::layout::line::{CALL, DONE, FREE, LONG, TAKEN, WAITED};
+use super::layout::line::{CALL, DONE, FREE, KINDS, LONG, TAKEN, WAITED};
 
 /// The state word.
 pub trait Word {
@@ -52,32 +52,38 @@ impl Word for core::sync::atomic::AtomicU32 {
     }
 }
 
-/// The stub has written a call down.
+/// The stub has written the call of this turn down.
 #[inline(always)]
-pub fn put(word: &impl Word) {
-    word.store(CALL);
+pub fn put(word: &impl Word, turn: u32) {
+    word.store(turn | CALL);
 }
 
 /// The stub waits for the end of its call: looks `patience` times, with `pause` in between, which
 /// is told how many are left, then withdraws the call or else, when a worker has taken it, does
 /// `sleep` while the word is WAITED. `false` if the call was withdrawn.
 #[inline(always)]
-pub fn wait(word: &impl Word, patience: u32, pause: impl Fn(u32), sleep: impl Fn()) -> bool {
+pub fn wait(
+    word: &impl Word,
+    turn: u32,
+    patience: u32,
+    pause: impl Fn(u32),
+    sleep: impl Fn(),
+) -> bool {
     let mut left = patience;
     loop {
-        match word.load() {
+        match word.load() ^ turn {
             DONE => return true,
             CALL | TAKEN if left > 0 => {
                 left -= 1;
                 pause(left);
             }
             CALL => {
-                if word.exchange(CALL, FREE) {
+                if word.exchange(turn | CALL, FREE) {
                     return false;
                 }
             }
             taken @ (TAKEN | LONG) => {
-                word.exchange(taken, WAITED);
+                word.exchange(turn | taken, turn | WAITED);
             }
             // WAITED, or what the guest has put there.
             _ => sleep(),
@@ -85,29 +91,43 @@ pub fn wait(word: &impl Word, patience: u32, pause: impl Fn(u32), sleep: impl Fn
     }
 }
 
-/// A worker takes the call, if there is one.
+/// A worker takes the call, if there is one; answers with its turn.
 #[inline(always)]
-pub fn take(word: &impl Word) -> bool {
-    word.load() == CALL && word.exchange(CALL, TAKEN)
+pub fn take(word: &impl Word) -> Option<u32> {
+    let turn = turn_of(word)?;
+    word.exchange(turn | CALL, turn | TAKEN).then_some(turn)
+}
+
+/// The turn of a call that nobody has taken.
+#[inline(always)]
+pub fn turn_of(word: &impl Word) -> Option<u32> {
+    let state = word.load();
+    (state & KINDS == CALL).then_some(state & !KINDS)
 }
 
 /// The worker does not know when the call will be done.
 #[inline(always)]
-pub fn lengthen(word: &impl Word) {
-    word.exchange(TAKEN, LONG);
+pub fn lengthen(word: &impl Word, turn: u32) {
+    word.exchange(turn | TAKEN, turn | LONG);
 }
 
 /// The worker has written the result down; `true` if the stub has to be woken.
 #[inline(always)]
 #[must_use]
-pub fn finish(word: &impl Word) -> bool {
-    word.swap(DONE) == WAITED
+pub fn finish(word: &impl Word, turn: u32) -> bool {
+    word.swap(turn | DONE) == turn | WAITED
+}
+
+/// Whether the call of this turn is done.
+#[inline(always)]
+pub fn is_done(word: &impl Word, turn: u32) -> bool {
+    word.load() == turn | DONE
 }
 
 /// The thread has left the line without taking its call along.
 #[inline(always)]
-pub fn withdraw(word: &impl Word) {
-    word.exchange(CALL, FREE);
+pub fn withdraw(word: &impl Word, turn: u32) {
+    word.exchange(turn | CALL, FREE);
 }
 
 #[cfg(test)]

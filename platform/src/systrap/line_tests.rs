@@ -5,6 +5,7 @@ use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
+use super::super::layout::line::TURN;
 use super::*;
 
 struct State(AtomicU32);
@@ -66,7 +67,7 @@ impl Line {
     /// `FUTEX_WAIT`: sleeps if the word is still what it was, until somebody wakes it.
     fn sleep(&self) {
         let queue = self.queue.lock().unwrap();
-        if self.state.load() == WAITED {
+        if self.state.load() & KINDS == WAITED {
             drop(self.woken.wait(queue).unwrap());
         }
     }
@@ -78,13 +79,13 @@ impl Line {
     }
 
     /// One call of the stub: the answer, or that it took the long way.
-    fn call(&self, request: u64) -> Option<u64> {
+    fn call(&self, turn: u32, request: u64) -> Option<u64> {
         self.request.with_mut(|place| {
             // SAFETY: it is the stub's turn.
             unsafe { *place = request }
         });
-        put(&self.state);
-        if !wait(&self.state, 1, |_| thread::yield_now(), || self.sleep()) {
+        put(&self.state, turn);
+        if !wait(&self.state, turn, 1, |_| thread::yield_now(), || self.sleep()) {
             return None;
         }
         // SAFETY: the worker is done.
@@ -94,13 +95,11 @@ impl Line {
     /// One look of a worker; whether it served a call.
     fn serve(&self, is_long: bool) -> bool {
         let mut calling = self.calling.lock().unwrap();
-        if !take(&self.state) {
-            return false;
-        }
+        let Some(turn) = take(&self.state) else { return false };
         calling.is_serving = true;
         drop(calling);
         if is_long {
-            lengthen(&self.state);
+            lengthen(&self.state, turn);
         }
         // SAFETY: the call was taken.
         let request = self.request.with(|place| unsafe { *place });
@@ -110,7 +109,7 @@ impl Line {
         });
         let mut calling = self.calling.lock().unwrap();
         calling.is_serving = false;
-        let was_waiting = finish(&self.state);
+        let was_waiting = finish(&self.state, turn);
         drop(calling);
         if was_waiting {
             self.wake();
@@ -132,7 +131,8 @@ fn meet(is_long: bool) {
         let stub = {
             let line = Arc::clone(&line);
             thread::spawn(move || {
-                let answers: Vec<_> = (1..=2).map(|request| line.call(request)).collect();
+                let call = |n: u32| line.call(n * TURN, n.into());
+                let answers: Vec<_> = (1..=2).map(call).collect();
                 line.is_over.store(true, Ordering::Release);
                 answers
             })
@@ -168,13 +168,13 @@ fn a_long_call_lets_the_stub_out() {
 fn a_withdrawn_call_is_not_taken() {
     explore(|| {
         let line = Line::new();
-        put(&line.state);
+        put(&line.state, TURN);
         let kicked = {
             let line = Arc::clone(&line);
             thread::spawn(move || {
                 let calling = line.calling.lock().unwrap();
                 if !calling.is_serving {
-                    withdraw(&line.state);
+                    withdraw(&line.state, TURN);
                 }
                 calling.is_serving
             })
@@ -182,7 +182,7 @@ fn a_withdrawn_call_is_not_taken() {
         let was_served = line.serve(false);
         let met_a_call = kicked.join().unwrap();
         let state = line.state.load();
-        assert!(if was_served { state == DONE } else { state == FREE });
+        assert!(if was_served { state == TURN | DONE } else { state == FREE });
         assert!(!met_a_call || was_served);
     });
 }
