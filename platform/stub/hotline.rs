@@ -6,12 +6,13 @@
 //! thread has left the stub, the line's state says that it must not be.
 
 use core::arch::asm;
+use core::mem::offset_of;
 use core::sync::atomic::AtomicU32;
 
 use super::calls::{FUTEX, SCHED_YIELD, pause, syscall};
 use super::layout::line as state;
 use super::layout::{
-    Extent, FAST_OFFSET, Fast, HOTLINE_OFFSET, Hotline, ROOM_MAX, ROOM_OFFSET, SENT_OFFSET, TEXT_MAX, shape,
+    Extent, FAST_OFFSET, Fast, HOTLINE_OFFSET, Hotline, ROOM_MAX, ROOM_OFFSET, SENT_OFFSET, TEXT_MAX, is_short, shape,
 };
 use super::line;
 
@@ -26,6 +27,8 @@ const FUTEX_WAIT: u64 = 0;
 /// Pauses before the first look.
 const EARLY: u32 = 4;
 
+/// Where short answers are, behind result, offset and length.
+const SHORT: u64 = offset_of!(Hotline, words) as u64 + 24;
 const DIRECTION_FLAG: u64 = 1 << 10;
 const PAGE_BYTES: u64 = 4096;
 
@@ -75,10 +78,16 @@ pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
     }
     let [result, from, len, ..] = load!((*hotline).words);
     let len = min(len, ROOM_MAX);
-    if len > 0 {
-        let from = min(from, ROOM_MAX - len);
-        copy(room.address.wrapping_add(from), slot + ROOM_OFFSET + from, len);
+    if len == 0 {
+        return Some(result);
     }
+    let from = min(from, ROOM_MAX - len);
+    let there = if is_short(from, len) {
+        slot + HOTLINE_OFFSET + SHORT
+    } else {
+        slot + ROOM_OFFSET + from
+    };
+    copy(room.address.wrapping_add(from), there, len);
     Some(result)
 }
 

@@ -15,6 +15,7 @@ pub mod net;
 pub mod process;
 pub mod random;
 pub mod stream;
+pub mod ticks;
 pub mod time;
 pub mod tty;
 

@@ -6,11 +6,13 @@
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use zerocopy::IntoBytes;
+
 use super::channel::SlotMemory;
 use super::layout;
 use super::layout::{
     Extent, FAST_OFFSET, Fast, HOTLINE_OFFSET, Hotline, ROOM_MAX, ROOM_OFFSET, SENT_OFFSET,
-    TEXT_MAX, WINDOW_BYTES, shape,
+    SHORT_MAX, TEXT_MAX, WINDOW_BYTES, is_short, shape,
 };
 use super::line;
 use super::slot::{Event, Slot};
@@ -37,7 +39,12 @@ pub(super) struct Calling {
     room: Extent,
     /// What was put into `room`: offset and length.
     put: (u64, u64),
+    /// It, as long as it is short.
+    short: Short,
 }
+
+/// Bytes that come back in the line itself.
+type Short = [u64; SHORT_MAX as usize / 8];
 
 impl Calling {
     pub(super) fn is_serving(&self) -> bool {
@@ -55,7 +62,15 @@ impl Calling {
         };
         let room = shape.room(args);
         let sent_is_text = matches!(shape.input, shape::Input::Text { .. });
-        Some(Calling { is_serving: true, turn, sent, sent_is_text, room, put: (0, 0) })
+        Some(Calling {
+            is_serving: true,
+            turn,
+            sent,
+            sent_is_text,
+            room,
+            put: (0, 0),
+            short: Short::default(),
+        })
     }
 }
 
@@ -72,6 +87,7 @@ struct Rest {
     address: u64,
     offset: u64,
     len: u64,
+    short: Short,
 }
 
 impl Slot {
@@ -123,10 +139,11 @@ impl Slot {
     /// Lets the stub go on with the result of its call; `true` if it waited in the host.
     pub(super) fn finish_call(&self, result: u64) -> bool {
         let mut calling = self.calling.lock();
-        let Calling { turn, put: (offset, len), .. } = std::mem::take(&mut *calling);
+        let Calling { turn, put: (offset, len), short, .. } = std::mem::take(&mut *calling);
         self.is_along.store(false, Ordering::Relaxed);
         let words = self.line_word(offset_of!(Hotline, words));
-        self.memory.write(words, &[result, offset, len]);
+        let [a, b, c] = short;
+        self.memory.write(words, &[result, offset, len, a, b, c]);
         let was_waiting = line::finish(self.line_state(), turn);
         drop(calling);
         if was_waiting {
@@ -138,17 +155,17 @@ impl Slot {
     /// The call is no longer one by the line: what it has written goes into the guest's memory. The
     /// stub, which may wait, is met by a kick.
     pub(super) fn end_call(&self) {
-        let Calling { room, put: (offset, len), .. } = {
+        let Calling { room, put: (offset, len), short, .. } = {
             let mut calling = self.calling.lock();
             self.is_along.store(false, Ordering::Relaxed);
             std::mem::take(&mut *calling)
         };
-        self.put_back(&Rest { address: room.address, offset, len });
+        self.put_back(&Rest { address: room.address, offset, len, short });
     }
 
     /// Writes what was put into the room where it belongs.
     fn put_back(&self, rest: &Rest) {
-        let Rest { address, offset, len } = *rest;
+        let Rest { address, offset, len, short } = *rest;
         if len == 0 || offset > ROOM_MAX || len > ROOM_MAX - offset {
             return;
         }
@@ -159,7 +176,10 @@ impl Slot {
             return;
         }
         let mut bytes = vec![0; len as usize];
-        self.memory.read_bytes(ROOM_OFFSET + offset, &mut bytes);
+        match is_short(offset, len) {
+            true => bytes.copy_from_slice(&short.as_bytes()[..len as usize]),
+            false => self.memory.read_bytes(ROOM_OFFSET + offset, &mut bytes),
+        }
         // It could be written when the call was made. If not any more, that is the guest's doing.
         let _ = copy::write(self.tid, address, &bytes);
     }
@@ -176,10 +196,10 @@ impl Slot {
             return None;
         }
         let words = self.line_word(offset_of!(Hotline, words));
-        let [result, offset, len] = self.memory.read::<[u64; 3]>(words);
+        let [result, offset, len, short @ ..] = self.memory.read::<[u64; 6]>(words);
         let room = FAST_OFFSET + offset_of!(Fast, room) as u64;
         let address = self.memory.read::<u64>(room);
-        self.put_back(&Rest { address, offset, len });
+        self.put_back(&Rest { address, offset, len, short });
         Some(result)
     }
 
@@ -212,11 +232,20 @@ impl Slot {
             return None;
         }
         let (start, len) = calling.put;
-        calling.put = match len {
+        let (start, new_len) = match len {
             0 => (offset, bytes.len() as u64),
             _ if start + len == offset => (start, len + bytes.len() as u64),
             _ => return None,
         };
+        calling.put = (start, new_len);
+        if is_short(start, new_len) {
+            let place = offset as usize..offset as usize + bytes.len();
+            calling.short.as_mut_bytes()[place].copy_from_slice(bytes);
+            return Some(bytes.len());
+        }
+        if len > 0 && is_short(start, len) {
+            self.memory.write_bytes(ROOM_OFFSET, &calling.short.as_bytes()[..len as usize]);
+        }
         self.memory.write_bytes(ROOM_OFFSET + offset, bytes);
         Some(bytes.len())
     }
@@ -226,7 +255,7 @@ impl Slot {
         let rest = {
             let mut calling = self.calling.lock();
             let (offset, len) = std::mem::take(&mut calling.put);
-            Rest { address: calling.room.address, offset, len }
+            Rest { address: calling.room.address, offset, len, short: calling.short }
         };
         self.put_back(&rest);
     }

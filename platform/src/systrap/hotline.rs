@@ -103,8 +103,8 @@ struct Session {
 }
 
 struct Progress {
-    /// The last call.
-    last: Instant,
+    /// The last call; none if that was just now.
+    last: Option<Instant>,
     /// Calls since the last glance at the listener.
     unlooked: u32,
     /// There was a notification then.
@@ -292,7 +292,7 @@ impl Watch {
             own_events: AtomicU32::new(0),
             other_events: AtomicU32::new(0),
             progress: Mutex::new(Progress {
-                last: now + FIRST,
+                last: Some(now + FIRST),
                 unlooked: 0,
                 is_wanted: false,
                 is_new: true,
@@ -412,7 +412,7 @@ impl Watch {
                 return Err(Disturbed(false));
             }
         }
-        let mut before = Instant::now();
+        let mut before: Option<Instant> = None;
         loop {
             let found = (0..LOOKS).find_map(|_| {
                 let found = session.take_call();
@@ -421,11 +421,10 @@ impl Watch {
                 }
                 found
             });
-            let now = Instant::now();
             if let Some((slot, event)) = found {
                 session.calls.fetch_add(1, Ordering::Relaxed);
                 progress.unlooked += 1;
-                progress.last = now;
+                progress.last = None;
                 drop(progress);
                 slot.deliver(event);
                 return Ok(Seen::Call);
@@ -433,17 +432,21 @@ impl Watch {
             if parked.is_notified() {
                 return Ok(Seen::Notified);
             }
-            let was_disturbed = now - before > LOST && !self.is_eager.load(Ordering::Relaxed);
+            // To read the clock takes as long as to see a call.
+            let now = Instant::now();
+            let last = *progress.last.get_or_insert(now);
+            let was_disturbed = before.is_some_and(|before| now - before > LOST)
+                && !self.is_eager.load(Ordering::Relaxed);
             if workers.count() == 1 && listener.has_call() {
                 return Ok(Seen::Nothing);
             }
             if was_disturbed
-                || now.saturating_duration_since(progress.last) > IDLE
+                || now.saturating_duration_since(last) > IDLE
                 || session.is_distracted()
             {
                 return Err(Disturbed(was_disturbed));
             }
-            before = now;
+            before = Some(now);
         }
     }
 

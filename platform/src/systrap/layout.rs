@@ -239,8 +239,18 @@ pub struct Hotline {
     pub number: u32,
     /// Address of the trampoline's data, see [`info`].
     pub info: u64,
-    /// The arguments; then result, offset from [`ROOM_OFFSET`] and length of the bytes that come back.
+    /// The arguments; then result, and offset and length of the bytes that come back: at
+    /// [`ROOM_OFFSET`], or here behind the length, as [`is_short`] says.
     pub words: [u64; 6],
+}
+
+/// Most bytes that come back in [`Hotline::words`].
+pub const SHORT_MAX: u64 = 24;
+
+/// Whether bytes at this offset, and so many, come back in [`Hotline::words`].
+#[inline(always)]
+pub const fn is_short(offset: u64, len: u64) -> bool {
+    offset == 0 && len <= SHORT_MAX
 }
 
 /// A range of the guest's memory.

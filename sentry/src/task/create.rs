@@ -73,7 +73,7 @@ impl NewTask {
             vfork_done: Mutex::new(Rank::Leaf, None),
             start_time_ns: now,
             is_in_guest: AtomicBool::new(false),
-            served_ns: AtomicU64::new(0),
+            served_ticks: AtomicU64::new(0),
             earlier_ns: AtomicU64::new(0),
         })
     }

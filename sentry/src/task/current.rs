@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use platform::host::ticks::ticks;
 use platform::host::time::{Clock, now};
 
 use super::Task;
@@ -69,10 +70,10 @@ pub(super) async fn as_current<F: Future>(task: Arc<Task>, future: F) -> F::Outp
     poll_fn(move |cx| {
         let _restore = Restore(CURRENT.replace(Some(task.clone())));
         begin_operation();
-        let start = now(Clock::Monotonic);
+        let start = ticks();
         let result = future.as_mut().poll(cx);
-        let served = now(Clock::Monotonic).saturating_sub(start);
-        task.served_ns.fetch_add(served.as_nanos() as u64, Ordering::Relaxed);
+        let served = ticks().saturating_sub(start);
+        task.served_ticks.fetch_add(served, Ordering::Relaxed);
         result
     })
     .await

@@ -31,6 +31,7 @@ use std::task::Waker;
 
 use linux_abi::poll::PollEvents;
 use platform::Interrupter;
+use platform::host::ticks;
 
 pub use access::{AccessMode, check_access};
 pub use clone::{CloneRequest, NAMESPACES, clone};
@@ -89,8 +90,8 @@ pub struct Task {
     pub(crate) vfork_done: Mutex<Option<Arc<VforkDone>>>,
     /// Whether the host thread is running guest code, not waiting in a system call.
     pub(crate) is_in_guest: AtomicBool,
-    /// Time that the kernel has worked for the task: its system time, in nanoseconds.
-    served_ns: AtomicU64,
+    /// Time that the kernel has worked for the task: its system time, in [`ticks`].
+    served_ticks: AtomicU64,
     /// CPU time of host threads that ran earlier programs of the task, in nanoseconds.
     earlier_ns: AtomicU64,
 }
@@ -221,7 +222,7 @@ impl Task {
 
     /// CPU time in nanoseconds that the kernel has worked for the task.
     pub(crate) fn served_ns(&self) -> u64 {
-        self.served_ns.load(Ordering::Relaxed)
+        ticks::to_ns(self.served_ticks.load(Ordering::Relaxed))
     }
 
     /// CPU time in nanoseconds of all threads of the host process that the task runs in; `None`

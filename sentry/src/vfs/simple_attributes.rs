@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use linux_abi::Errno;
 use linux_abi::fs::{FileKind, OpenFlags};
 use linux_abi::time::Timespec;
+use platform::host::time::{self, Clock};
 
 use super::{AttributeChange, Attributes, DeviceId, TimeChange};
 use crate::sync::{Mutex, Rank};
@@ -15,14 +16,20 @@ pub fn now() -> Timespec {
     Timespec { sec: since.as_secs() as i64, nsec: i64::from(since.subsec_nanos()) }
 }
 
-/// Whether a read shall update the access time (`relatime`): it is older than a change of the
-/// file, or than a day. `flags` are those of the I/O (`NOATIME`).
-pub fn wants_atime(attributes: &Attributes, now: Timespec, flags: OpenFlags) -> bool {
+/// The access time that a read shall set, if any (`relatime`): the present one is older than a change
+/// of the file, or than a day. `flags` are those of the I/O (`NOATIME`).
+pub fn new_atime(attributes: &Attributes, flags: OpenFlags) -> Option<Timespec> {
     const DAY: i64 = 24 * 3600;
-    !flags.contains(OpenFlags::NOATIME)
+    // Good enough for days, and much cheaper.
+    let is_old = || {
+        let now = time::now(Clock::RealtimeCoarse).as_secs() as i64;
+        now - attributes.accessed.sec >= DAY
+    };
+    let wants = !flags.contains(OpenFlags::NOATIME)
         && (attributes.accessed <= attributes.modified
             || attributes.accessed <= attributes.changed
-            || now.sec - attributes.accessed.sec >= DAY)
+            || is_old());
+    wants.then(now)
 }
 
 /// Changeable attributes with their lock (rank `Inode`), for inodes whose size means nothing.

@@ -16,7 +16,7 @@ use super::xattr::Xattrs;
 use crate::sync::{Mutex, Rank, RwLock};
 use crate::vfs::{
     AttributeChange, Attributes, DeviceId, File, Inode, InodeCommon, IoContext, NewNode,
-    NewNodeKind, XattrFlags, apply_change, now, wants_atime,
+    NewNodeKind, XattrFlags, apply_change, new_atime, now,
 };
 
 /// Bytes that a directory entry adds to its directory's size, as Linux counts.
@@ -144,13 +144,9 @@ impl TmpfsInode {
 
     /// It was read, under `flags`.
     pub(super) fn touch_accessed(&self, flags: OpenFlags) {
-        if flags.contains(OpenFlags::NOATIME) {
-            return;
-        }
-        let now = now();
         let mut meta = self.meta.lock();
-        if wants_atime(&meta.attributes, now, flags) {
-            meta.attributes.accessed = now;
+        if let Some(time) = new_atime(&meta.attributes, flags) {
+            meta.attributes.accessed = time;
         }
     }
 
