@@ -22,9 +22,18 @@ const PROT_READ_WRITE: u64 = 3;
 const MAP_NEEDED: u64 = 0x22;
 const MAP_ALLOWED: u64 = MAP_NEEDED | 0x4000 | 0x2_0000;
 const MREMAP_MAYMOVE: u64 = 1;
-/// `MADV_NORMAL`, `_RANDOM`, `_SEQUENTIAL`, `_WILLNEED`, `_DONTNEED`, `_FREE`, `_HUGEPAGE`,
-/// `_NOHUGEPAGE`.
-const ADVICE: u64 = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 8 | 1 << 14 | 1 << 15;
+/// `MADV_NORMAL`, `_RANDOM`, `_SEQUENTIAL`, `_WILLNEED`, `_DONTNEED`, `_FREE`, `_MERGEABLE`,
+/// `_UNMERGEABLE` (both of which the filter refuses), `_HUGEPAGE`, `_NOHUGEPAGE`.
+const ADVICE: u64 = 1 << 0
+    | 1 << 1
+    | 1 << 2
+    | 1 << 3
+    | 1 << 4
+    | 1 << 8
+    | 1 << 12
+    | 1 << 13
+    | 1 << 14
+    | 1 << 15;
 
 /// Makes the call if it is of this kind; answers with its result.
 #[inline(always)]

@@ -32,10 +32,6 @@ use super::{change, entry, hotline};
 pub(crate) unsafe extern "C" fn enter() {
     naked_asm!(
         "mov [rcx + {info}], r11",
-        // A new turn: what the line says of the last one is over.
-        "mov r11d, [rcx + {turn}]",
-        "lea r11d, [r11 + {one_turn}]",
-        "mov [rcx + {turn}], r11d",
         "mov qword ptr [rcx + {change}], {none}",
         "mov [rcx + {rax}], rax",
         "mov [rcx + {rbx}], rbx",
@@ -56,6 +52,8 @@ pub(crate) unsafe extern "C" fn enter() {
         "stub_fast_switched:",
         "pushfq",
         "pop [rcx + {flags}]",
+        // A new turn: what the line says of the last one is over.
+        "add dword ptr [rcx + {turn}], {one_turn}",
         ".globl stub_fast_saved",
         "stub_fast_saved:",
         "mov rdi, rcx",
