@@ -1,6 +1,6 @@
 //! A connection: receives a request, has it served by [`crate::ops`], sends the response.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 use gofer_protocol::message::{Op, RequestHeader, ResponseHeader};
@@ -13,6 +13,7 @@ use crate::handle::{Handle, Resolution};
 use crate::host::ProcDir;
 use crate::nodes::Nodes;
 use crate::ops::Streams;
+use crate::placement::Placement;
 use crate::serve::Export;
 
 /// The state of a connection, used by its thread only.
@@ -26,11 +27,29 @@ pub struct Connection {
     pub(crate) streams: Streams,
     /// The response under construction; its header is filled in last.
     pub(crate) response: Writer,
+    placement: Placement,
     on_settled: fn(),
 }
 
-/// What an operation leaves besides the response's bytes: a descriptor to send along.
-pub type Outcome = Result<Option<OwnedFd>, Errno>;
+/// A descriptor to send along with a response.
+#[derive(Debug)]
+pub enum Donation {
+    Opened(OwnedFd),
+    /// That of a new file, which may be a node as well.
+    Created(Rc<Handle>),
+}
+
+impl AsFd for Donation {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Donation::Opened(fd) => fd.as_fd(),
+            Donation::Created(handle) => handle.donated(),
+        }
+    }
+}
+
+/// What an operation leaves besides the response's bytes.
+pub type Outcome = Result<Option<Donation>, Errno>;
 
 impl Connection {
     /// Makes the connection of an export.
@@ -53,6 +72,7 @@ impl Connection {
             nodes: Nodes::new(root, max_nodes),
             streams: Streams::default(),
             response: Writer::default(),
+            placement: Placement::of_this_thread(),
             on_settled: export.on_settled,
         })
     }
@@ -84,10 +104,7 @@ impl Connection {
         self.response.clear();
         self.response.fixed(&ResponseHeader::default());
         let header = request.fixed::<RequestHeader>();
-        let op = header.and_then(|header| match Op::from_raw(header.op) {
-            Some(op) if header.reserved == 0 => Ok(op),
-            _ => Err(Errno::EINVAL),
-        });
+        let op = header.and_then(|header| Op::from_raw(header.op).ok_or(Errno::EINVAL));
         match op {
             Ok(Op::Release) => {
                 self.release(&mut request);
@@ -99,7 +116,9 @@ impl Connection {
             }
             Ok(op) => {
                 let outcome = self.serve(op, &mut request);
-                self.send(outcome)
+                self.send(outcome)?;
+                self.placement.follow(header.map_or(0, |header| header.processor));
+                Ok(())
             }
             Err(error) => self.send(Err(error)),
         }
@@ -134,18 +153,18 @@ impl Connection {
 
     /// Sends the response, or the error alone.
     fn send(&mut self, outcome: Outcome) -> Result<(), Errno> {
-        let (error, fd) = match outcome {
-            Ok(fd) => (None, fd),
+        let (error, donation) = match outcome {
+            Ok(donation) => (None, donation),
             Err(error) => (Some(error), None),
         };
         if let Some(error) = error {
             self.write_error(error);
         } else {
-            let header = ResponseHeader { error: 0, fd_count: fd.is_some().into() };
+            let header = ResponseHeader { error: 0, fd_count: donation.is_some().into() };
             self.response.replace(0, &header);
         }
         let socket = self.socket.as_fd();
-        match transport::send(socket, self.response.as_bytes(), fd.as_ref().map(AsFd::as_fd)) {
+        match transport::send(socket, self.response.as_bytes(), donation.as_ref().map(AsFd::as_fd)) {
             // Too many descriptors in flight (unix(7)): the client does not take them.
             Err(Errno::ETOOMANYREFS) => {
                 self.write_error(Errno::EMFILE);

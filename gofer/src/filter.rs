@@ -43,6 +43,8 @@ const REOPEN: &[Bound] = &[
     Bound { argument: 0, mask: u32::MAX, value: libc::AT_FDCWD as u32 },
     Bound { argument: 2, mask: libc::O_CREAT as u32, value: 0 },
 ];
+/// Of the calling thread only.
+const OWN_THREAD: &[Bound] = &[Bound { argument: 0, mask: u32::MAX, value: 0 }];
 const GET_FLAGS: &[Bound] = &[Bound { argument: 1, mask: u32::MAX, value: libc::F_GETFD as u32 }];
 const NO_EXEC: &[Bound] = &[Bound { argument: 2, mask: libc::PROT_EXEC as u32, value: 0 }];
 /// The types of a node that is made: never a device.
@@ -92,6 +94,7 @@ pub const ALLOWED: &[Allowed] = &[
     call(libc::SYS_write, "write log lines and a panic's message"),
     call(libc::SYS_clock_gettime, "time of log lines, where the vDSO cannot tell"),
     call(libc::SYS_getrandom, "seed hash maps"),
+    bounded(libc::SYS_sched_setaffinity, OWN_THREAD, "run where the answer is waited for"),
     call(libc::SYS_sched_yield, "contended locks"),
     call(libc::SYS_rt_sigprocmask, "end a thread"),
     call(libc::SYS_sigaltstack, "end a thread"),

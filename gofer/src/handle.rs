@@ -1,4 +1,4 @@
-//! Handles: host files opened with `O_PATH`, and what can be done with one.
+//! Handles: host files opened with `O_PATH`, or just created, and what can be done with one.
 //!
 //! A handle is found by one component below another handle ([`Handle::lookup`]); everything else
 //! goes through the handle itself, so no name is resolved twice.
@@ -92,19 +92,14 @@ impl Handle {
         flags: OpenFlags,
         mode: Mode,
         how: Resolution,
-    ) -> Result<OwnedFd, Errno> {
+    ) -> Result<(Handle, Attr), Errno> {
         let dir = self.as_dir()?;
         let flags = host_flags(flags) | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
-        rustix::fs::openat2(dir, name.as_bytes(), flags, mode, how.0).map_err(open_errno)
-    }
-
-    /// Makes a handle of a file that was just created in this directory.
-    pub fn created(&self, file: &OwnedFd, proc_dir: ProcDir) -> Result<(Handle, Attr), Errno> {
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let fd = open_again(file.as_fd(), flags, proc_dir)?;
+        let fd =
+            rustix::fs::openat2(dir, name.as_bytes(), flags, mode, how.0).map_err(open_errno)?;
         let attr = attr_of(fd.as_fd())?;
         let handle =
-            Handle { fd, file_type: attr.file_type(), dev: attr.dev(), is_sealed: self.is_sealed };
+            Handle { fd, file_type: attr.file_type(), dev: attr.dev(), is_sealed: false };
         Ok((handle, attr))
     }
 
@@ -117,6 +112,11 @@ impl Handle {
 
     pub fn attr(&self) -> Result<Attr, Errno> {
         attr_of(self.fd.as_fd())
+    }
+
+    /// The descriptor of a file that was created, with the rights it was created with.
+    pub fn donated(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 
     /// Opens the regular file of this handle.

@@ -24,6 +24,7 @@ mod handle;
 mod host;
 mod nodes;
 mod ops;
+mod placement;
 mod serve;
 
 pub use confine::Confinement;

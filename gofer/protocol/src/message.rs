@@ -86,8 +86,9 @@ macro_rules! wire_structs {
 }
 
 wire_structs! {
-    /// Opens each request. `reserved` is zero here and everywhere.
-    RequestHeader { op: u32, reserved: u32, }
+    /// Opens each request. `processor` is the one on which the client waits for the response,
+    /// counted from one, or zero. (`reserved` is zero everywhere.)
+    RequestHeader { op: u32, processor: u32, }
     /// Opens each response. An `error` that is not zero ends it.
     ResponseHeader { error: u32, fd_count: u32, }
     HelloRequest { version: u32, reserved: u32, }

@@ -11,7 +11,7 @@ use linux_abi::Errno;
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Uid};
 use rustix::path::DecInt;
 
-use crate::connection::{Connection, Outcome};
+use crate::connection::{Connection, Donation, Outcome};
 use crate::handle::Handle;
 use crate::ops::walk::{parse_bool, parse_open_flags};
 
@@ -23,10 +23,9 @@ impl Connection {
         let (new, dir, name) = self.start_making(request)?;
         request.finish()?;
         let flags = parse_open_flags(new.open_flags)?;
-        let file = dir.create(name, flags, permissions(new.mode), self.resolution)?;
-        let (handle, attr) = dir.created(&file, self.proc_dir)?;
-        self.finish_making(handle, attr, &new)?;
-        Ok(Some(file))
+        let (handle, attr) = dir.create(name, flags, permissions(new.mode), self.resolution)?;
+        let handle = self.finish_making(handle, attr, &new)?;
+        Ok(Some(Donation::Created(handle)))
     }
 
     pub(crate) fn make_directory(&mut self, request: &mut Reader<'_>) -> Outcome {
@@ -35,7 +34,8 @@ impl Connection {
         let mode = permissions(new.mode & !SET_ID_BITS);
         rustix::fs::mkdirat(dir.as_dir()?, name.as_bytes(), mode).map_err(errno)?;
         let (handle, attr) = dir.lookup(name, self.resolution)?;
-        self.finish_making(handle, attr, &new)
+        self.finish_making(handle, attr, &new)?;
+        Ok(None)
     }
 
     pub(crate) fn make_node(&mut self, request: &mut Reader<'_>) -> Outcome {
@@ -52,7 +52,8 @@ impl Connection {
         let mode = permissions(new.mode);
         rustix::fs::mknodat(dir.as_dir()?, name.as_bytes(), file_type, mode, 0).map_err(errno)?;
         let (handle, attr) = dir.lookup(name, self.resolution)?;
-        self.finish_making(handle, attr, &new)
+        self.finish_making(handle, attr, &new)?;
+        Ok(None)
     }
 
     pub(crate) fn symlink(&mut self, request: &mut Reader<'_>) -> Outcome {
@@ -63,7 +64,8 @@ impl Connection {
         }
         rustix::fs::symlinkat(target, dir.as_dir()?, name.as_bytes()).map_err(errno)?;
         let (handle, attr) = dir.lookup(name, self.resolution)?;
-        self.finish_making(handle, attr, &new)
+        self.finish_making(handle, attr, &new)?;
+        Ok(None)
     }
 
     /// Reads the common part of the requests and does the common checks.
@@ -83,10 +85,18 @@ impl Connection {
     }
 
     /// Gives the new file its owner and mode and reports it.
-    fn finish_making(&mut self, handle: Handle, attr: Attr, new: &NewRequest) -> Outcome {
+    fn finish_making(
+        &mut self,
+        handle: Handle,
+        mut attr: Attr,
+        new: &NewRequest,
+    ) -> Result<Rc<Handle>, Errno> {
         let object = handle.as_object()?;
-        let mut owner_error = set_owner(object, &attr, new.uid, new.gid).err();
-        let attr = handle.attr()?;
+        let changed_owner = set_owner(object, &attr, new.uid, new.gid);
+        if changed_owner != Ok(false) {
+            attr = handle.attr()?;
+        }
+        let mut owner_error = changed_owner.err();
         // The set-id bits are lost when the owner changes; the others are as the host made
         // them, which may be less than asked for where the directory has a default ACL.
         let mode = (attr.mode & 0o1777) | (new.mode & SET_ID_BITS);
@@ -98,19 +108,21 @@ impl Connection {
                 AtFlags::empty(),
             );
             owner_error = owner_error.or(changed.map_err(errno).err());
+            attr = handle.attr()?;
         }
-        let attr = handle.attr()?;
-        self.reply_node(Rc::new(handle), attr, new.wants_node != 0, owner_error)?;
-        Ok(None)
+        let handle = Rc::new(handle);
+        self.reply_node(Rc::clone(&handle), attr, new.wants_node != 0, owner_error)?;
+        Ok(handle)
     }
 }
 
 /// Changes the owner to what is asked for, where it differs; at least the group if not both.
-fn set_owner(object: BorrowedFd<'_>, attr: &Attr, uid: u32, gid: u32) -> Result<(), Errno> {
+/// Answers with whether anything did.
+fn set_owner(object: BorrowedFd<'_>, attr: &Attr, uid: u32, gid: u32) -> Result<bool, Errno> {
     let uid = (uid != u32::MAX && uid != attr.uid).then(|| Uid::from_raw_unchecked(uid));
     let gid = (gid != u32::MAX && gid != attr.gid).then(|| Gid::from_raw_unchecked(gid));
     if uid.is_none() && gid.is_none() {
-        return Ok(());
+        return Ok(false);
     }
     let chown = |uid, gid| {
         rustix::fs::chownat(object.as_fd(), c"", uid, gid, AtFlags::EMPTY_PATH).map_err(errno)
@@ -120,7 +132,7 @@ fn set_owner(object: BorrowedFd<'_>, attr: &Attr, uid: u32, gid: u32) -> Result<
         // The error told is that of the owner.
         let _ = chown(None, gid);
     }
-    result
+    result.map(|()| true)
 }
 
 fn permissions(mode: u32) -> Mode {

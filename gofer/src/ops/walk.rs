@@ -14,7 +14,7 @@ use gofer_protocol::{
 };
 use linux_abi::Errno;
 
-use crate::connection::{Connection, Outcome};
+use crate::connection::{Connection, Donation, Outcome};
 use crate::handle::Handle;
 
 impl Connection {
@@ -67,15 +67,15 @@ impl Connection {
                 Err(error) => reply.error = error.raw() as u32,
             }
         }
-        let mut fd = None;
+        let mut donation = None;
         if flags.contains(WalkFlags::OPEN) && reply.count as usize == count {
             match self.open_file(&current, open_flags) {
-                Ok(opened) => fd = Some(opened),
+                Ok(opened) => donation = Some(Donation::Opened(opened)),
                 Err(error) => reply.open_error = error.raw() as u32,
             }
         }
         self.response.replace(start, &reply);
-        Ok(fd)
+        Ok(donation)
     }
 
     /// Goes one component on and reports it.
@@ -104,14 +104,20 @@ impl Connection {
         request.finish()?;
         let flags = parse_open_flags(fixed.flags)?;
         let wants_node = parse_bool(fixed.wants_node)?;
-        let handle = self.target(fixed.node, name)?;
+        let mut handle = self.nodes.get(fixed.node)?;
+        let mut known = None;
+        if let Some(name) = name {
+            let (found, attr) = handle.lookup(name, self.resolution)?;
+            handle = Rc::new(found);
+            known = Some(attr).filter(|_| !flags.contains(OpenFlags::TRUNC));
+        }
         if wants_node {
             self.nodes.check_room()?;
         }
         let fd = self.open_file(&handle, flags)?;
-        let attr = handle.attr()?;
+        let attr = known.map_or_else(|| handle.attr(), Ok)?;
         self.reply_node(handle, attr, wants_node, None)?;
-        Ok(Some(fd))
+        Ok(Some(Donation::Opened(fd)))
     }
 
     fn open_file(&self, handle: &Handle, flags: OpenFlags) -> Result<OwnedFd, Errno> {

@@ -111,7 +111,7 @@ impl Client {
     /// Tells the gofer that the sandbox has started.
     pub fn settle(&self) {
         let mut message = Writer::default();
-        message.fixed(&RequestHeader { op: Op::Settle as u32, reserved: 0 });
+        message.fixed(&RequestHeader { op: Op::Settle as u32, processor: 0 });
         // An error means that the gofer is gone.
         let _ = transport::send(self.socket.as_fd(), message.as_bytes(), None);
     }
@@ -121,7 +121,7 @@ impl Client {
     fn send_releases(&self, nodes: &[NodeId]) {
         for nodes in nodes.chunks(crate::MAX_RELEASE_NODES) {
             let mut message = Writer::default();
-            message.fixed(&RequestHeader { op: Op::Release as u32, reserved: 0 });
+            message.fixed(&RequestHeader { op: Op::Release as u32, processor: 0 });
             message.fixed(&ReleaseRequest { count: nodes.len() as u32, reserved: 0 });
             for node in nodes {
                 message.fixed(&node.raw());
@@ -139,7 +139,8 @@ impl Client {
     ) -> Result<T, Errno> {
         let channel = &mut *self.channel.lock();
         channel.request.clear();
-        channel.request.fixed(&RequestHeader { op: op as u32, reserved: 0 });
+        let processor = rustix::thread::sched_getcpu() as u32 + 1;
+        channel.request.fixed(&RequestHeader { op: op as u32, processor });
         write(&mut channel.request)?;
         if channel.request.len() > MAX_MESSAGE_BYTES {
             return Err(Errno::E2BIG);
