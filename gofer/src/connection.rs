@@ -28,6 +28,8 @@ pub struct Connection {
     /// The response under construction; its header is filled in last.
     pub(crate) response: Writer,
     placement: Placement,
+    /// Of the first quiet request to fail since the last response.
+    quiet_error: Option<Errno>,
     on_settled: fn(),
 }
 
@@ -73,6 +75,7 @@ impl Connection {
             streams: Streams::default(),
             response: Writer::default(),
             placement: Placement::of_this_thread(),
+            quiet_error: None,
             on_settled: export.on_settled,
         })
     }
@@ -103,25 +106,26 @@ impl Connection {
         let mut request = Reader::new(request);
         self.response.clear();
         self.response.fixed(&ResponseHeader::default());
-        let header = request.fixed::<RequestHeader>();
-        let op = header.and_then(|header| Op::from_raw(header.op).ok_or(Errno::EINVAL));
+        let (header, op) = match parse_header(&mut request) {
+            Ok(parsed) => parsed,
+            Err(error) => return self.send(Err(error)),
+        };
         match op {
-            Ok(Op::Release) => {
-                self.release(&mut request);
-                Ok(())
+            Op::Release => self.release(&mut request),
+            Op::Settle => (self.on_settled)(),
+            op if header.is_quiet != 0 => {
+                if let Err(error) = self.serve(op, &mut request) {
+                    tracing::warn!(?op, ?error, "a quiet request failed");
+                    self.quiet_error.get_or_insert(error);
+                }
             }
-            Ok(Op::Settle) => {
-                (self.on_settled)();
-                Ok(())
-            }
-            Ok(op) => {
+            op => {
                 let outcome = self.serve(op, &mut request);
                 self.send(outcome)?;
-                self.placement.follow(header.map_or(0, |header| header.processor));
-                Ok(())
+                self.placement.follow(header.processor);
             }
-            Err(error) => self.send(Err(error)),
         }
+        Ok(())
     }
 
     fn serve(&mut self, op: Op, request: &mut Reader<'_>) -> Outcome {
@@ -157,26 +161,28 @@ impl Connection {
             Ok(donation) => (None, donation),
             Err(error) => (Some(error), None),
         };
-        if let Some(error) = error {
-            self.write_error(error);
-        } else {
-            let header = ResponseHeader { error: 0, fd_count: donation.is_some().into() };
-            self.response.replace(0, &header);
+        let quiet_error = self.quiet_error.take().map_or(0, |error| error.raw() as u32);
+        let fd_count = donation.is_some().into();
+        let header = ResponseHeader { fd_count, quiet_error, ..ResponseHeader::default() };
+        match error {
+            Some(error) => self.write_error(error, header),
+            None => self.response.replace(0, &header),
         }
         let socket = self.socket.as_fd();
-        match transport::send(socket, self.response.as_bytes(), donation.as_ref().map(AsFd::as_fd)) {
+        match transport::send(socket, self.response.as_bytes(), donation.as_ref().map(AsFd::as_fd))
+        {
             // Too many descriptors in flight (unix(7)): the client does not take them.
             Err(Errno::ETOOMANYREFS) => {
-                self.write_error(Errno::EMFILE);
+                self.write_error(Errno::EMFILE, ResponseHeader { fd_count: 0, ..header });
                 transport::send(self.socket.as_fd(), self.response.as_bytes(), None)
             }
             sent => sent,
         }
     }
 
-    fn write_error(&mut self, error: Errno) {
+    fn write_error(&mut self, error: Errno, header: ResponseHeader) {
         self.response.clear();
-        self.response.fixed(&ResponseHeader { error: error.raw() as u32, fd_count: 0 });
+        self.response.fixed(&ResponseHeader { error: error.raw() as u32, ..header });
     }
 
     /// The object of a request: a node, or an entry of it.
@@ -191,5 +197,14 @@ impl Connection {
     /// EROFS if the export is read-only.
     pub(crate) fn check_writable(&self) -> Result<(), Errno> {
         if self.is_readonly { Err(Errno::EROFS) } else { Ok(()) }
+    }
+}
+
+/// Takes the header off a request.
+fn parse_header(request: &mut Reader<'_>) -> Result<(RequestHeader, Op), Errno> {
+    let header: RequestHeader = request.fixed()?;
+    match Op::from_raw(header.op) {
+        Some(op) if header.is_quiet <= 1 && header.reserved == 0 => Ok((header, op)),
+        _ => Err(Errno::EINVAL),
     }
 }

@@ -98,8 +98,7 @@ impl Handle {
         let fd =
             rustix::fs::openat2(dir, name.as_bytes(), flags, mode, how.0).map_err(open_errno)?;
         let attr = attr_of(fd.as_fd())?;
-        let handle =
-            Handle { fd, file_type: attr.file_type(), dev: attr.dev(), is_sealed: false };
+        let handle = Handle { fd, file_type: attr.file_type(), dev: attr.dev(), is_sealed: false };
         Ok((handle, attr))
     }
 

@@ -10,7 +10,9 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 /// How often a processor has to ask before the thread stays there.
 const STREAK: u32 = 3;
 /// Most of that: when processors take turns to ask, following them costs more than it gains.
-const STREAK_MAX: u32 = 192;
+const STREAK_MAX: u32 = 96;
+/// To have stayed for so many requests was worth it.
+const WORTH: u32 = 16;
 
 /// Where the calling thread may run.
 #[derive(Debug)]
@@ -37,10 +39,9 @@ impl Placement {
         let Some(everywhere) = &self.everywhere else { return };
         if asker != self.asker {
             if std::mem::take(&mut self.is_bound) {
-                self.needed = if self.streak > 4 * self.needed {
-                    STREAK
-                } else {
-                    (2 * self.needed).min(STREAK_MAX)
+                self.needed = match self.streak - self.needed {
+                    WORTH.. => STREAK,
+                    _ => (2 * self.needed).min(STREAK_MAX),
                 };
                 let _ = sched_setaffinity(None, everywhere);
             }

@@ -6,8 +6,8 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
-use common::{ALL_NODES, DIRECTORY, Options, PLAIN, Served, may_chown, small_tree};
-use gofer_protocol::{NewNode, NodeId, OpenFlags, RenameFlags, Target};
+use common::{ALL_NODES, DIRECTORY, Options, PLAIN, Served, may_chown, serve_path, small_tree};
+use gofer_protocol::{NewNode, NodeId, OpenFlags, RenameFlags, SetAttr, Target};
 use linux_abi::Errno;
 
 const ROOT: NodeId = NodeId::ROOT;
@@ -175,4 +175,55 @@ fn rename_and_its_flags() {
     // The node follows the directory to its new name.
     client.rename(ROOT, b"file", ROOT, b"renamed", RenameFlags::empty()).unwrap();
     assert_eq!(client.get_attr(Target::child(dir, b"moved")).unwrap().ino, file);
+}
+
+#[test]
+fn quiet_requests_are_served_in_turn_and_tell_of_failures_later() {
+    let served = Served::new();
+    let client = served.client();
+    for i in 0..200 {
+        let name = format!("f{i}");
+        drop(client.create(ROOT, name.as_bytes(), OpenFlags::RDWR, PLAIN).unwrap());
+        let set = SetAttr { mode: Some(0o600), ..SetAttr::default() };
+        client.set_attr_quietly(Target::child(ROOT, name.as_bytes()), &set).unwrap();
+        let attr = client.get_attr(Target::child(ROOT, name.as_bytes())).unwrap();
+        assert_eq!(attr.mode & 0o7777, 0o600);
+        client.unlink_quietly(ROOT, name.as_bytes()).unwrap();
+    }
+    for i in 0..200 {
+        client.mkdir(ROOT, format!("d{i}").as_bytes(), DIRECTORY).unwrap();
+    }
+    // More than may be under way at a time.
+    for i in 0..200 {
+        client.rmdir_quietly(ROOT, format!("d{i}").as_bytes()).unwrap();
+    }
+    client.await_quiet();
+    assert!(client.is_served(client.quiet_mark()));
+    assert_eq!(fs::read_dir(served.path(".")).unwrap().count(), 0);
+    assert_eq!(client.take_quiet_error(), None);
+
+    client.unlink_quietly(ROOT, b"missing").unwrap();
+    let mark = client.quiet_mark();
+    client.rmdir_quietly(ROOT, b"missing, too").unwrap();
+    assert!(!client.is_served(mark));
+    assert_eq!(client.take_quiet_error(), None);
+    client.get_attr(ROOT.into()).unwrap();
+    assert!(client.is_served(mark));
+    assert_eq!(client.take_quiet_error(), Some(Errno::ENOENT));
+    assert_eq!(client.take_quiet_error(), None);
+}
+
+#[test]
+fn quiet_requests_are_served_though_the_client_is_gone() {
+    let dir = tempfile::TempDir::new().unwrap();
+    for i in 0..30 {
+        fs::write(dir.path().join(format!("f{i}")), "").unwrap();
+    }
+    let (client, thread) = serve_path(dir.path(), Options::default());
+    for i in 0..30 {
+        client.unlink_quietly(ROOT, format!("f{i}").as_bytes()).unwrap();
+    }
+    drop(client);
+    thread.join().unwrap().unwrap();
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }

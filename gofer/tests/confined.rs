@@ -118,7 +118,9 @@ fn use_everything(client: &Client) {
     client.flush_releases();
     entries.iter().for_each(|entry| client.unlink(dir, &entry.name).unwrap());
     client.unlink(ROOT, b"new").unwrap();
-    client.rmdir(ROOT, b"newdir").unwrap();
+    client.rmdir_quietly(ROOT, b"newdir").unwrap();
+    client.await_quiet();
+    assert_eq!(client.take_quiet_error(), None);
     client.release(dir);
     client.release(created.node.unwrap());
 }

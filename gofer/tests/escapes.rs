@@ -260,7 +260,9 @@ fn garbage_gets_an_answer_and_no_panic() {
         let mut message = Writer::default();
         let op = numbers.below(Op::ALL.len() as u64 + 2) as u32;
         if numbers.below(20) != 0 {
-            message.fixed(&RequestHeader { op, processor: numbers.below(5) as u32 });
+            let is_quiet = (numbers.below(20) == 0).into();
+            let (processor, reserved) = (numbers.below(5) as u32, (numbers.below(50) == 0).into());
+            message.fixed(&RequestHeader { op, is_quiet, processor, reserved });
         }
         (0..numbers.below(9)).for_each(|_| add_noise(&mut message, &mut numbers));
         if message.is_empty() {
@@ -270,7 +272,9 @@ fn garbage_gets_an_answer_and_no_panic() {
         let header: Option<RequestHeader> = Reader::new(message.as_bytes()).fixed().ok();
         let is_silent = |header: RequestHeader| {
             let op = Op::from_raw(header.op);
-            matches!(op, Some(Op::Release | Op::Settle))
+            header.reserved == 0
+                && (matches!(op, Some(Op::Release | Op::Settle))
+                    || (op.is_some() && header.is_quiet == 1))
         };
         if header.is_some_and(is_silent) {
             continue;

@@ -142,6 +142,14 @@ impl Kernel {
         self.containers.lock().push(container);
     }
 
+    /// Waits until the file systems have done all that they were asked to.
+    pub fn finish_files(&self) {
+        let containers = self.containers.lock().clone();
+        for container in containers {
+            container.namespace.mounts().iter().for_each(|(mount, _)| mount.fs().finish());
+        }
+    }
+
     /// The host's monotonic clock in nanoseconds; the guest sees the same (vDSO).
     pub fn monotonic_ns(&self) -> u64 {
         now(Clock::Monotonic).as_nanos() as u64

@@ -3,7 +3,7 @@
 //! A gofer serves host directory trees, one per connection. A connection is a `SOCK_SEQPACKET`
 //! Unix socket; each message is one packet: a fixed header ([`message`]), bounded trailing bytes,
 //! and for some responses one descriptor (`SCM_RIGHTS`). The client asks, the gofer answers, in
-//! turn; only [`message::Op::Release`] and [`message::Op::Settle`] have no answer.
+//! turn; only [`message::Op::Release`], [`message::Op::Settle`] and quiet requests have no answer.
 //! `docs/gofer-protocol.md` is the reference.
 //!
 //! Nodes: the gofer names an opened directory, or a file if asked, by a [`NodeId`]. Everything
@@ -27,7 +27,7 @@ pub use flags::{OpenFlags, ReadDirFlags, RenameFlags, WalkFlags, XattrFlags};
 pub use name::{Name, NodeId};
 
 /// Version of the protocol, compared when a client connects.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Longest message in bytes: an extended attribute of the greatest size and its headers.
 pub const MAX_MESSAGE_BYTES: usize = 72 << 10;
 /// Longest path component in bytes (`NAME_MAX`).

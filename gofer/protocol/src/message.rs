@@ -87,10 +87,12 @@ macro_rules! wire_structs {
 
 wire_structs! {
     /// Opens each request. `processor` is the one on which the client waits for the response,
-    /// counted from one, or zero. (`reserved` is zero everywhere.)
-    RequestHeader { op: u32, processor: u32, }
-    /// Opens each response. An `error` that is not zero ends it.
-    ResponseHeader { error: u32, fd_count: u32, }
+    /// counted from one, or zero. There is no response if `is_quiet` is one. (`reserved` is zero
+    /// everywhere.)
+    RequestHeader { op: u32, is_quiet: u32, processor: u32, reserved: u32, }
+    /// Opens each response. An `error` that is not zero ends it. `quiet_error` is that of the first
+    /// quiet request to fail since the last response.
+    ResponseHeader { error: u32, fd_count: u32, quiet_error: u32, reserved: u32, }
     HelloRequest { version: u32, reserved: u32, }
     HelloReply { version: u32, is_readonly: u32, max_nodes: u64, attr: Attr, }
     /// Followed by `count` names.

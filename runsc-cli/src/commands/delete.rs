@@ -7,10 +7,12 @@ use super::Context;
 use crate::cli::DeleteArgs;
 use crate::error::Error;
 use crate::hooks;
-use crate::state::{Entry, Record, StateError, Status};
+use crate::state::{Entry, HostProcess, Record, StateError, Status};
 
 /// How long a killed sandbox may take to die.
 const KILL_DEADLINE: Duration = Duration::from_secs(10);
+/// How long the gofer of a sandbox that has ended may take to end as well.
+const GOFER_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Deletes a stopped or created container; with `--force` a running one too, without its help.
 pub fn delete(context: &Context, args: &DeleteArgs) -> Result<ExitCode, Error> {
@@ -56,10 +58,16 @@ fn kill_unlocked(context: &Context, id: &str) -> Result<(), StateError> {
 
 /// Kills what is left of a container, removes its cgroup and state, and runs the poststop hooks.
 pub fn destroy(context: &Context, entry: Entry, record: Record) -> Result<(), Error> {
-    for process in [record.sentry, record.gofer].into_iter().flatten() {
+    let kill = |process: HostProcess| {
         process.kill(KILL_DEADLINE).map_err(|source| {
             Error::io(format!("cannot kill the sandbox of container {:?}", record.id), source)
-        })?;
+        })
+    };
+    record.sentry.map_or(Ok(()), kill)?;
+    if let Some(gofer) = record.gofer {
+        // It ends by itself when it has done what it was told.
+        let _ = gofer.await_end(GOFER_DEADLINE);
+        kill(gofer)?;
     }
     if let Some(cgroup) = &record.cgroup {
         cgroup.remove();

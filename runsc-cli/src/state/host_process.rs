@@ -39,6 +39,11 @@ impl HostProcess {
         self.is_alive().then_some(pidfd)
     }
 
+    /// Waits until it has ended by itself; `false` at the deadline.
+    pub fn await_end(self, deadline: Duration) -> io::Result<bool> {
+        self.open().map_or(Ok(true), |pidfd| wait_readable(&pidfd, deadline))
+    }
+
     /// Kills it and waits until it is dead. No error if it was already.
     pub fn kill(self, deadline: Duration) -> io::Result<()> {
         let Some(pidfd) = self.open() else {

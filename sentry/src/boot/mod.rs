@@ -42,6 +42,7 @@ pub fn run(config: SandboxConfig) -> ExitCode {
     match start(&config, &launcher) {
         Ok((kernel, workers)) => {
             workers.join_in(&kernel);
+            kernel.finish_files();
             ExitCode::from(kernel.exit_code())
         }
         Err(error) => {

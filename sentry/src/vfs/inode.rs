@@ -35,6 +35,9 @@ pub trait FileSystem: Send + Sync {
 
     /// The sandbox has started; what only that needed may be let go of.
     fn settle(&self) {}
+
+    /// The sandbox is about to end: waits until everything that was asked of the host is done.
+    fn finish(&self) {}
 }
 
 /// What [`Inode::create`] makes.

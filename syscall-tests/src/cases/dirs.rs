@@ -245,3 +245,31 @@ case!(deletion_while_listing_removes_all, [getdents64, unlink], {
     }
     check_eq!(sys!(rmdir, c"d"), Ok(0));
 });
+
+case!(names_come_and_go, [mkdir, rmdir, unlink, rename], {
+    let name = |i: usize| cstr(&format!("d/{i}"));
+    for round in 0..3 {
+        sys!(mkdir, c"d", 0o755).must();
+        for i in 0..100 {
+            create(&name(i), b"x");
+            check_eq!(sys!(chmod, name(i).as_c_str(), 0o640), Ok(0));
+            check_eq!(stat(&name(i)).st_mode & 0o7777, 0o640);
+        }
+        check_eq!(sys!(rmdir, c"d"), Err(ENOTEMPTY));
+        for i in 0..100 {
+            match i % 3 {
+                0 => sys!(unlink, name(i).as_c_str()).must(),
+                1 => sys!(rename, name(i).as_c_str(), c"d/last").must(),
+                _ => sys!(rename, name(i).as_c_str(), c"elsewhere").must(),
+            };
+            check_eq!(sys!(access, name(i).as_c_str(), F_OK), Err(ENOENT));
+        }
+        check_eq!(sys!(rmdir, c"d"), Err(ENOTEMPTY));
+        check_eq!(sys!(unlink, c"d/last"), Ok(0));
+        check_eq!(sys!(unlink, c"d/last"), Err(ENOENT));
+        check_eq!(stat(c"d").st_nlink, 2);
+        check_eq!(sys!(rmdir, c"d"), Ok(0));
+        check_eq!(sys!(access, c"d", F_OK), Err(ENOENT), "round {}", round);
+    }
+    check_eq!(content(c"elsewhere"), b"x");
+});

@@ -109,3 +109,20 @@ case!(root_has_itself_as_parent, [stat], {
     check_eq!(stat(c"/..").st_ino, stat(c"/").st_ino);
     check_eq!(stat(c"/../../..").st_ino, stat(c"/").st_ino);
 });
+
+case!(an_open_file_loses_its_names_one_by_one, [unlink, link, fstat], {
+    for _ in 0..50 {
+        create(c"f", b"abc");
+        let (fd, place) = (open(c"f", O_RDWR), open(c"f", O_PATH));
+        sys!(link, c"f", c"g").must();
+        check_eq!((fstat(fd).st_nlink, fstat(place).st_nlink), (2, 2));
+        sys!(unlink, c"f").must();
+        check_eq!((fstat(fd).st_nlink, fstat(place).st_nlink), (1, 1));
+        sys!(unlink, c"g").must();
+        check_eq!((fstat(fd).st_nlink, fstat(place).st_nlink), (0, 0));
+        check_eq!((fstat(fd).st_size, fstat(place).st_size), (3, 3));
+        sys!(close, fd).must();
+        check_eq!(fstat(place).st_nlink, 0);
+        sys!(close, place).must();
+    }
+});

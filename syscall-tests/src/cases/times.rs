@@ -127,3 +127,26 @@ case!(times_before_1970_are_kept, [utimensat], {
     sys!(utimensat, AT_FDCWD, c"f", &[spec(-100, 5), spec(-1, 999_999_999)], 0).must();
     check_eq!((atime(), mtime()), ((-100, 5), (-1, 999_999_999)));
 });
+
+case!(what_is_written_after_times_were_set_counts, [utimensat, write], {
+    let old = [spec(1000, 0), spec(2000, 0)];
+    create(c"f", b"");
+    let early = open(c"f", O_WRONLY);
+    sys!(utimensat, AT_FDCWD, c"f", &old, 0).must();
+    check_eq!(mtime(), (2000, 0));
+    sys!(utimensat, AT_FDCWD, c"f", &old, 0).must();
+    sys!(write, early, b"x", 1).must();
+    check!(mtime().0 > 1_600_000_000);
+    sys!(close, early).must();
+    sys!(utimensat, AT_FDCWD, c"f", &old, 0).must();
+    check_eq!(mtime(), (2000, 0));
+    sys!(utimensat, AT_FDCWD, c"f", &old, 0).must();
+    let late = open(c"f", O_WRONLY);
+    sys!(write, late, b"y", 1).must();
+    check!(fstat(late).st_mtime > 1_600_000_000);
+    sys!(close, late).must();
+    sys!(utimensat, AT_FDCWD, c"f", &old, 0).must();
+    sys!(truncate, c"f", 7).must();
+    check!(mtime().0 > 1_600_000_000);
+    check_eq!(stat(c"f").st_size, 7);
+});

@@ -33,6 +33,14 @@ impl Client {
         )
     }
 
+    /// Changes attributes as [`Client::set_attr`] does, quietly.
+    pub fn set_attr_quietly(&self, target: Target<'_>, set: &SetAttr) -> Result<(), Errno> {
+        self.tell(Op::SetAttr, |request| {
+            request.fixed(&set_attr_request(target.node, set));
+            request.short_bytes(target.name)
+        })
+    }
+
     /// Reads the figures of the node's file system (`statfs(2)`).
     pub fn stat_fs(&self, node: NodeId) -> Result<FsStats, Errno> {
         self.call_target(Op::StatFs, node.into(), |response, _| response.fixed())

@@ -8,7 +8,7 @@ use crate::MAX_LINK_BYTES;
 use crate::attr::Attr;
 use crate::client::reply::Created;
 use crate::client::request::{NewNode, Target};
-use crate::client::{Client, optional_error};
+use crate::client::{Client, optional_error, write_target};
 use crate::flags::{OpenFlags, RenameFlags};
 use crate::message::{LinkRequest, NewRequest, NodeReply, Op, RenameRequest};
 use crate::name::NodeId;
@@ -112,6 +112,16 @@ impl Client {
     /// Removes an empty directory (ENOTEMPTY, ENOTDIR).
     pub fn rmdir(&self, dir: NodeId, name: &[u8]) -> Result<(), Errno> {
         self.call_target(Op::RemoveDirectory, Target::child(dir, name), |_, _| Ok(()))
+    }
+
+    /// Removes an entry as [`Client::unlink`] does, quietly.
+    pub fn unlink_quietly(&self, dir: NodeId, name: &[u8]) -> Result<(), Errno> {
+        self.tell(Op::Unlink, |request| write_target(request, Target::child(dir, name)))
+    }
+
+    /// Removes an empty directory quietly.
+    pub fn rmdir_quietly(&self, dir: NodeId, name: &[u8]) -> Result<(), Errno> {
+        self.tell(Op::RemoveDirectory, |request| write_target(request, Target::child(dir, name)))
     }
 
     /// Renames an entry (`renameat2(2)`).

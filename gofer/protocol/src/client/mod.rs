@@ -4,6 +4,10 @@
 //! long as the host's file system does. It is `Send` and `Sync`; callers queue on a lock. Lock
 //! order: `channel`, then `released` (held for moments only).
 //!
+//! A *quiet* request is not waited for: its sender goes on as if it had been successful, which is for
+//! changes that nothing should prevent. The gofer serves it before any later request, and tells of a
+//! failure with the next response ([`Client::take_quiet_error`]). Only a few are under way at a time.
+//!
 //! Any method returns EIO if the gofer is gone or has answered nonsense, ESTALE for a node that it
 //! does not know, EINVAL for a name that is not one path component, and the host's own error.
 
@@ -15,6 +19,7 @@ mod change;
 mod walk;
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use linux_abi::Errno;
 use parking_lot::Mutex;
@@ -31,6 +36,9 @@ use crate::{MAX_MESSAGE_BYTES, VERSION, transport};
 /// Nodes that wait for release before a message goes out.
 const RELEASE_BATCH: usize = 64;
 
+/// Most quiet requests that may be under way.
+const QUIET_MAX: u64 = 32;
+
 /// A connection to a gofer: one tree of host files.
 #[derive(Debug)]
 pub struct Client {
@@ -38,6 +46,11 @@ pub struct Client {
     channel: Mutex<Channel>,
     released: Mutex<Vec<NodeId>>,
     root: RootInfo,
+    /// How many quiet requests have been sent, and how many of them are known to be served.
+    quiet_sent: AtomicU64,
+    quiet_served: AtomicU64,
+    /// Number of the error of one that failed, or zero.
+    quiet_error: AtomicU32,
 }
 
 #[derive(Debug)]
@@ -62,6 +75,9 @@ impl Client {
             channel: Mutex::new(channel),
             released: Mutex::new(Vec::with_capacity(RELEASE_BATCH)),
             root: unknown,
+            quiet_sent: AtomicU64::new(0),
+            quiet_served: AtomicU64::new(0),
+            quiet_error: AtomicU32::new(0),
         };
         let hello: HelloReply = client.call(
             Op::Hello,
@@ -111,7 +127,7 @@ impl Client {
     /// Tells the gofer that the sandbox has started.
     pub fn settle(&self) {
         let mut message = Writer::default();
-        message.fixed(&RequestHeader { op: Op::Settle as u32, processor: 0 });
+        message.fixed(&RequestHeader { op: Op::Settle as u32, ..RequestHeader::default() });
         // An error means that the gofer is gone.
         let _ = transport::send(self.socket.as_fd(), message.as_bytes(), None);
     }
@@ -121,13 +137,61 @@ impl Client {
     fn send_releases(&self, nodes: &[NodeId]) {
         for nodes in nodes.chunks(crate::MAX_RELEASE_NODES) {
             let mut message = Writer::default();
-            message.fixed(&RequestHeader { op: Op::Release as u32, processor: 0 });
+            message.fixed(&RequestHeader { op: Op::Release as u32, ..RequestHeader::default() });
             message.fixed(&ReleaseRequest { count: nodes.len() as u32, reserved: 0 });
             for node in nodes {
                 message.fixed(&node.raw());
             }
             let _ = transport::send(self.socket.as_fd(), message.as_bytes(), None);
         }
+    }
+
+    /// A number that tells which quiet requests were sent by now.
+    pub fn quiet_mark(&self) -> u64 {
+        self.quiet_sent.load(Ordering::Acquire)
+    }
+
+    /// Whether those that were sent at this mark are known to be served.
+    pub fn is_served(&self, quiet_mark: u64) -> bool {
+        self.quiet_served.load(Ordering::Acquire) >= quiet_mark
+    }
+
+    /// Waits until all quiet requests are served.
+    pub fn await_quiet(&self) {
+        if !self.is_served(self.quiet_mark()) {
+            // Any request is served after them.
+            let _ = self.get_attr(NodeId::ROOT.into());
+        }
+    }
+
+    /// The error of a quiet request that failed, told once.
+    pub fn take_quiet_error(&self) -> Option<Errno> {
+        match self.quiet_error.load(Ordering::Relaxed) {
+            0 => None,
+            _ => optional_error(self.quiet_error.swap(0, Ordering::Relaxed)),
+        }
+    }
+
+    /// Sends a quiet request that `write` completes; waits for it like [`Client::call`] if there are
+    /// too many under way.
+    fn tell(
+        &self,
+        op: Op,
+        write: impl FnOnce(&mut Writer) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        let channel = &mut *self.channel.lock();
+        let sent = self.quiet_sent.load(Ordering::Relaxed);
+        if sent - self.quiet_served.load(Ordering::Relaxed) >= QUIET_MAX {
+            return self.call_on(channel, op, write, |_, _| Ok(()));
+        }
+        channel.request.clear();
+        let header = RequestHeader { op: op as u32, is_quiet: 1, ..RequestHeader::default() };
+        channel.request.fixed(&header);
+        write(&mut channel.request)?;
+        // Before it is sent, so that nobody takes it for served who sees what it has done.
+        self.quiet_sent.store(sent + 1, Ordering::Release);
+        let socket = self.socket.as_fd();
+        transport::send(socket, channel.request.as_bytes(), None).map_err(|_| Errno::EIO)
     }
 
     /// Sends a request that `write` completes and has `read` take the response apart.
@@ -137,10 +201,20 @@ impl Client {
         write: impl FnOnce(&mut Writer) -> Result<(), Errno>,
         read: impl FnOnce(&mut Reader<'_>, Option<OwnedFd>) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
-        let channel = &mut *self.channel.lock();
+        self.call_on(&mut self.channel.lock(), op, write, read)
+    }
+
+    fn call_on<T>(
+        &self,
+        channel: &mut Channel,
+        op: Op,
+        write: impl FnOnce(&mut Writer) -> Result<(), Errno>,
+        read: impl FnOnce(&mut Reader<'_>, Option<OwnedFd>) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
         channel.request.clear();
         let processor = rustix::thread::sched_getcpu() as u32 + 1;
-        channel.request.fixed(&RequestHeader { op: op as u32, processor });
+        let header = RequestHeader { op: op as u32, processor, ..RequestHeader::default() };
+        channel.request.fixed(&header);
         write(&mut channel.request)?;
         if channel.request.len() > MAX_MESSAGE_BYTES {
             return Err(Errno::E2BIG);
@@ -156,6 +230,10 @@ impl Client {
         };
         let mut response = Reader::new(&channel.response[..len]);
         let header: ResponseHeader = response.fixed().map_err(|_| Errno::EIO)?;
+        self.quiet_served.store(self.quiet_sent.load(Ordering::Relaxed), Ordering::Release);
+        if header.quiet_error != 0 {
+            self.quiet_error.store(header.quiet_error, Ordering::Relaxed);
+        }
         if header.error != 0 {
             return Err(from_wire(header.error));
         }
@@ -170,15 +248,14 @@ impl Client {
         target: Target<'_>,
         read: impl FnOnce(&mut Reader<'_>, Option<OwnedFd>) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
-        self.call(
-            op,
-            |request| {
-                request.fixed(&TargetRequest { node: target.node.raw() });
-                request.short_bytes(target.name)
-            },
-            read,
-        )
+        self.call(op, |request| write_target(request, target), read)
     }
+}
+
+/// Completes a request that is a target only.
+fn write_target(request: &mut Writer, target: Target<'_>) -> Result<(), Errno> {
+    request.fixed(&TargetRequest { node: target.node.raw() });
+    request.short_bytes(target.name)
 }
 
 impl Drop for Client {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use gofer_protocol::{Attr, SetAttr, SetTime, Target, Time};
 use linux_abi::Errno;
-use linux_abi::fs::{FileKind, S_IALLUGO, Stat};
+use linux_abi::fs::{FileKind, S_IALLUGO, S_ISGID, S_ISUID, Stat};
 use linux_abi::time::Timespec;
 use platform::host;
 use platform::host::time::Clock;
@@ -32,6 +32,8 @@ pub(super) struct CachedAttributes {
     is_current: bool,
     /// Whether none came that could have changed permissions or owners.
     is_ownership_current: bool,
+    /// Whether none came that could have changed owners.
+    is_owner_current: bool,
     /// When they were asked for.
     asked_at: Option<Duration>,
     /// Counts changes, so that an answer which a change has overtaken is not believed.
@@ -61,8 +63,15 @@ pub(super) fn is_of_this_operation(asked_at: Option<Duration>) -> bool {
 
 impl CachedAttributes {
     pub(super) fn new(known: Attributes, asked_at: Option<Duration>) -> CachedAttributes {
-        let (is_current, is_ownership_current) = (true, true);
-        CachedAttributes { known, is_current, is_ownership_current, asked_at, version: 0 }
+        let (is_current, is_ownership_current, is_owner_current) = (true, true, true);
+        CachedAttributes {
+            known,
+            is_current,
+            is_ownership_current,
+            is_owner_current,
+            asked_at,
+            version: 0,
+        }
     }
 
     pub(super) fn version(&self) -> u64 {
@@ -92,6 +101,7 @@ impl CachedAttributes {
             self.known = fresh;
             self.is_current = true;
             self.is_ownership_current = true;
+            self.is_owner_current = true;
             self.asked_at = asked.at;
         }
     }
@@ -100,15 +110,19 @@ impl CachedAttributes {
 impl GoferInode {
     pub(super) fn current_attributes(&self) -> Result<Attributes, Errno> {
         let is_exclusive = self.export.is_exclusive();
-        let (known, is_current, written, open) = {
+        let (known, is_current, is_told_by_host, written, open) = {
             let state = self.state.lock();
             let attributes = &state.attributes;
             let is_current = match is_exclusive {
                 true => attributes.is_current,
                 false => attributes.is_current && is_of_this_operation(attributes.asked_at),
             };
+            // All but the owner.
+            let is_told_by_host = is_exclusive
+                && attributes.is_owner_current
+                && self.export.client().is_served(state.quiet_mark);
             let written = state.descriptors.writable();
-            (attributes.known, is_current, written, state.descriptors.any())
+            (attributes.known, is_current, is_told_by_host, written, state.descriptors.any())
         };
         if is_current {
             return match written {
@@ -116,9 +130,11 @@ impl GoferInode {
                 None => Ok(known),
             };
         }
-        if let (false, Some(fd)) = (is_exclusive, &open) {
+        if let Some(fd) = &open
+            && (is_told_by_host || !is_exclusive)
+        {
             let stat = host::fs::stat(fd)?;
-            if stat.ctime == known.changed {
+            if is_told_by_host || stat.ctime == known.changed {
                 return Ok(merge(&known, &stat));
             }
         }
@@ -160,6 +176,10 @@ impl GoferInode {
     fn last_attributes(&self, open: Option<Arc<OwnedFd>>) -> Result<Attributes, Errno> {
         let known = self.state.lock().attributes.known;
         match open {
+            // The host may not have come to the removal yet.
+            Some(fd) if self.export.is_exclusive() => {
+                Ok(Attributes { links: known.links, ..merge(&known, &host::fs::stat(&fd)?) })
+            }
             Some(fd) => Ok(merge(&known, &host::fs::stat(&fd)?)),
             None => Ok(known),
         }
@@ -204,7 +224,11 @@ impl GoferInode {
 
     /// Runs a request that changes the attributes and answers with the new ones.
     fn change_by(&self, request: impl FnOnce() -> Result<Attr, Errno>) -> Result<(), Errno> {
-        let version = self.state.lock().attributes.outdate();
+        let version = {
+            let attributes = &mut self.state.lock().attributes;
+            attributes.is_owner_current = false;
+            attributes.outdate()
+        };
         let attr = request()?;
         let mut state = self.state.lock();
         if state.attributes.version == version
@@ -232,7 +256,34 @@ impl GoferInode {
         if set == SetAttr::default() {
             return Ok(());
         }
+        if self.is_ours() && self.is_harmless(&set) {
+            return self.change_quietly(&set);
+        }
         self.change_by(|| self.with_node(|client, node| client.set_attr(Target::from(node), &set)))
+    }
+
+    /// Whether it is certain what becomes of a change that is not waited for. A change of owners takes
+    /// set-id bits away, the host may refuse to set them, and times change with what is written.
+    fn is_harmless(&self, set: &SetAttr) -> bool {
+        let sets_id = set.mode.is_some_and(|mode| mode & (S_ISUID | S_ISGID) != 0);
+        let sets_times = (set.atime, set.mtime) != (SetTime::Omit, SetTime::Omit);
+        !sets_id
+            && set.uid.is_none()
+            && set.gid.is_none()
+            && set.size.is_none()
+            && !(sets_times && self.state.lock().descriptors.is_open())
+    }
+
+    /// Changes permissions and times of what is ours.
+    fn change_quietly(&self, set: &SetAttr) -> Result<(), Errno> {
+        self.with_node(|client, node| client.set_attr_quietly(Target::from(node), set))?;
+        self.note_quiet();
+        let attributes = &mut self.state.lock().attributes;
+        if let Some(mode) = set.mode {
+            attributes.known.permissions = mode & S_IALLUGO;
+        }
+        attributes.outdate_rest();
+        Ok(())
     }
 
     /// Errors: EISDIR for a directory, EINVAL for what has no size, EROFS.
@@ -242,6 +293,7 @@ impl GoferInode {
             FileKind::Directory => return Err(Errno::EISDIR),
             _ => return Err(Errno::EINVAL),
         }
+        self.await_quiet();
         // In an exclusive export the descriptor is kept for the open that often follows.
         let known = self.state.lock().descriptors.writable();
         let fd = match known {

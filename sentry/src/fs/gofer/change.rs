@@ -57,6 +57,7 @@ impl GoferInode {
         self.outdate_names();
         let node = created.node.map(|node| Node::new(&self.export, node));
         let inode = self.after(self.adopt(name, &created.attr, node, asked_at))?;
+        inode.state.lock().is_ours = self.export.is_exclusive();
         if matches!(new.kind, NewNodeKind::Directory) {
             inode.is_new_and_empty();
         }
@@ -89,12 +90,23 @@ impl GoferInode {
         is_directory: bool,
     ) -> Result<(), Errno> {
         let target = downcast(target)?;
+        if is_directory && target.is_known_to_be_empty() == Some(false) {
+            return Err(Errno::ENOTEMPTY);
+        }
         target.prepare_unlink()?;
         let dir = self.node()?;
-        if is_directory {
-            self.after(self.export.call(|client| client.rmdir(dir.id(), name)))?;
-        } else {
-            self.after(self.export.call(|client| client.unlink(dir.id(), name)))?;
+        let is_quiet =
+            self.gives_up(target) && (!is_directory || target.is_known_to_be_empty() == Some(true));
+        let remove = |client: &gofer_protocol::Client| match (is_directory, is_quiet) {
+            (false, false) => client.unlink(dir.id(), name),
+            (false, true) => client.unlink_quietly(dir.id(), name),
+            (true, false) => client.rmdir(dir.id(), name),
+            (true, true) => client.rmdir_quietly(dir.id(), name),
+        };
+        self.after(self.export.call(remove))?;
+        if is_quiet {
+            self.note_quiet();
+            target.note_quiet();
         }
         self.outdate_names();
         self.forget_child(name);

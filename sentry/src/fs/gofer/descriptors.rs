@@ -156,6 +156,7 @@ impl GoferInode {
 
     /// Counts an open file.
     pub(super) fn begin_open(&self) {
+        self.await_quiet();
         let descriptors = &mut self.state.lock().descriptors;
         descriptors.opens += 1;
         descriptors.is_used = true;

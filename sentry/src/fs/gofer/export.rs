@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gofer_protocol::{Attr, Client, NodeId, Target};
 use linux_abi::Errno;
+use linux_abi::fs::{EXT4_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC};
 
 use super::attributes::from_attr;
 use super::budget::Budget;
@@ -21,6 +22,8 @@ const IDLE_DESCRIPTORS: usize = 4096;
 pub(super) struct Export {
     client: Client,
     is_exclusive: bool,
+    /// See [`Export::takes_for_granted`].
+    trusted_device: Option<(u32, u32)>,
     numbers: Arc<DeviceNumbers>,
     /// Host device → ours. Few: one for each host mount in the tree.
     devices: Mutex<Vec<((u32, u32), DeviceId)>>,
@@ -33,6 +36,11 @@ pub(super) struct Export {
     /// Names that are known of directories.
     pub(super) named: AtomicUsize,
 }
+
+/// File systems of the host that do as they are told at once, by their magic numbers (`statfs(2)`):
+/// ext4, xfs, btrfs, f2fs, tmpfs, overlay.
+const LOCAL_FILE_SYSTEMS: [u64; 6] =
+    [EXT4_SUPER_MAGIC, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, TMPFS_MAGIC, OVERLAYFS_SUPER_MAGIC];
 
 /// Directories whose listings are kept, for each export.
 const LISTINGS_MAX: usize = 16_384;
@@ -54,11 +62,15 @@ impl Export {
         client: Client,
         numbers: Arc<DeviceNumbers>,
         is_exclusive: bool,
+        magic: u64,
     ) -> Arc<Export> {
+        let is_trusted = is_exclusive && LOCAL_FILE_SYSTEMS.contains(&magic);
+        let trusted_device = is_trusted.then(|| client.root().attr.dev());
         let max_nodes = usize::try_from(client.root().max_nodes).unwrap_or(usize::MAX);
         Arc::new(Export {
             client,
             is_exclusive,
+            trusted_device,
             numbers,
             devices: Mutex::new(Rank::Leaf, Vec::new()),
             inodes: Inodes::default(),
@@ -78,17 +90,42 @@ impl Export {
         self.is_exclusive
     }
 
+    /// Whether a change of what we have made ourselves on this device of the host succeeds unless
+    /// the disk fails: the file system is a local one, and nobody but us changes the tree.
+    pub(super) fn takes_for_granted(&self, device: (u32, u32)) -> bool {
+        self.trusted_device == Some(device)
+    }
+
     /// Asks the gofer; when it has no room for another node, gives some back and asks again.
     pub(super) fn call<T>(
         &self,
         request: impl Fn(&Client) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
-        match request(&self.client) {
-            Err(Errno::ENFILE) => {
-                self.give_nodes_back();
-                request(&self.client)
-            }
-            result => result,
+        let mut result = request(&self.client);
+        if let Err(Errno::ENFILE) = result {
+            self.give_nodes_back();
+            result = request(&self.client);
+        }
+        if let Some(errno) = self.client.take_quiet_error() {
+            self.doubt(errno);
+        }
+        result
+    }
+
+    /// Waits until all that was removed is gone; whether there was anything to wait for.
+    pub(super) fn await_removals(&self) -> bool {
+        let is_waiting = !self.client.is_served(self.client.quiet_mark());
+        self.client.await_quiet();
+        is_waiting
+    }
+
+    /// A change that was taken for granted has failed, so nothing is that is known of the tree.
+    fn doubt(&self, errno: Errno) {
+        tracing::error!(?errno, "the host has refused a change that could not fail");
+        for inode in self.inodes.all() {
+            inode.forget_names();
+            inode.forget_listing();
+            inode.outdate_attributes();
         }
     }
 

@@ -46,12 +46,21 @@ impl GoferFile {
         self.write.as_ref().map(|writable| &writable.fd).ok_or(Errno::EBADF)
     }
 
+    /// Does what takes space on the disk; once more if files are still being removed.
+    fn with_space<T>(&self, write: impl Fn() -> Result<T, Errno>) -> Result<T, Errno> {
+        match write() {
+            Err(Errno::ENOSPC | Errno::EDQUOT) if self.inode.export.await_removals() => write(),
+            result => result,
+        }
+    }
+
     /// Appends in pieces; answers with the count and the offset behind the last byte.
     fn append(&self, fd: &OwnedFd, source: &mut IoSource<'_>) -> Result<(usize, u64), Errno> {
         let mut end = 0;
         let total = source.drain(usize::MAX, |_, piece| {
             let _position = self.inode.position.lock();
-            let (count, new_end) = host_fs::append_and_tell(fd, piece)?;
+            let append = || host_fs::append_and_tell(fd, piece);
+            let (count, new_end) = self.with_space(append)?;
             end = new_end;
             Ok(count)
         })?;
@@ -91,7 +100,9 @@ impl File for GoferFile {
         let (count, end) = if io.flags.contains(OpenFlags::APPEND) {
             self.append(fd, source)?
         } else {
-            let write = |done, piece: &[u8]| host_fs::pwrite(fd, piece, offset + done as u64);
+            let write = |done, piece: &[u8]| {
+                self.with_space(|| host_fs::pwrite(fd, piece, offset + done as u64))
+            };
             let count = source.drain(usize::MAX, write)?;
             (count, offset + count as u64)
         };
@@ -136,7 +147,8 @@ impl File for GoferFile {
     }
 
     fn allocate(&self, mode: u32, offset: u64, len: u64) -> Result<(), Errno> {
-        host_fs::fallocate(self.written()?, mode, offset, len)
+        let fd = self.written()?;
+        self.with_space(|| host_fs::fallocate(fd, mode, offset, len))
     }
 
     fn sync(&self, data_only: bool) -> Result<(), Errno> {

@@ -28,6 +28,7 @@ pub struct GoferInode {
     pub(super) export: Arc<Export>,
     identity: Identity,
     kind: FileKind,
+    is_protected: bool,
     pub(super) state: Mutex<State>,
     /// Held by what uses the position of a host file: appending, seeking for data.
     pub(super) position: Mutex<()>,
@@ -37,10 +38,14 @@ pub struct GoferInode {
 pub(super) struct State {
     /// Where it was found last; none for the root and for what was removed.
     pub(super) place: Option<Place>,
+    /// Whether it was made through this export.
+    pub(super) is_ours: bool,
     pub(super) node: Option<Arc<Node>>,
     pub(super) is_node_used: bool,
     pub(super) attributes: CachedAttributes,
     pub(super) descriptors: Descriptors,
+    /// When the last quiet request that concerns it was sent.
+    pub(super) quiet_mark: u64,
     /// The inodes found in this directory, by name.
     pub(super) children: HashMap<Arc<[u8]>, Weak<GoferInode>>,
     /// A name that the last walk through here did not find.
@@ -64,15 +69,18 @@ impl GoferInode {
     pub(super) fn new(
         export: Arc<Export>,
         identity: Identity,
+        is_protected: bool,
         attributes: Attributes,
         asked_at: Option<Duration>,
     ) -> Arc<GoferInode> {
         let state = State {
             place: None,
+            is_ours: false,
             node: None,
             is_node_used: false,
             attributes: CachedAttributes::new(attributes, asked_at),
             descriptors: Descriptors::default(),
+            quiet_mark: 0,
             children: HashMap::new(),
             absent: None,
             names: None,
@@ -85,6 +93,7 @@ impl GoferInode {
             export,
             identity,
             kind: attributes.kind,
+            is_protected,
             state: Mutex::new(Rank::Leaf, state),
             position: Mutex::new(Rank::FileObject, ()),
         })
@@ -92,6 +101,31 @@ impl GoferInode {
 
     pub(super) fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// Whether it can be changed without waiting for the host's consent.
+    pub(super) fn is_ours(&self) -> bool {
+        self.export.takes_for_granted(self.identity.device()) && self.state.lock().is_ours
+    }
+
+    /// Whether it is certain that `entry` can be taken out of this directory: it was put there by us.
+    pub(super) fn gives_up(&self, entry: &GoferInode) -> bool {
+        let is_certain = self.is_ours() || (entry.is_ours() && !self.is_protected);
+        is_certain && self.identity.device() == entry.identity.device()
+    }
+
+    /// Waits until the quiet requests that concern it are served: what happens on its descriptors
+    /// comes after them.
+    pub(super) fn await_quiet(&self) {
+        let mark = self.state.lock().quiet_mark;
+        if !self.export.client().is_served(mark) {
+            self.export.client().await_quiet();
+        }
+    }
+
+    /// Notes that a quiet request which concerns it has been sent.
+    pub(super) fn note_quiet(&self) {
+        self.state.lock().quiet_mark = self.export.client().quiet_mark();
     }
 
     /// Itself as it is shared. Errors: ESTALE, which only one that is being dropped answers.

@@ -13,6 +13,8 @@ use crate::vfs::Attributes;
 
 /// `STATX_BTIME`.
 const STATX_BTIME: u32 = 0x800;
+const STATX_ATTR_IMMUTABLE: u64 = 0x10;
+const STATX_ATTR_APPEND: u64 = 0x20;
 
 /// What the host calls the file now; another file may have it after this one is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +42,10 @@ impl Identity {
         }
     }
 
+    pub(super) fn device(&self) -> (u32, u32) {
+        self.number.dev
+    }
+
     /// The inode number.
     pub(super) fn ino(&self) -> u64 {
         self.number.ino
@@ -49,6 +55,11 @@ impl Identity {
     pub(super) fn is_certain(&self) -> bool {
         self.birth.is_some()
     }
+}
+
+/// Whether some changes are refused to everybody (`chattr(1)`).
+fn is_protected(attr: &Attr) -> bool {
+    attr.attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND) != 0
 }
 
 /// The inodes in use.
@@ -84,9 +95,15 @@ impl Inodes {
             inode.note_found(attributes, asked_at);
             return inode;
         }
-        let inode = GoferInode::new(export.clone(), identity, *attributes, asked_at);
+        let inode =
+            GoferInode::new(export.clone(), identity, is_protected(attr), *attributes, asked_at);
         table.insert(identity.number, Arc::downgrade(&inode));
         inode
+    }
+
+    /// Those that are in use.
+    pub(super) fn all(&self) -> Vec<Arc<GoferInode>> {
+        self.table.lock().values().filter_map(Weak::upgrade).collect()
     }
 
     /// Forgets an inode that is being dropped.

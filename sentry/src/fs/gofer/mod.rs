@@ -75,11 +75,12 @@ impl GoferFs {
         devices: Arc<DeviceNumbers>,
         is_exclusive: bool,
     ) -> Result<Arc<GoferFs>, Errno> {
-        let export = Export::new(Client::new(socket)?, devices, is_exclusive);
+        let client = Client::new(socket)?;
+        let magic = client.stat_fs(NodeId::ROOT)?.fs_type;
+        let export = Export::new(client, devices, is_exclusive, magic);
         let attr = export.client().root().attr;
         let node = Node::new(&export, NodeId::ROOT);
         let root = export.inode(&attr, Some(node), None)?;
-        let magic = export.client().stat_fs(NodeId::ROOT)?.fs_type;
         let known = TYPE_NAMES.iter().find(|(number, _)| *number == magic);
         let type_name = known.map_or("hostfs", |(_, name)| name);
         Ok(Arc::new(GoferFs { export, root, type_name }))
@@ -128,5 +129,9 @@ impl FileSystem for GoferFs {
 
     fn settle(&self) {
         self.export.client().settle();
+    }
+
+    fn finish(&self) {
+        self.export.client().await_quiet();
     }
 }

@@ -30,6 +30,11 @@ impl GoferInode {
         self.state.lock().names.as_ref().is_some_and(|names| !names.contains(name))
     }
 
+    /// Whether the directory is empty, as far as known.
+    pub(super) fn is_known_to_be_empty(&self) -> Option<bool> {
+        self.state.lock().names.as_ref().map(HashSet::is_empty)
+    }
+
     /// The directory has `name`.
     pub(super) fn learn_name(&self, name: &Arc<[u8]>) {
         let named = &self.export.named;

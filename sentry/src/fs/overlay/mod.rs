@@ -111,6 +111,10 @@ impl FileSystem for Overlay {
         self.lowers.iter().for_each(|lower| lower.settle());
     }
 
+    fn finish(&self) {
+        self.lowers.iter().for_each(|lower| lower.finish());
+    }
+
     /// Linux: the figures of the upper file system.
     fn statfs(&self) -> Result<StatFs, Errno> {
         Ok(StatFs { kind: OVERLAYFS_SUPER_MAGIC as i64, ..self.core.upper.statfs()? })
