@@ -211,8 +211,9 @@ pub const SYSTRAP: &[Allowed] = &[
             &[Is(1, SECCOMP_IOCTL_NOTIF_SEND)],
             &[Is(1, SECCOMP_IOCTL_NOTIF_ID_VALID)],
             &[Is(1, SECCOMP_IOCTL_NOTIF_ADDFD)],
+            &[Is(1, SECCOMP_IOCTL_NOTIF_SET_FLAGS)],
         ],
-        "system calls of stubs, their answers, descriptors for stubs",
+        "system calls of stubs, their answers, where stubs run that are woken, descriptors for stubs",
     ),
     allow_when(libc::SYS_tgkill, &[&[Is(2, 0)]], "whether a stub's thread is still there"),
     allow_when(libc::SYS_kill, &[&[Is(1, libc::SIGKILL as u32)]], "ending stubs"),
@@ -230,6 +231,7 @@ const SECCOMP_IOCTL_NOTIF_RECV: u32 = 0xc050_2100;
 const SECCOMP_IOCTL_NOTIF_SEND: u32 = 0xc018_2101;
 const SECCOMP_IOCTL_NOTIF_ID_VALID: u32 = 0x4008_2102;
 const SECCOMP_IOCTL_NOTIF_ADDFD: u32 = 0x4018_2103;
+const SECCOMP_IOCTL_NOTIF_SET_FLAGS: u32 = 0x4008_2104;
 
 /// Answered with ENOSYS: what a library tries although it can do without.
 pub const REFUSED: &[Allowed] = &[

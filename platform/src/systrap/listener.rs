@@ -62,9 +62,13 @@ impl Listener {
     /// Takes over the descriptor; where the host cannot wake synchronously, it goes on without.
     pub(super) fn new(descriptor: OwnedFd) -> Listener {
         let listener = Listener(descriptor);
-        // SAFETY: the request takes flags as its argument.
-        unsafe { libc::ioctl(listener.0.as_raw_fd(), NOTIF_SET_FLAGS, SYNC_WAKE_UP) };
+        listener.set_flags(SYNC_WAKE_UP);
         listener
+    }
+
+    fn set_flags(&self, flags: u64) {
+        // SAFETY: the request takes flags as its argument.
+        unsafe { libc::ioctl(self.0.as_raw_fd(), NOTIF_SET_FLAGS, flags) };
     }
 
     /// Waits for the next call. Errors: EINTR when the worker was notified; ENOENT for one whose
@@ -108,6 +112,15 @@ impl Listener {
     /// Errors: ENOENT when its thread was killed.
     pub(super) fn answer(&self, id: u64, value: u64) -> Result<(), Errno> {
         self.respond(Response { id, value: value as i64, error: 0, flags: 0 })
+    }
+
+    /// The same, and the thread goes on where the host finds a processor for it. (Answers that
+    /// others give meanwhile may be meant so, too.)
+    pub(super) fn answer_elsewhere(&self, id: u64, value: u64) -> Result<(), Errno> {
+        self.set_flags(0);
+        let answered = self.answer(id, value);
+        self.set_flags(SYNC_WAKE_UP);
+        answered
     }
 
     /// Lets the host execute a call.

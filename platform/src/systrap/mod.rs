@@ -262,7 +262,7 @@ impl Platform for Systrap {
             drop(turn);
             match received {
                 Ok(notification) => {
-                    needs_reserve |= reception.note();
+                    needs_reserve |= reception.note(notification.tid());
                     supervisor.dispatch(&notification)
                 }
                 Err(Errno::ENOENT) if listener.is_orphaned() => {

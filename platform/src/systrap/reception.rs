@@ -1,32 +1,42 @@
-//! Who of the workers waits for notifications.
+//! Who of the workers waits for notifications, and where those run whom they wake.
 //!
 //! The host wakes everybody who waits for a notification, though only one gets it; the others go to
 //! sleep again, which costs as much as the call. So one worker receives, and the others are in
-//! reserve: while the first looks at lines ([`hotline`]) the next receives, and when notifications
-//! are seen to pile up several do, for a while. As long as notifications come a reserve has a look
-//! from time to time, and for good it sleeps when none do.
+//! reserve: while the first looks at lines ([`hotline`]) the next receives. As long as notifications
+//! come a reserve has a look from time to time, and for good it sleeps when none do.
+//!
+//! A notification, and its answer, wake on the processor that they come from. With one thread after
+//! the other that is best; of many it would make a queue for one processor. So when notifications
+//! come from a *crowd*, all workers receive, and a thread that another one's call has woken goes
+//! where the host likes.
 //!
 //! [`hotline`]: super::hotline
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::listener::Listener;
 use super::workers::Parked;
+use crate::process::Tid;
 
 /// How often a reserve looks.
 const LOOK: Duration = Duration::from_millis(2);
-/// How long several receive when notifications have piled up.
-const TOGETHER: Duration = Duration::from_millis(20);
 /// So many notifications since the reserve fell asleep are a reason to wake it.
 const ACTIVITY: u64 = 32;
+/// After so many notifications a worker judges whether they come from a crowd, ...
+const WINDOW: u32 = 64;
+/// ... that is from so many threads at least ...
+const CROWD: usize = 3;
+/// ... each of which has made this many. (At an `execve` some more threads are about than work.)
+const SHARE: u32 = 8;
 
 pub(super) struct Reception {
-    start: Instant,
     receiving: AtomicU32,
     received: AtomicU64,
-    /// Until when several may receive, in nanoseconds since `start`.
-    together_until: AtomicU64,
+    is_crowded: AtomicBool,
+    /// Somebody is in reserve.
+    is_resting: AtomicBool,
     /// A reserve sleeps for good, and [`Reception::received`] was this when it fell asleep.
     is_asleep: AtomicBool,
     asleep_since: AtomicU64,
@@ -35,13 +45,45 @@ pub(super) struct Reception {
 /// The right to receive.
 pub(super) struct Turn<'a>(&'a Reception);
 
+/// From whom a worker has received lately.
+#[derive(Clone, Copy)]
+struct Window {
+    seen: u32,
+    callers: [(Tid, u32); 8],
+}
+
+const EMPTY: Window = Window { seen: 0, callers: [(0, 0); 8] };
+
+thread_local! {
+    static WINDOW_OF_WORKER: Cell<Window> = const { Cell::new(EMPTY) };
+    /// Whose notification the worker has received last.
+    static CALLER: Cell<Tid> = const { Cell::new(0) };
+}
+
+impl Window {
+    /// Counts one; the judgement if the window is full.
+    fn count(&mut self, tid: Tid) -> Option<bool> {
+        self.seen += 1;
+        let place = self.callers.iter_mut().find(|(other, count)| *other == tid || *count == 0);
+        if let Some((caller, count)) = place {
+            (*caller, *count) = (tid, *count + 1);
+        }
+        if self.seen < WINDOW {
+            return None;
+        }
+        let busy = self.callers.iter().filter(|(_, count)| *count >= SHARE).count();
+        *self = EMPTY;
+        Some(busy >= CROWD)
+    }
+}
+
 impl Reception {
     pub(super) fn new() -> Reception {
         Reception {
-            start: Instant::now(),
             receiving: AtomicU32::new(0),
             received: AtomicU64::new(0),
-            together_until: AtomicU64::new(0),
+            is_crowded: AtomicBool::new(false),
+            is_resting: AtomicBool::new(false),
             is_asleep: AtomicBool::new(false),
             asleep_since: AtomicU64::new(0),
         }
@@ -51,24 +93,35 @@ impl Reception {
     pub(super) fn enter(&self) -> Option<Turn<'_>> {
         let turn = Turn(self);
         let others = self.receiving.fetch_add(1, Ordering::SeqCst);
-        (others == 0 || self.are_together()).then_some(turn)
+        (others == 0 || self.is_crowded.load(Ordering::Relaxed)).then_some(turn)
     }
 
-    fn are_together(&self) -> bool {
-        let until = self.together_until.load(Ordering::Relaxed);
-        until != 0 && self.start.elapsed().as_nanos() < until.into()
-    }
-
-    /// Notes that one was received; `true` if the reserve is to be woken.
-    pub(super) fn note(&self) -> bool {
+    /// Notes that the calling worker has received from a thread; `true` if the reserve is to be woken.
+    pub(super) fn note(&self, tid: Tid) -> bool {
+        CALLER.set(tid);
+        let mut window = WINDOW_OF_WORKER.get();
+        let judgement = window.count(tid);
+        WINDOW_OF_WORKER.set(window);
+        if let Some(is_crowd) = judgement {
+            self.is_crowded.store(is_crowd, Ordering::Relaxed);
+            if is_crowd && self.is_resting.swap(false, Ordering::SeqCst) {
+                return true;
+            }
+        }
         let count = self.received.fetch_add(1, Ordering::Relaxed);
         self.is_asleep.load(Ordering::Relaxed)
             && count.wrapping_sub(self.asleep_since.load(Ordering::Relaxed)) >= ACTIVITY
             && self.is_asleep.swap(false, Ordering::SeqCst)
     }
 
+    /// Whether a thread that is now answered may be woken elsewhere.
+    pub(super) fn may_go_elsewhere(&self, tid: Tid) -> bool {
+        self.is_crowded.load(Ordering::Relaxed) && CALLER.get() != tid
+    }
+
     /// Waits in reserve, until the worker is notified, `deadline`, or it may be its turn.
     pub(super) fn rest(&self, listener: &Listener, parked: Parked<'_>, deadline: Option<Instant>) {
+        self.is_resting.store(true, Ordering::SeqCst);
         let seen = self.received.load(Ordering::Relaxed);
         let next = Instant::now() + LOOK;
         parked.sleep_until(Some(deadline.map_or(next, |deadline| deadline.min(next))));
@@ -77,8 +130,7 @@ impl Reception {
         }
         if self.receiving.load(Ordering::SeqCst) == 0 && listener.has_call() {
             // Whoever received last is at work, and others wait.
-            let until = (self.start.elapsed() + TOGETHER).as_nanos() as u64;
-            self.together_until.store(until, Ordering::Relaxed);
+            self.is_crowded.store(true, Ordering::Relaxed);
             return;
         }
         let now = self.received.load(Ordering::Relaxed);
@@ -94,5 +146,28 @@ impl Reception {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.0.receiving.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(callers: &[Tid]) -> bool {
+        let mut window = EMPTY;
+        let judged = callers.iter().cycle().find_map(|&tid| window.count(tid));
+        judged.expect("a full window")
+    }
+
+    #[test]
+    fn a_crowd_is_three_that_all_work() {
+        assert!(!judge(&[1]));
+        assert!(!judge(&[1, 2]));
+        assert!(judge(&[1, 2, 3]));
+        assert!(judge(&[1, 2, 3, 4, 5, 6]));
+        // A third, and a fourth, now and then.
+        let mostly_two: Vec<Tid> =
+            (0..64).map(|n| if n % 16 == 0 { 3 } else { n % 2 + 1 }).collect();
+        assert!(!judge(&mostly_two));
     }
 }

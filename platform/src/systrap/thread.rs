@@ -95,8 +95,12 @@ impl SystrapThread {
     }
 
     fn answer(&self, id: u64, value: u64) {
+        let Supervisor { listener, reception, .. } = &*self.supervisor;
         // A failure means that it was killed; the reaper will tell.
-        let _ = self.supervisor.listener.answer(id, value);
+        let _ = match reception.may_go_elsewhere(self.slot.tid) {
+            true => listener.answer_elsewhere(id, value),
+            false => listener.answer(id, value),
+        };
     }
 
     /// The notification and the frame of a thread in the stub. Errors: ESRCH elsewhere.
