@@ -37,11 +37,11 @@ const STREAK_MAX: u32 = 1 << 11;
 const PACE: Duration = Duration::from_micros(25);
 /// The same where several threads take part: the more of them run at the same time, the less there is
 /// to gain from a processor that only looks.
-const PACE_OF_MANY: Duration = Duration::from_micros(15);
+const PACE_OF_MANY: Duration = Duration::from_micros(25);
 /// Threads whose calls are counted at the same time.
-const CALLERS_MAX: usize = 4;
+const CALLERS_MAX: usize = 16;
 /// How many are watched at the same time.
-const WATCHED_MAX: usize = 8;
+const WATCHED_MAX: usize = 16;
 /// After so many calls another thread is watched as well.
 const JOIN: u32 = 16;
 /// A watch that has seen so many calls was worth it.
@@ -271,7 +271,7 @@ impl Watch {
         let callers: Vec<_> = state
             .callers
             .iter()
-            .filter(|(_, count)| is_eager || *count >= streak / 8)
+            .filter(|(_, count)| is_eager || *count >= streak / 16)
             .map(|(slot, _)| Arc::clone(slot))
             .collect();
         let pace = if callers.len() > 1 { PACE_OF_MANY } else { PACE };

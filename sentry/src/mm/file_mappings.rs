@@ -45,11 +45,14 @@ impl FileMappings {
         self.map.is_empty()
     }
 
-    /// The largest range of whole pages in `within` that nothing is known of.
-    pub fn largest_gap(&self, within: Range<u64>) -> Range<u64> {
+    /// The largest range of whole pages below `end` that nothing is known of and that memory is
+    /// mapped in: above the program, which is the lowest file. (Below it is more room, but the host
+    /// maps nothing there.)
+    pub fn largest_gap(&self, end: u64) -> Range<u64> {
+        let start = self.map.first_key_value().map_or(end, |(&start, _)| start);
         platform::ranges::largest_gap(
             self.map.iter().map(|(&start, mapping)| start..mapping.end),
-            within,
+            start..end,
         )
     }
 
@@ -107,5 +110,21 @@ impl FileMappings {
         let (&start, mapping) = self.map.range(..=addr).next_back()?;
         (mapping.end > addr)
             .then(|| FileMapping { offset: mapping.offset + (addr - start), ..mapping.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vfs::testing::nowhere;
+
+    #[test]
+    fn memory_is_mapped_above_the_program() {
+        let mut files = FileMappings::default();
+        let (program, library, end) = (0x5555_0000_0000, 0x7f00_0000_0000, 0x7fff_ffff_f000);
+        files.insert(program..program + 0x4000, 0, nowhere());
+        assert_eq!(files.largest_gap(end), program + 0x4000..end);
+        files.insert(library..library + 0x1000, 0, nowhere());
+        assert_eq!(files.largest_gap(end), program + 0x4000..library);
     }
 }
