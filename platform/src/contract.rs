@@ -231,7 +231,7 @@ pub struct Layout {
     pub vdso: Option<u64>,
 }
 
-/// An address space and a new thread in it, trapped and complete.
+/// An address space and a new thread in it, trapped.
 pub type NewProcess = (Arc<dyn AddressSpace>, Box<dyn Thread>);
 
 /// A future that a method of a trait object answers with.
@@ -242,10 +242,13 @@ pub trait Platform: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Makes an empty address space (nothing mapped but the reserved region and the vDSO) with one
-    /// trapped thread in it. The caller polls the future to its end.
+    /// trapped thread in it, which is complete. The caller polls the future to its end.
     ///
     /// Errors: EAGAIN or ENOMEM when the host refuses another process.
     fn new_address_space(&self) -> BoxFuture<'_, Result<NewProcess, Errno>>;
+
+    /// Says that more address spaces will be wanted: the platform may make some when there is time.
+    fn expect_address_space(&self) {}
 
     /// Waits until a trap has arrived for some thread, [`unpark`] was called, or `deadline` passed.
     /// The waker of a thread whose trap arrived is woken from within, and `park` returns then.
@@ -445,7 +448,8 @@ pub trait Thread: Send + Sync {
     /// Makes another thread or process with a copy of the registers and the floating-point state of
     /// this thread, which must be complete. With [`Spawn::Thread`] the returned address space is
     /// this thread's own; with [`Spawn::ShareMemory`] it has the same memory and the same `id`.
-    /// The caller polls the future to its end, whatever signals arrive meanwhile.
+    /// The new thread has registers, but is incomplete otherwise. The caller polls the future to its
+    /// end, whatever signals arrive meanwhile.
     ///
     /// Errors: EAGAIN, ENOMEM; ESRCH when this thread is dead.
     fn spawn(&mut self, kind: Spawn) -> BoxFuture<'_, Result<NewProcess, Errno>>;

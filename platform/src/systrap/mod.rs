@@ -24,7 +24,7 @@
 //!
 //! The kernel's workers ([`workers`]) wait for notifications and hand them to the threads they are
 //! from ([`supervisor`], [`thread`]); [`spawn`] makes threads and processes, which [`newcomers`] hands
-//! over; [`owner_died`] gives up robust futexes of the dead; [`reaper`] learns of
+//! over; [`nursery`] keeps some for programs to come; [`owner_died`] gives up robust futexes of the dead; [`reaper`] learns of
 //! processes that ended; [`watchdog`] ends those that do not obey.
 //!
 //! **Invariant:** a notification's thread is known by the kernel's word only. What the stub says is
@@ -50,6 +50,7 @@ mod line;
 mod listener;
 mod lock_all;
 mod newcomers;
+mod nursery;
 mod owner_died;
 pub mod patch;
 mod patching;
@@ -70,13 +71,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use linux_abi::Errno;
-use parking_lot::Mutex;
 
 use self::hotline::Seen;
+use self::nursery::Nursery;
 use self::reaper::Reaper;
 use self::slot::{Greeting, Process};
 use self::supervisor::{Setup, Supervisor};
@@ -85,7 +85,7 @@ use self::thread::{Position, SystrapThread};
 use self::vdso::LazyVdso;
 use self::watchdog::Watchdog;
 use self::workers::Workers;
-use crate::contract::{BoxFuture, Layout, NewProcess, Platform, Registers, Spawn, Thread};
+use crate::contract::{BoxFuture, Layout, NewProcess, Platform, Registers, Thread};
 use crate::host;
 use crate::process::procfs::Procfs;
 use crate::process::space::{Common, OwnMemory};
@@ -103,7 +103,7 @@ pub enum Futexes {
 /// The systrap platform. See the module's description.
 pub struct Systrap {
     supervisor: Arc<Supervisor>,
-    template: TemplateLock,
+    nursery: Arc<Nursery>,
     // Dropped in this order.
     _reaper: Reaper,
     _claim: Claim,
@@ -178,10 +178,10 @@ impl Systrap {
         let mut thread = SystrapThread::new(Arc::clone(&supervisor), slot, registers, position);
         (thread.loaded.fs_base, thread.loaded.gs_base) = template.bases;
         thread.reset_fp_state()?;
-        let reaper = Reaper::start(&supervisor)?;
+        let nursery = Nursery::new(thread);
+        let reaper = Reaper::start(&supervisor, &nursery)?;
         supervisor.watchdog.start(&supervisor.common)?;
-        let template = TemplateLock::new(thread);
-        Ok(Arc::new(Systrap { supervisor, template, _reaper: reaper, _claim: claim }))
+        Ok(Arc::new(Systrap { supervisor, nursery, _reaper: reaper, _claim: claim }))
     }
 
     /// Gives the platform a procfs of the sentry's own pid namespace, for
@@ -214,9 +214,9 @@ impl Systrap {
         self.supervisor.watch.served()
     }
 
-    /// Number of live guest threads, the template not counted.
+    /// Number of live guest threads, the template and those that wait for a program not counted.
     pub fn thread_count(&self) -> usize {
-        self.supervisor.thread_count().saturating_sub(1)
+        self.supervisor.thread_count().saturating_sub(1 + self.nursery.count())
     }
 }
 
@@ -226,16 +226,11 @@ impl Platform for Systrap {
     }
 
     fn new_address_space(&self) -> BoxFuture<'_, Result<NewProcess, Errno>> {
-        Box::pin(async {
-            let mut template = self.template.take().await;
-            let made = template.spawn(Spawn::CopyMemory).await;
-            self.template.put_back(template);
-            match made {
-                // The template was killed: no more processes, but those that live go on.
-                Err(Errno::ESRCH) => Err(Errno::EAGAIN),
-                made => made,
-            }
-        })
+        Box::pin(self.nursery.take())
+    }
+
+    fn expect_address_space(&self) {
+        self.nursery.expect();
     }
 
     fn park(&self, deadline: Option<Instant>) {
@@ -316,45 +311,5 @@ fn blank_registers() -> Registers {
         eflags: 0x202,
         orig_rax: u64::MAX,
         ..Registers::default()
-    }
-}
-
-/// The template's thread, which one clone at a time can use.
-struct TemplateLock(Mutex<TemplateState>);
-
-struct TemplateState {
-    thread: Option<Box<SystrapThread>>,
-    waiting: Vec<std::task::Waker>,
-}
-
-impl TemplateLock {
-    fn new(thread: SystrapThread) -> TemplateLock {
-        let thread = Some(Box::new(thread));
-        TemplateLock(Mutex::new(TemplateState { thread, waiting: Vec::new() }))
-    }
-
-    async fn take(&self) -> Box<SystrapThread> {
-        std::future::poll_fn(|cx| {
-            let mut state = self.0.lock();
-            match state.thread.take() {
-                Some(thread) => Poll::Ready(thread),
-                None => {
-                    state.waiting.push(cx.waker().clone());
-                    Poll::Pending
-                }
-            }
-        })
-        .await
-    }
-
-    fn put_back(&self, thread: Box<SystrapThread>) {
-        let waiting = {
-            let mut state = self.0.lock();
-            state.thread = Some(thread);
-            std::mem::take(&mut state.waiting)
-        };
-        for waker in waiting {
-            waker.wake();
-        }
     }
 }

@@ -1,29 +1,27 @@
 //! Threads and processes that stubs were told to make, from their first word to their owner.
 //!
-//! A newcomer says hello by the doorbell, and waits to be claimed by who commanded it; one that
-//! nobody expects is a stranger and must not live. A thread is owned even before it says hello, and
-//! may have its answer ready. The lock is among those that [`Supervisor`] lists.
+//! A newcomer says hello by the doorbell, and waits to be adopted by who commanded it; one that
+//! nobody expects is a stranger and must not live. It may be adopted even before it says hello, and
+//! have its answer ready. The lock is among those that [`Supervisor`] lists.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
 
 use linux_abi::Errno;
 
 use super::channel::SlotMemory;
-use super::slot::{Event, Greeting, Process, Slot};
+use super::slot::{Greeting, Process, Slot};
 use super::supervisor::Supervisor;
 use crate::process::{Tid, kill_process};
 
-/// Threads that said hello and that nobody has claimed yet.
+/// Threads that said hello and that nobody has adopted yet.
 #[derive(Default)]
 pub(super) struct Newcomers {
-    /// What is under way that could claim one.
+    /// What is under way that could adopt one.
     expected: usize,
     /// Notification of each, `None` for one that died.
     arrived: HashMap<Tid, Option<u64>>,
-    waiting: HashMap<Tid, Waker>,
-    /// There may be a process that nobody will claim.
+    /// There may be a process that nobody will adopt.
     has_stranger: bool,
 }
 
@@ -41,12 +39,7 @@ impl Supervisor {
             return false;
         }
         newcomers.arrived.insert(tid, Some(id));
-        let waker = newcomers.waiting.remove(&tid);
-        drop(newcomers);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-        true
+        false
     }
 
     /// Enters a new thread into the table, which may not have said hello yet; answers with its
@@ -72,56 +65,27 @@ impl Supervisor {
         Ok((self.add(tid, process, memory, greeting), hello))
     }
 
-    /// Announces that a newcomer will be claimed.
+    /// Announces that a newcomer will be adopted.
     pub(super) fn expect_newcomer(&self) -> Expectation<'_> {
         self.newcomers.lock().expected += 1;
         Expectation(self)
     }
 
-    /// Waits for a thread's hello; answers with its notification.
-    ///
-    /// Errors: EAGAIN if it died first or is nobody new, ESRCH if `parent` died.
-    pub(super) async fn claim(&self, tid: Tid, parent: &Slot) -> Result<u64, Errno> {
-        std::future::poll_fn(|cx| {
-            if self.slot(tid).is_some() {
-                return Poll::Ready(Err(Errno::EAGAIN));
-            }
-            if let Poll::Ready(Event::Dead) = parent.poll_event(cx) {
-                return Poll::Ready(Err(Errno::ESRCH));
-            }
-            let mut newcomers = self.newcomers.lock();
-            match newcomers.arrived.remove(&tid) {
-                Some(Some(id)) => Poll::Ready(Ok(id)),
-                Some(None) => Poll::Ready(Err(Errno::EAGAIN)),
-                None => {
-                    newcomers.waiting.insert(tid, cx.waker().clone());
-                    Poll::Pending
-                }
-            }
-        })
-        .await
-    }
-
     /// A process has ended that is none of ours, or not yet.
     pub(super) fn newcomer_ended(&self, tgid: Tid) {
         let mut newcomers = self.newcomers.lock();
-        let waker = newcomers.waiting.remove(&tgid);
         if newcomers.expected > 0 {
             newcomers.arrived.insert(tgid, None);
         }
-        drop(newcomers);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
     }
 
-    /// A thread or process was made that nobody will claim: has it killed, at the latest when
+    /// A thread or process was made that nobody will adopt: has it killed, at the latest when
     /// nobody waits for a newcomer.
     pub(super) fn report_stranger(&self) {
         self.newcomers.lock().has_stranger = true;
     }
 
-    /// Kills processes that nobody has claimed; nobody waits for one now.
+    /// Kills processes that nobody has adopted; nobody waits for one now.
     fn kill_strangers(&self, newcomers: &mut Newcomers) {
         if std::mem::take(&mut newcomers.has_stranger) {
             let processes = self.processes.lock();
@@ -143,7 +107,6 @@ impl Drop for Expectation<'_> {
             return;
         }
         let left = std::mem::take(&mut newcomers.arrived);
-        newcomers.waiting.clear();
         self.0.kill_strangers(&mut newcomers);
         drop(newcomers);
         for (tid, id) in left {

@@ -1,9 +1,11 @@
-//! Learns which guest processes have ended, and reaps them.
+//! Learns which guest processes have ended, and reaps them. Behind each it makes up for what the
+//! [`Nursery`] has given away.
 
 use std::io;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
+use super::nursery::Nursery;
 use super::supervisor::Supervisor;
 use crate::process::Tid;
 
@@ -15,10 +17,13 @@ pub(super) struct Reaper(Option<JoinHandle<()>>);
 
 impl Reaper {
     /// Errors: those of starting a thread.
-    pub(super) fn start(supervisor: &Arc<Supervisor>) -> io::Result<Reaper> {
-        let supervisor = Arc::downgrade(supervisor);
+    pub(super) fn start(
+        supervisor: &Arc<Supervisor>,
+        nursery: &Arc<Nursery>,
+    ) -> io::Result<Reaper> {
+        let (supervisor, nursery) = (Arc::downgrade(supervisor), Arc::downgrade(nursery));
         let thread = std::thread::Builder::new().name("reaper".into()).stack_size(STACK_BYTES);
-        Ok(Reaper(Some(thread.spawn(move || run(&supervisor))?)))
+        Ok(Reaper(Some(thread.spawn(move || run(&supervisor, &nursery))?)))
     }
 }
 
@@ -35,30 +40,49 @@ impl Drop for Reaper {
     }
 }
 
-fn run(supervisor: &Weak<Supervisor>) {
-    while let Some(tgid) = next_ended() {
-        // Before it is reaped its number cannot belong to anybody else.
-        if let Some(supervisor) = supervisor.upgrade() {
-            supervisor.process_ended(tgid);
-        }
-        // SAFETY: no status is asked for.
-        unsafe { libc::waitpid(tgid, std::ptr::null_mut(), libc::__WALL) };
+fn run(supervisor: &Weak<Supervisor>, nursery: &Weak<Nursery>) {
+    while let Ended::One(tgid) = next_ended(0) {
+        reap(supervisor, tgid);
+        let Some(nursery) = nursery.upgrade() else { continue };
+        nursery.fill(|| {
+            while let Ended::One(tgid) = next_ended(libc::WNOHANG) {
+                reap(supervisor, tgid);
+            }
+        });
     }
 }
 
-/// Waits for a child that has ended and leaves it to be reaped; `None` if there are no children.
-fn next_ended() -> Option<Tid> {
+fn reap(supervisor: &Weak<Supervisor>, tgid: Tid) {
+    // Before it is reaped its number cannot belong to anybody else.
+    if let Some(supervisor) = supervisor.upgrade() {
+        supervisor.process_ended(tgid);
+    }
+    // SAFETY: no status is asked for.
+    unsafe { libc::waitpid(tgid, std::ptr::null_mut(), libc::__WALL) };
+}
+
+/// What is known of the children.
+enum Ended {
+    /// This one has ended, and is left to be reaped.
+    One(Tid),
+    /// All live, or there are none.
+    Nobody,
+}
+
+/// Waits for a child that has ended, unless `options` say not to.
+fn next_ended(options: i32) -> Ended {
     loop {
         // SAFETY: all zeroes is a valid `siginfo_t`.
         let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-        let options = libc::WEXITED | libc::WNOWAIT | libc::__WALL;
+        let options = libc::WEXITED | libc::WNOWAIT | libc::__WALL | options;
         // SAFETY: `info` is live.
         if unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, options) } == 0 {
-            // SAFETY: the call filled in the fields for a child.
-            return Some(unsafe { info.si_pid() });
+            // SAFETY: the call filled in the fields for a child, or left the zeroes.
+            let tgid = unsafe { info.si_pid() };
+            return if tgid == 0 { Ended::Nobody } else { Ended::One(tgid) };
         }
         if crate::host::last_errno() != linux_abi::Errno::EINTR {
-            return None;
+            return Ended::Nobody;
         }
     }
 }

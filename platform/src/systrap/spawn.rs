@@ -12,24 +12,27 @@ use linux_abi::Errno;
 use super::calling;
 use super::channel::{Channel, SlotMemory};
 use super::layout::{Control, FAST_OFFSET, Fast, change, command};
-use super::slot::{Greeting, Process, Slot};
+use super::slot::{Process, Slot};
 use super::thread::{Position, SystrapThread};
-use crate::contract::{AddressSpace, NewProcess, Registers, Spawn};
+use crate::contract::{AddressSpace, Registers, Spawn};
 use crate::filter::systrap::{CLONE_COPY, CLONE_SHARE, CLONE_THREAD};
 use crate::host;
 use crate::process::{Tid, copy};
 
-/// See [`Thread::spawn`].
+/// A new thread, in its address space.
+pub(super) type Spawned = (Arc<dyn AddressSpace>, Box<SystrapThread>);
+
+/// See [`Thread::spawn`]. The new thread may not have been heard of yet.
 ///
 /// [`Thread::spawn`]: crate::contract::Thread::spawn
-pub(super) async fn spawn(parent: &mut SystrapThread, kind: Spawn) -> Result<NewProcess, Errno> {
+pub(super) async fn spawn(parent: &mut SystrapThread, kind: Spawn) -> Result<Spawned, Errno> {
     parent.supervisor.start_obeying(&parent.slot);
     let made = make(parent, kind).await;
     parent.slot.has_obeyed();
     made
 }
 
-async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<NewProcess, Errno> {
+async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<Spawned, Errno> {
     let supervisor = Arc::clone(&parent.supervisor);
     let process = Arc::clone(&parent.slot.process);
     let (id, frame) = parent.in_stub()?;
@@ -66,22 +69,17 @@ async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<NewProcess, Err
         Ok(tid) => tid as Tid,
         Err(error) => {
             give_back(&channel, &memory, kind);
+            if error == Errno::ESRCH {
+                // It may have been killed behind the clone.
+                supervisor.report_stranger();
+            }
             return Err(error);
         }
     };
-    let claimed = match mark.check(&parent.slot, tid) {
-        // Nobody has to wait for a thread that is known to be in its process.
-        Ok(()) if kind == Spawn::Thread => Ok(None),
-        Ok(()) => supervisor.claim(tid, &parent.slot).await.map(Some),
-        Err(error) => Err(error),
-    };
-    let claimed = match claimed {
-        Ok(claimed) => claimed,
-        Err(error) => {
-            supervisor.report_stranger();
-            return Err(error);
-        }
-    };
+    if let Err(error) = mark.check(&parent.slot, tid) {
+        supervisor.report_stranger();
+        return Err(error);
+    }
     let process = match kind {
         Spawn::Thread => process,
         Spawn::ShareMemory => {
@@ -95,12 +93,10 @@ async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<NewProcess, Err
         }
     };
     let space: Arc<dyn AddressSpace> = Arc::new(supervisor.space(&process));
-    let (slot, hello) = match claimed {
-        Some(hello) => (supervisor.add(tid, process, memory, Greeting::Over), Some(hello)),
-        None => supervisor.adopt(tid, process, memory).inspect_err(|_| {
-            supervisor.report_stranger();
-        })?,
-    };
+    // Nobody has to wait for a thread that is known to be the one.
+    let (slot, hello) = supervisor.adopt(tid, process, memory).inspect_err(|_| {
+        supervisor.report_stranger();
+    })?;
     // The host lets a clone run where its parent does.
     let processors = parent.slot.processors.lock().clone();
     *slot.processors.lock() = processors;

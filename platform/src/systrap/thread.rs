@@ -600,7 +600,10 @@ impl Thread for SystrapThread {
     }
 
     fn spawn(&mut self, kind: Spawn) -> BoxFuture<'_, Result<NewProcess, Errno>> {
-        Box::pin(spawn::spawn(self, kind))
+        Box::pin(async move {
+            let (space, thread) = spawn::spawn(self, kind).await?;
+            Ok((space, thread as Box<dyn Thread>))
+        })
     }
 
     fn interrupter(&self) -> Arc<dyn Interrupter> {

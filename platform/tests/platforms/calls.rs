@@ -133,6 +133,7 @@ pub fn floating_point_state_is_per_thread() {
     assert_eq!(image[160 + 48..][..4], 0x1122_3344_u32.to_le_bytes());
     // A copy has the same state; changing one leaves the other.
     let mut child = guest.spawn(Spawn::CopyMemory);
+    child.complete().expect("complete");
     assert_eq!(child.thread.fp_state().expect("xsave")[160..416], image[160..416]);
     child.thread.reset_fp_state().expect("reset");
     child.run_to_call();

@@ -95,7 +95,8 @@ pub fn a_stub_keeps_no_descriptor() {
     for _ in 0..50 {
         guest.op(map_of(&file, READ, libc::MAP_PRIVATE)).expect("mmap");
     }
-    let _child = guest.spawn(Spawn::CopyMemory);
+    let mut child = guest.spawn(Spawn::CopyMemory);
+    child.complete().expect("complete");
     for pid in Guest::host_children() {
         let fds: Vec<_> = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("fds").collect();
         // Stubs of ptrace get descriptors by a socket.

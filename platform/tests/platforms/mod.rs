@@ -13,6 +13,7 @@ pub mod incomplete;
 pub mod kind;
 pub mod lifetime;
 pub mod memory;
+pub mod nursery;
 pub mod patching;
 pub mod processes;
 pub mod wakeups;
@@ -73,6 +74,8 @@ const SYSTRAP: &[Case] = cases! {
     calls: foreign_calls_do_not_exist;
     changes: memory_is_changed_without_a_word, memory_that_is_accounted_for_is_not_changed,
         no_change_is_made_twice, patches_are_left_out;
+    nursery: blank_processes_wait_for_programs, a_killed_blank_process_is_not_used,
+        blank_processes_end_with_the_platform;
     futexes: waits_do_not_trap_and_are_interrupted, waits_with_a_timeout_end_when_interrupted,
         foreign_signals_do_not_end_waits_unseen, other_operations_trap,
         a_word_is_cleared_when_a_thread_ends, nothing_is_cleared_by_the_last_thread,

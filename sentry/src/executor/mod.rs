@@ -23,11 +23,18 @@ use platform::Platform;
 
 use self::job::Job;
 
+type Work = Box<dyn FnOnce() + Send>;
+
+/// So much may wait for a time with nothing else to do.
+const LEISURE_MAX: usize = 8;
+
 /// The ready queue and its workers.
 pub struct Executor {
     platform: Arc<dyn Platform>,
     workers: usize,
     ready: SegQueue<Arc<Job>>,
+    /// What is done when nothing else is.
+    leisure: SegQueue<Work>,
     /// Workers that are in `park`, or about to enter it.
     parked: AtomicUsize,
     /// Whether a worker was made to return from `park` and has not yet looked at the queue.
@@ -54,6 +61,7 @@ impl Executor {
             workers: platform.workers(),
             platform,
             ready: SegQueue::new(),
+            leisure: SegQueue::new(),
             parked: AtomicUsize::new(0),
             is_waking: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
@@ -67,11 +75,24 @@ impl Executor {
         Waker::from(job)
     }
 
+    /// Has work done soon that nobody waits for: when no job is ready, or a lot of it has piled up.
+    /// What is left when the kernel stops is never done.
+    pub fn at_leisure(&self, work: impl FnOnce() + Send + 'static) {
+        self.leisure.push(Box::new(work));
+        // Workers look before they park.
+        if PLACE.get() != Place::Serving {
+            self.platform.unpark();
+        }
+    }
+
     /// Serves jobs on this host thread, as one of the platform's workers, until
     /// [`Executor::stop`].
     pub fn run_worker(&self) {
         self.platform.enter_worker();
         while !self.stopped.load(Ordering::Acquire) {
+            if self.leisure.len() > LEISURE_MAX {
+                self.work_at_leisure();
+            }
             match self.ready.pop() {
                 Some(job) => {
                     PLACE.set(Place::Serving);
@@ -81,6 +102,7 @@ impl Executor {
                     }
                     job.run(self);
                 }
+                None if self.work_at_leisure() => {}
                 None => self.park(),
             }
         }
@@ -93,6 +115,12 @@ impl Executor {
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
         self.platform.unpark();
+    }
+
+    /// Does a piece of work; `false` if there is none.
+    fn work_at_leisure(&self) -> bool {
+        let work = self.leisure.pop();
+        work.map(|work| work()).is_some()
     }
 
     fn park(&self) {

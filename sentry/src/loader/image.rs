@@ -62,7 +62,11 @@ pub(super) async fn build(
 
     let (space, thread) = match empty {
         Some(empty) => empty,
-        None => task.kernel.platform.new_address_space().await?,
+        None => {
+            // Programs that are executed are seldom the last.
+            task.kernel.platform.expect_address_space();
+            task.kernel.platform.new_address_space().await?
+        }
     };
     let memory = UserMemory::new(space.clone());
     let plan = Plan::new(space.layout().user.clone());

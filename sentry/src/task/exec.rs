@@ -123,7 +123,9 @@ async fn commit(ctx: &mut Ctx, loaded: Loaded, credentials: Credentials, comm: V
     task.earlier_ns.fetch_add(user + system, Ordering::Relaxed);
     let process_ns = ctx.thread.interrupter().process_cpu_time_ns();
     task.group.cpu_dead_user_ns.fetch_add(process_ns, Ordering::Relaxed);
-    ctx.thread = loaded.thread;
+    let old = std::mem::replace(&mut ctx.thread, loaded.thread);
+    // The new program goes first.
+    task.kernel.executor.at_leisure(move || drop(old));
     ctx.reload_memory();
     super::exit::release_vfork_parent(&task);
     become_program(ctx, credentials, comm);

@@ -56,7 +56,9 @@ pub(super) async fn exit(mut ctx: Ctx, reason: ExitReason) {
     release_vfork_parent(&task);
     let Ctx { thread, .. } = ctx;
     let interrupter = thread.interrupter();
-    drop(thread);
+    // Other threads wait for the host to end this one. Nobody waits for the end of the last, which
+    // takes the host a while: whoever waits for the process goes first.
+    let last = (task.group.threads().len() == 1).then_some(thread);
     task.release_resources();
     let kernel = task.kernel.clone();
     let mut tree = kernel.tasks.lock();
@@ -75,6 +77,9 @@ pub(super) async fn exit(mut ctx: Ctx, reason: ExitReason) {
         let status = task.group.group_exit.lock().unwrap_or(own_status);
         drop(tree);
         group_exit(&task, status);
+    }
+    if let Some(last) = last {
+        kernel.executor.at_leisure(move || drop(last));
     }
 }
 

@@ -150,6 +150,35 @@ case!(vfork_ends_at_exec, [vfork, execve, clone], {
     check_eq!(wait_pid(pid as i32, 0), Status::Exited(12));
 });
 
+case!(programs_start_side_by_side, [execve, vfork, kill], {
+    let one = |number: i32| {
+        let status = (number % 50).to_string();
+        match number % 3 {
+            0 => {
+                let (child, read) = start_helper(&["pause"], || {});
+                let mut buf = [0u8; 6];
+                check_eq!(sys!(read, read, &mut buf, 6), Ok(6));
+                sys!(close, read).must();
+                child.kill(SIGKILL);
+                check_eq!(child.wait(), Status::Signaled(SIGKILL));
+            }
+            1 => check_eq!(run_helper(&["exit", &status], || {}).0, Status::Exited(number % 50)),
+            // One that is killed on its way there, or behind.
+            _ => {
+                let (child, read) = start_helper(&["exit", &status], || {});
+                std::thread::sleep(std::time::Duration::from_micros(number as u64 * 37 % 1500));
+                child.kill(SIGKILL);
+                let ended = child.wait();
+                let may_be = [Status::Signaled(SIGKILL), Status::Exited(number % 50)];
+                check!(may_be.contains(&ended), "{ended:?}");
+                sys!(close, read).must();
+            }
+        }
+    };
+    let parents: Vec<_> = (0..3).map(|_| fork(|| (0..30).for_each(one))).collect();
+    parents.into_iter().for_each(Child::ok);
+});
+
 case!(refused_files, [execve], {
     create(c"plain", b"#!/bin/true\n");
     script(c"empty", "");

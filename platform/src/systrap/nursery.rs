@@ -1,0 +1,159 @@
+//! Address spaces that are made before anybody asks for them.
+//!
+//! To make one takes the template several switches of threads and the host a `clone`, all of which an
+//! `execve` would have to wait for. So once programs are executed, a few blank processes wait for
+//! the next. They are made by the thread of the [`reaper`]: behind each `execve` the old process dies,
+//! which wakes it, most often on a processor that has nothing else to do.
+//!
+//! A process that waits here is like one that was made just now: it descends from the template, which
+//! never changes, and nothing is set in it before it is taken. It may have been killed from outside.
+//!
+//! [`reaper`]: super::reaper
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use linux_abi::Errno;
+use parking_lot::Mutex;
+
+use super::spawn::{self, Spawned};
+use super::thread::SystrapThread;
+use crate::contract::{NewProcess, Spawn, Thread};
+
+/// How many wait.
+const READY_MAX: usize = 2;
+/// How long the end of other processes may go unnoticed while one is made.
+const GLANCE: Duration = Duration::from_millis(1);
+
+/// What makes address spaces, and those that are ready.
+pub(super) struct Nursery {
+    template: TemplateLock,
+    ready: Mutex<Vec<Spawned>>,
+    /// Whether some are to be made.
+    is_wanted: AtomicBool,
+}
+
+impl Nursery {
+    pub(super) fn new(template: SystrapThread) -> Arc<Nursery> {
+        Arc::new(Nursery {
+            template: TemplateLock::new(template),
+            ready: Mutex::default(),
+            is_wanted: AtomicBool::new(false),
+        })
+    }
+
+    /// How many wait.
+    pub(super) fn count(&self) -> usize {
+        self.ready.lock().len()
+    }
+
+    /// One that is ready, or else a new one. Errors: EAGAIN, ENOMEM.
+    pub(super) async fn take(&self) -> Result<NewProcess, Errno> {
+        let (space, thread) = match self.take_ready() {
+            Some(blank) => blank,
+            None => self.make().await?,
+        };
+        Ok((space, thread))
+    }
+
+    fn take_ready(&self) -> Option<Spawned> {
+        loop {
+            let blank = self.ready.lock().pop()?;
+            if !blank.1.slot.is_gone() {
+                return Some(blank);
+            }
+        }
+    }
+
+    async fn make(&self) -> Result<Spawned, Errno> {
+        let mut template = self.template.take().await;
+        let made = spawn::spawn(&mut template, Spawn::CopyMemory).await;
+        self.template.put_back(template);
+        // If the template was killed there are no more processes, but those that live go on.
+        let gone = |error| if error == Errno::ESRCH { Errno::EAGAIN } else { error };
+        let (space, mut thread) = made.map_err(gone)?;
+        thread.complete().await.map_err(gone)?;
+        Ok((space, thread))
+    }
+
+    /// Says that some will be asked for.
+    pub(super) fn expect(&self) {
+        self.is_wanted.store(true, Ordering::Relaxed);
+    }
+
+    /// Makes those that are wanted, on a thread that is no worker. Calls `meanwhile` from time to
+    /// time.
+    pub(super) fn fill(&self, mut meanwhile: impl FnMut()) {
+        if !self.is_wanted.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        for _ in self.count()..READY_MAX {
+            let Ok(blank) = wait(self.make(), &mut meanwhile) else { return };
+            self.ready.lock().push(blank);
+        }
+    }
+}
+
+/// Polls a future to its end on the calling thread.
+fn wait<T>(future: impl Future<Output = T>, meanwhile: &mut impl FnMut()) -> T {
+    let mut future = std::pin::pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
+            return result;
+        }
+        std::thread::park_timeout(GLANCE);
+        meanwhile();
+    }
+}
+
+struct Unpark(std::thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// The template's thread, which one clone at a time can use.
+struct TemplateLock(Mutex<TemplateState>);
+
+struct TemplateState {
+    thread: Option<Box<SystrapThread>>,
+    waiting: Vec<Waker>,
+}
+
+impl TemplateLock {
+    fn new(thread: SystrapThread) -> TemplateLock {
+        let thread = Some(Box::new(thread));
+        TemplateLock(Mutex::new(TemplateState { thread, waiting: Vec::new() }))
+    }
+
+    async fn take(&self) -> Box<SystrapThread> {
+        std::future::poll_fn(|cx| {
+            let mut state = self.0.lock();
+            match state.thread.take() {
+                Some(thread) => Poll::Ready(thread),
+                None => {
+                    state.waiting.push(cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    fn put_back(&self, thread: Box<SystrapThread>) {
+        let waiting = {
+            let mut state = self.0.lock();
+            state.thread = Some(thread);
+            std::mem::take(&mut state.waiting)
+        };
+        for waker in waiting {
+            waker.wake();
+        }
+    }
+}
