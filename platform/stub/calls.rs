@@ -2,8 +2,9 @@
 
 use core::arch::asm;
 
-pub(crate) const MUNMAP: u64 = 11;
 pub(crate) const CLOSE: u64 = 3;
+pub(crate) const MMAP: u64 = 9;
+pub(crate) const MUNMAP: u64 = 11;
 pub(crate) const RT_SIGPROCMASK: u64 = 14;
 pub(crate) const SIGALTSTACK: u64 = 131;
 pub(crate) const ARCH_PRCTL: u64 = 158;

@@ -29,7 +29,7 @@ mod init;
 
 use calls::{doorbell, syscall};
 use layout::{
-    CALLS_MAX, CONTROL_BYTES, Call, Control, SLOT_BYTES, STACK_OFFSET, command, event,
+    CALLS_MAX, CONTROL_BYTES, Call, Control, DESCRIPTOR, SLOT_BYTES, STACK_OFFSET, command, event,
 };
 
 #[panic_handler]
@@ -75,22 +75,30 @@ fn control(slot: u64) -> *mut Control {
 /// `slot` is the address of the thread's slot, `context` that of the `ucontext` to resume from.
 unsafe fn obey(slot: u64, context: u64, mut word: u64) {
     let control = control(slot);
+    let mut descriptor = u64::MAX;
     loop {
+        // SAFETY: the slot is mapped.
+        let command = unsafe { (&raw const (*control).command).read_volatile() };
+        if command != 0 {
+            // SAFETY: as above.
+            unsafe { (&raw mut (*control).command).write_volatile(0) };
+            (descriptor, word) = (word, command);
+        }
         let result = match word & 0xff {
             // SAFETY: the slot is mapped.
             command::RESUME => return unsafe { load_bases(control, word) },
             command::CALLS if word & command::THEN_RESUME != 0 => {
                 // SAFETY: the slot is mapped.
-                let result = unsafe { make_calls(control, false) };
+                let result = unsafe { make_calls(control, word, descriptor) };
                 // SAFETY: the caller's promise.
                 unsafe { ((context + CONTEXT_RAX) as *mut u64).write_volatile(result) };
                 // SAFETY: the slot is mapped.
                 return unsafe { load_bases(control, word) };
             }
             // SAFETY: the slot is mapped.
-            command::CALLS => unsafe { make_calls(control, word & command::UNTIL_ERROR != 0) },
+            command::CALLS => unsafe { make_calls(control, word, descriptor) },
             // SAFETY: the slot is mapped.
-            command::SPAWN => unsafe { spawn(slot) },
+            command::SPAWN => unsafe { spawn(slot, descriptor) },
             command::EXIT => entry::exit(word >> command::EXIT_WORD_SHIFT),
             // The sentry is gone.
             _ => entry::exit(0),
@@ -120,9 +128,10 @@ unsafe fn load_bases(control: *mut Control, word: u64) {
 /// Results above this one are negated errnos.
 const ERRORS: u64 = -4096_i64 as u64;
 
-/// Makes the commanded calls; the first one's result counts, or else that of the last or of the first
-/// that fails, with which it ends.
-unsafe fn make_calls(control: *mut Control, until_error: bool) -> u64 {
+/// Makes the commanded calls; the first one's result counts, or if the command says so that of the
+/// first that fails, with which it ends.
+unsafe fn make_calls(control: *mut Control, word: u64, descriptor: u64) -> u64 {
+    let until_error = word & command::UNTIL_ERROR != 0;
     // SAFETY: the slot is mapped.
     let count = unsafe { (&raw const (*control).call_count).read_volatile() } as usize;
     let mut counts = 0;
@@ -131,12 +140,18 @@ unsafe fn make_calls(control: *mut Control, until_error: bool) -> u64 {
         // SAFETY: the index is within the array.
         let call = unsafe { (&raw const (*control).calls).cast::<Call>().add(index) };
         // SAFETY: the slot is mapped.
-        let Call { number, args } = unsafe { call.read_volatile() };
-        let result = syscall(number, args);
-        if index == 0 || until_error {
+        let Call { number, args: [mut a, b, c, d, mut e, f] } = unsafe { call.read_volatile() };
+        match number {
+            calls::CLOSE if a == DESCRIPTOR => a = descriptor,
+            calls::MMAP if e == DESCRIPTOR => e = descriptor,
+            _ => {}
+        }
+        let result = syscall(number, [a, b, c, d, e, f]);
+        let is_last = until_error && result > ERRORS;
+        if index == 0 || is_last {
             counts = result;
         }
-        if until_error && result > ERRORS {
+        if is_last {
             break;
         }
         index += 1;
@@ -145,13 +160,14 @@ unsafe fn make_calls(control: *mut Control, until_error: bool) -> u64 {
 }
 
 /// Makes the commanded thread or process.
-unsafe fn spawn(slot: u64) -> u64 {
+unsafe fn spawn(slot: u64, descriptor: u64) -> u64 {
     // SAFETY: the slot is mapped.
     let args = unsafe { (&raw const (*control(slot)).spawn).read_volatile() };
+    let channel = if args.channel == DESCRIPTOR { descriptor } else { u64::MAX };
     // SAFETY: the child leaves this stack before it touches it.
-    let child = unsafe { entry::clone(args.flags, args.slot, args.channel, entry::channel()) };
-    if args.channel != u64::MAX {
-        syscall(calls::CLOSE, [args.channel, 0, 0, 0, 0, 0]);
+    let child = unsafe { entry::clone(args.flags, args.slot, channel, entry::channel()) };
+    if channel != u64::MAX {
+        syscall(calls::CLOSE, [channel, 0, 0, 0, 0, 0]);
     }
     child
 }

@@ -48,6 +48,10 @@ impl Processors {
         self.0.count()
     }
 
+    pub fn has(&self, cpu: usize) -> bool {
+        cpu < CpuSet::MAX_CPU && self.0.is_set(cpu)
+    }
+
     /// Some processor of the set that is not `cpu`.
     pub fn other_than(&self, cpu: usize) -> Option<usize> {
         (0..CpuSet::MAX_CPU).find(|&other| other != cpu && self.0.is_set(other))

@@ -240,7 +240,11 @@ impl AddressSpace for Space {
         };
         let tgid = self.tgid;
         let mut limit = limit(tgid, resource as u32)?;
-        limit.rlim_cur = soft.saturating_add(own_bytes).min(limit.rlim_max);
+        let soft = soft.saturating_add(own_bytes).min(limit.rlim_max);
+        if soft == limit.rlim_cur {
+            return Ok(());
+        }
+        limit.rlim_cur = soft;
         // SAFETY: `limit` is live; the old limit is not asked for.
         let result = unsafe {
             libc::prlimit64(tgid, resource as u32, &raw const limit, std::ptr::null_mut())

@@ -1,13 +1,13 @@
 //! Several memory operations in one go: the stub makes them without a word in between.
 
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use linux_abi::Errno;
 
 use super::care::{self, Way};
 use super::gate::Pass;
 use super::hand::put_calls;
-use super::layout::{CALLS_MAX, Call, command};
+use super::layout::{CALLS_MAX, Call, DESCRIPTOR, command};
 use super::thread::SystrapThread;
 use crate::contract::{self, HostOp, Thread};
 use crate::process::ops;
@@ -21,18 +21,19 @@ pub(super) async fn execute(
     let Some(batch) = Batch::plan(thread, operations) else {
         return contract::one_by_one(thread, operations).await;
     };
-    let mut descriptors = Descriptors::default();
-    let result = match batch.calls(thread, operations, &mut descriptors) {
-        Ok(mut calls) => {
+    let mut descriptors = Descriptors::of(operations);
+    let result = match descriptors.give(thread) {
+        Ok(()) => {
+            let mut calls = batch.calls(operations, &descriptors);
             calls.extend(descriptors.closing());
-            make(thread, &calls).await
+            make(thread, calls, &mut descriptors).await
         }
         Err(error) => Err(error),
     };
     if result.is_err() {
         // They come last, so none of them was made.
-        let closing: Vec<_> = descriptors.closing().collect();
-        make(thread, &closing).await?;
+        let closing = descriptors.closing().filter(|call| call.args[0] != DESCRIPTOR).collect();
+        make(thread, closing, &mut Descriptors::default()).await?;
     }
     result
 }
@@ -65,39 +66,58 @@ impl Batch {
     }
 
     /// The calls, with the descriptors that they need in the stub's process.
-    ///
-    /// Errors: ESRCH when the thread is dead; EMFILE.
-    fn calls(
-        &self,
-        thread: &SystrapThread,
-        operations: &[HostOp<'_>],
-        descriptors: &mut Descriptors,
-    ) -> Result<Vec<Call>, Errno> {
+    fn calls(&self, operations: &[HostOp<'_>], descriptors: &Descriptors<'_>) -> Vec<Call> {
         let with_file = |(call, operation): (&ops::Call, &HostOp<'_>)| {
             let mut args = call.args;
             if let HostOp::Mmap { fd: Some(file), .. } = operation {
-                args[4] = descriptors.number(thread, *file)?;
+                args[4] = descriptors.number(*file);
             }
-            Ok(Call { number: call.number as u64, args })
+            Call { number: call.number as u64, args }
         };
         self.calls.iter().zip(operations).map(with_file).collect()
     }
 }
 
-/// Descriptors of the sentry, and their numbers in the stub's process.
+/// Descriptors of the sentry, and their numbers in the stub's process; [`DESCRIPTOR`] for one that
+/// was not given yet.
 #[derive(Default)]
-struct Descriptors(Vec<(RawFd, u64)>);
+struct Descriptors<'a>(Vec<(BorrowedFd<'a>, u64)>);
 
-impl Descriptors {
-    fn number(&mut self, thread: &SystrapThread, file: BorrowedFd<'_>) -> Result<u64, Errno> {
-        let own = file.as_raw_fd();
-        if let Some((_, number)) = self.0.iter().find(|(known, _)| *known == own) {
-            return Ok(*number);
+impl<'a> Descriptors<'a> {
+    /// All files that operations need.
+    fn of(operations: &[HostOp<'a>]) -> Descriptors<'a> {
+        let mut all = Descriptors::default();
+        for operation in operations {
+            if let HostOp::Mmap { fd: Some(file), .. } = operation
+                && all.number(*file) == u64::MAX
+            {
+                all.0.push((*file, DESCRIPTOR));
+            }
         }
-        let (id, _) = thread.in_stub()?;
-        let number = thread.supervisor.listener.add_descriptor(id, file)?;
-        self.0.push((own, number));
-        Ok(number)
+        all
+    }
+
+    fn number(&self, file: BorrowedFd<'_>) -> u64 {
+        let known = self.0.iter().find(|(known, _)| known.as_raw_fd() == file.as_raw_fd());
+        known.map_or(u64::MAX, |(_, number)| *number)
+    }
+
+    /// Gives the stub all but the last, which goes with the calls.
+    ///
+    /// Errors: ESRCH when the thread is dead; EMFILE.
+    fn give(&mut self, thread: &SystrapThread) -> Result<(), Errno> {
+        let count = self.0.len().saturating_sub(1);
+        for (file, number) in &mut self.0[..count] {
+            let (id, _) = thread.in_stub()?;
+            *number = thread.supervisor.give_descriptor(&thread.slot, id, *file)?;
+        }
+        Ok(())
+    }
+
+    /// The one that was not given yet.
+    fn last(&mut self) -> Option<(BorrowedFd<'a>, &mut u64)> {
+        let (file, number) = self.0.last_mut()?;
+        (*number == DESCRIPTOR).then_some((*file, number))
     }
 
     /// The calls that close them.
@@ -111,17 +131,32 @@ impl Descriptors {
 
 /// Has the thread make calls until one fails.
 ///
-/// Errors: that one's; ESRCH when the thread is dead.
-async fn make(thread: &mut SystrapThread, calls: &[Call]) -> Result<(), Errno> {
-    for calls in calls.chunks(CALLS_MAX) {
+/// Errors: that one's; ESRCH when the thread is dead; EMFILE.
+async fn make(
+    thread: &mut SystrapThread,
+    mut calls: Vec<Call>,
+    descriptors: &mut Descriptors<'_>,
+) -> Result<(), Errno> {
+    let mut rest = &mut calls[..];
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at_mut(rest.len().min(CALLS_MAX));
+        rest = later;
         let (id, _) = thread.in_stub()?;
-        put_calls(&thread.slot.memory, calls);
-        thread.supervisor.start_obeying(&thread.slot);
+        put_calls(&thread.slot.memory, now);
+        let (supervisor, slot) = (&thread.supervisor, &thread.slot);
+        supervisor.start_obeying(slot);
         let command = command::CALLS | command::UNTIL_ERROR;
-        let answered = thread.supervisor.listener.answer(id, command);
+        let answered = match descriptors.last() {
+            Some((file, number)) => supervisor.command_with(slot, id, file, command).map(|given| {
+                *number = given;
+                let places = rest.iter_mut().flat_map(|call| &mut call.args);
+                places.filter(|place| **place == DESCRIPTOR).for_each(|place| *place = given);
+            }),
+            None => supervisor.listener.answer(id, command).map_err(|_| Errno::ESRCH),
+        };
         let done = match answered {
             Ok(()) => std::future::poll_fn(|cx| thread.poll_done(cx)).await,
-            Err(_) => Err(Errno::ESRCH),
+            Err(error) => Err(error),
         };
         thread.slot.has_obeyed();
         done?;

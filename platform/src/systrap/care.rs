@@ -183,7 +183,7 @@ async fn execute_around(
 async fn execute(hand: &mut Hand, call: &Call, file: Option<OwnedFd>) -> Result<u64, Errno> {
     let mut args = call.args;
     let Some(file) = file else { return hand.call(call.number, args).await };
-    let number = hand.supervisor.listener.add_descriptor(hand.id, file.as_fd())?;
+    let number = hand.supervisor.give_descriptor(&hand.slot, hand.id, file.as_fd())?;
     args[4] = number;
     let result = hand.call(call.number, args).await;
     if result != Err(Errno::ESRCH) {

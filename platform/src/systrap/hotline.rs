@@ -131,6 +131,11 @@ thread_local! {
     static IS_BOUND: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Whether the calling worker is bound to a processor.
+pub(super) fn is_bound() -> bool {
+    IS_BOUND.get()
+}
+
 impl State {
     /// Counts a call of a thread.
     fn count(&mut self, slot: &Arc<Slot>) -> u32 {
@@ -453,6 +458,23 @@ impl Watch {
     fn unbind(&self) {
         IS_BOUND.set(false);
         let _ = self.processors.bind_caller();
+    }
+
+    /// Lets a thread run where it may, after somebody has bound it to where that was of use.
+    pub(super) fn unbind_thread(&self, slot: &Slot) {
+        let state = self.state.lock();
+        let own = slot.processors.lock().clone().unwrap_or_else(|| self.processors.clone());
+        let own = match &state.session {
+            Some(session) if session.has(slot.tid) => own.without(session.cpu),
+            _ => own,
+        };
+        // A thread that is gone runs nowhere.
+        let _ = own.bind(slot.tid);
+    }
+
+    /// The processors of the sentry.
+    pub(super) fn processors(&self) -> &Processors {
+        &self.processors
     }
 
     /// Sets where a thread may run.

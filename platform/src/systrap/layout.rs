@@ -88,7 +88,7 @@ pub mod command {
     pub const EXIT_WORD_SHIFT: u32 = 8;
 
     /// Flag of `CALLS`: make no more calls after one that fails, and answer with its result; else
-    /// that of the last.
+    /// that of the first.
     pub const UNTIL_ERROR: u64 = 0x800;
     /// Flag of `CALLS`: put the first result into the guest's rax and resume, without a ring.
     pub const THEN_RESUME: u64 = 0x400;
@@ -97,6 +97,9 @@ pub mod command {
     /// Flag of `RESUME`: load GS.base first.
     pub const LOAD_GS: u64 = 0x200;
 }
+
+/// In the place of a descriptor's number: the one that came with the command.
+pub const DESCRIPTOR: u64 = i64::MIN as u64;
 
 /// A system call for the stub to make.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,7 +120,7 @@ pub struct SpawnArgs {
     pub flags: u64,
     /// Address of the child's slot.
     pub slot: u64,
-    /// Descriptor of the child's own channel memory; `u64::MAX` if it shares the parent's.
+    /// [`DESCRIPTOR`] for the child's own channel memory; `u64::MAX` if it shares the parent's.
     pub channel: u64,
 }
 
@@ -129,6 +132,8 @@ pub struct Control {
     pub gs_base: u64,
     /// Address of the `ucontext` with which a new thread starts.
     pub context: u64,
+    /// The command, if it is not 0: the answer is the number of a descriptor then.
+    pub command: u64,
     pub call_count: u64,
     pub calls: [Call; CALLS_MAX],
     pub spawn: SpawnArgs,

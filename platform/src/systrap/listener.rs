@@ -18,6 +18,9 @@ const NOTIF_SET_FLAGS: u64 = 0x4008_2104;
 /// Wakes the other side on the same processor and lets it run at once, since Linux 6.6.
 const SYNC_WAKE_UP: u64 = 1;
 
+/// `SECCOMP_ADDFD_FLAG_SEND`: the descriptor's number is the answer.
+const SEND: u32 = 2;
+
 /// `SECCOMP_USER_NOTIF_FLAG_CONTINUE`.
 const CONTINUE: u32 = 1;
 
@@ -139,8 +142,17 @@ impl Listener {
     ///
     /// Errors: ESRCH when its thread was killed; EMFILE.
     pub(super) fn add_descriptor(&self, id: u64, file: BorrowedFd<'_>) -> Result<u64, Errno> {
+        self.add(id, file, 0)
+    }
+
+    /// The same, and answers the call with that number.
+    pub(super) fn answer_with(&self, id: u64, file: BorrowedFd<'_>) -> Result<u64, Errno> {
+        self.add(id, file, SEND)
+    }
+
+    fn add(&self, id: u64, file: BorrowedFd<'_>, flags: u32) -> Result<u64, Errno> {
         let source = file.as_raw_fd() as u32;
-        let add = AddDescriptor { id, flags: 0, source, target: 0, target_flags: 0 };
+        let add = AddDescriptor { id, flags, source, target: 0, target_flags: 0 };
         // SAFETY: the request reads a `struct seccomp_notif_addfd`.
         match unsafe { self.request(NOTIF_ADDFD, (&raw const add).addr()) } {
             Ok(number) => Ok(number as u64),

@@ -37,6 +37,7 @@ mod calling;
 mod care;
 mod channel;
 mod counters;
+mod descriptors;
 mod directory;
 mod fast;
 mod frame;
@@ -212,6 +213,11 @@ impl Systrap {
     /// How many calls a worker has watched out for.
     pub fn line_calls(&self) -> u64 {
         self.supervisor.watch.served()
+    }
+
+    /// How many address spaces were made that nobody has asked for yet.
+    pub fn blank_count(&self) -> usize {
+        self.nursery.count()
     }
 
     /// Number of live guest threads, the template and those that wait for a program not counted.

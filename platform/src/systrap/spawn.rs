@@ -5,13 +5,14 @@
 //! has a copy of a random word which the sentry wrote into the parent's private memory just before.
 
 use std::mem::offset_of;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use linux_abi::Errno;
 
 use super::calling;
 use super::channel::{Channel, SlotMemory};
-use super::layout::{Control, FAST_OFFSET, Fast, change, command};
+use super::layout::{Control, DESCRIPTOR, FAST_OFFSET, Fast, change, command};
 use super::slot::{Process, Slot};
 use super::thread::{Position, SystrapThread};
 use crate::contract::{AddressSpace, Registers, Spawn};
@@ -35,7 +36,7 @@ pub(super) async fn spawn(parent: &mut SystrapThread, kind: Spawn) -> Result<Spa
 async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<Spawned, Errno> {
     let supervisor = Arc::clone(&parent.supervisor);
     let process = Arc::clone(&parent.slot.process);
-    let (id, frame) = parent.in_stub()?;
+    let (_, frame) = parent.in_stub()?;
     let (flags, channel) = match kind {
         Spawn::Thread => (CLONE_THREAD, Arc::clone(&process.channel)),
         Spawn::ShareMemory => (CLONE_SHARE, Arc::clone(&process.channel)),
@@ -55,16 +56,14 @@ async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<Spawned, Errno>
     calling::reset(&memory);
     memory.write(FAST_OFFSET + offset_of!(Fast, change) as u64, &change::NONE);
     memory.write(offset_of!(Control, context) as u64, &frame.address(&memory));
+    memory.write(offset_of!(Control, command) as u64, &0_u64);
     let mark = match kind {
         Spawn::Thread => Mark::Thread,
         _ => Mark::write(parent, &parent.slot)?,
     };
-    let file = match kind {
-        Spawn::CopyMemory => supervisor.listener.add_descriptor(id, channel.file())?,
-        _ => u64::MAX,
-    };
+    let file = (kind == Spawn::CopyMemory).then(|| channel.file());
     let expectation = supervisor.expect_newcomer();
-    let result = clone(parent, [flags, memory.address(), file]).await;
+    let result = clone(parent, flags, memory.address(), file).await;
     let tid = match result {
         Ok(tid) => tid as Tid,
         Err(error) => {
@@ -112,11 +111,21 @@ async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<Spawned, Errno>
 }
 
 /// Has the parent's stub make the clone and waits for its number.
-async fn clone(parent: &mut SystrapThread, args: [u64; 3]) -> Result<u64, Errno> {
+async fn clone(
+    parent: &mut SystrapThread,
+    flags: u64,
+    slot: u64,
+    channel: Option<BorrowedFd<'_>>,
+) -> Result<u64, Errno> {
     let (id, _) = parent.in_stub()?;
+    let supervisor = &parent.supervisor;
+    let args = [flags, slot, channel.map_or(u64::MAX, |_| DESCRIPTOR)];
     parent.slot.memory.write(offset_of!(Control, spawn) as u64, &args);
-    parent.slot.expect_clone(args[0]);
-    parent.supervisor.listener.answer(id, command::SPAWN).map_err(|_| Errno::ESRCH)?;
+    parent.slot.expect_clone(flags);
+    match channel {
+        Some(file) => drop(supervisor.command_with(&parent.slot, id, file, command::SPAWN)?),
+        None => supervisor.listener.answer(id, command::SPAWN).map_err(|_| Errno::ESRCH)?,
+    }
     std::future::poll_fn(|cx| parent.poll_done(cx)).await
 }
 

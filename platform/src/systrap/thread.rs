@@ -11,7 +11,7 @@ use linux_abi::Errno;
 use super::along::Along;
 use super::care::Careful;
 use super::frame::{self, Cause, Frame, TRAP_FLAG};
-use super::hand::{put_calls, to_result};
+use super::hand::{put_calls, to_result, with_descriptor};
 use super::layout::{CALLS_MAX, Call, Control, command};
 use super::shortcut::Shortcut;
 use super::slot::{Event, Slot};
@@ -309,13 +309,17 @@ impl SystrapThread {
         None
     }
 
-    /// Has a thread in the stub make system calls.
-    fn start_calls(&mut self, calls: &[Call]) -> Result<(), Errno> {
+    /// Has a thread in the stub make system calls, with a descriptor for them.
+    fn start_calls(&mut self, calls: &[Call], file: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
         let (id, _) = self.in_stub()?;
         put_calls(&self.slot.memory, calls);
         self.supervisor.start_obeying(&self.slot);
-        self.answer(id, command::CALLS);
-        Ok(())
+        let Some(file) = file else {
+            self.answer(id, command::CALLS);
+            return Ok(());
+        };
+        let given = self.supervisor.command_with(&self.slot, id, file, command::CALLS);
+        given.map(drop).inspect_err(|_| self.slot.has_obeyed())
     }
 
     /// Goes on with calls that are left; `false` if there are none.
@@ -325,7 +329,7 @@ impl SystrapThread {
         if calls.is_empty() {
             return false;
         }
-        self.operation = match self.start_calls(&calls) {
+        self.operation = match self.start_calls(&calls, None) {
             Ok(()) => Operation::Started,
             Err(error) => Operation::Over(Err(error)),
         };
@@ -338,15 +342,9 @@ impl SystrapThread {
             Ok(Some((work, frame))) => return Operation::Careful(work, frame),
             Err(error) => return Operation::Over(Err(error)),
         }
-        let mut first = Call { number: call.number as u64, args: call.args };
         let started = match file {
-            None => self.start_calls(&[first]),
-            Some(file) => self.in_stub().and_then(|(id, _)| {
-                let number = self.supervisor.listener.add_descriptor(id, file)?;
-                first.args[4] = number;
-                let close = Call { number: libc::SYS_close as u64, args: [number, 0, 0, 0, 0, 0] };
-                self.start_calls(&[first, close])
-            }),
+            None => self.start_calls(&[Call { number: call.number as u64, args: call.args }], None),
+            Some(_) => self.start_calls(&with_descriptor(call), file),
         };
         if started.is_err() {
             self.shortcut.end_operation();

@@ -52,6 +52,10 @@ pub trait AnyPlatform: Platform {
     fn set_patience(&self, _patience: Duration) {}
     /// Watches out for calls from the first on, where the platform can.
     fn watch_at_once(&self) {}
+    /// How many address spaces wait for somebody who asks for one.
+    fn blank_count(&self) -> usize {
+        0
+    }
     /// How many calls came that way.
     fn line_calls(&self) -> u64 {
         0
@@ -75,6 +79,10 @@ impl AnyPlatform for Systrap {
 
     fn watch_at_once(&self) {
         Systrap::watch_at_once(self);
+    }
+
+    fn blank_count(&self) -> usize {
+        Systrap::blank_count(self)
     }
 
     fn line_calls(&self) -> u64 {

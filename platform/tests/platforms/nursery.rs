@@ -12,13 +12,10 @@ fn fill(guest: Guest) {
     let platform = guest.platform.clone();
     platform.expect_address_space();
     drop(guest);
+    park_until(&*platform, || platform.blank_count() == READY);
     // Beside the template.
-    let limit = Instant::now() + Duration::from_secs(10);
-    let is_full = || Guest::host_children().len() == 1 + READY && platform.thread_count() == 0;
-    while !is_full() {
-        assert!(Instant::now() < limit, "{:?}", Guest::host_children());
-        platform.park(Some(Instant::now() + Duration::from_millis(1)));
-    }
+    Guest::await_host_children(1 + READY);
+    assert_eq!(platform.thread_count(), 0);
 }
 
 pub fn blank_processes_wait_for_programs() {
