@@ -1,5 +1,6 @@
 //! The kernel object: what all tasks of a sandbox share.
 
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -49,6 +50,9 @@ pub struct Kernel {
     pub latency: Latency,
     /// A procfs of the sentry's own pid namespace.
     pub proc_dir: OwnedFd,
+    /// Where the host has put the largest image so far that could be anywhere, as the first in an
+    /// empty address space. In all of them this is free.
+    pub free_room: Mutex<Range<u64>>,
     /// Memory in bytes and processors that the sandbox shows.
     pub memory_total: u64,
     pub cpu_count: u32,
@@ -131,6 +135,7 @@ impl Kernel {
             strace,
             latency: Latency::default(),
             proc_dir,
+            free_room: Mutex::new(Rank::Leaf, 0..0),
             memory_total: config.memory_limit.unwrap_or(machine.total_ram_bytes),
             cpu_count: config.cpus.unwrap_or(cpus),
             containers: Mutex::new(Rank::Leaf, Vec::new()),

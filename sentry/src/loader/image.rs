@@ -76,7 +76,7 @@ pub(super) async fn build(
     } else if interpreter.is_some() {
         Some(PIE_BASE + random_pages(PIE_RANDOM_BITS)?)
     } else {
-        Some(builder.reserve(&image).await?.start)
+        Some(builder.find_room(&image).await?.start)
     };
     let placed = builder.plan.place(&program.file, &image, start)?;
     let mut entry = placed.entry;
@@ -96,7 +96,20 @@ fn bad_interpreter(errno: Errno) -> Errno {
 }
 
 impl Builder<'_> {
-    /// Finds room for an image. It is kept until the plan is carried out.
+    /// Finds room for an image where nothing is mapped yet.
+    async fn find_room(&mut self, image: &ElfImage) -> Result<Range<u64>, Errno> {
+        let (first, last) = bounds(&image.segments)?;
+        let kernel = &self.task.kernel;
+        let known = kernel.free_room.lock().clone();
+        if last - first <= known.end - known.start {
+            return Ok(known.end - (last - first)..known.end);
+        }
+        let room = self.reserve(image).await?;
+        *kernel.free_room.lock() = room.clone();
+        Ok(room)
+    }
+
+    /// Has the host find room for an image. It is kept until the plan is carried out.
     async fn reserve(&mut self, image: &ElfImage) -> Result<Range<u64>, Errno> {
         let (first, last) = bounds(&image.segments)?;
         let flags = MapFlags::PRIVATE | MapFlags::ANONYMOUS | MapFlags::NORESERVE;
@@ -121,7 +134,7 @@ impl Builder<'_> {
         image: &ElfImage,
         program: &Placed,
     ) -> Result<Placed, Errno> {
-        let mut room = self.reserve(image).await?;
+        let mut room = self.find_room(image).await?;
         if room.start < program.end && program.start < room.end {
             // The host does not know yet where the program will be.
             self.carry_out().await?;
