@@ -398,6 +398,8 @@ impl Supervisor {
             // The host restarts a clone when the thread is stopped. Or did the guest ask again?
             self.report_stranger();
         }
+        // The clone will be bound like the thread, which may have been given a descriptor just now.
+        self.watch.unbind_thread(slot);
         let _ = self.listener.allow(notification.id);
     }
 
