@@ -26,6 +26,9 @@ use crate::process::Tid;
 const CHUNK_SLOTS: u64 = 16;
 const CHUNK_BYTES: usize = (CHUNK_SLOTS * SLOT_BYTES) as usize;
 
+/// The pages of a slot that a thread uses before it runs: two blocks, and its first signal frame.
+const TOUCHED: [u64; 4] = [0, FAST_OFFSET, SLOT_BYTES - 0x2000, SLOT_BYTES - 0x1000];
+
 /// All slots of one address space.
 pub(super) struct Channel {
     file: OwnedFd,
@@ -63,6 +66,21 @@ impl Channel {
         let file = crate::host::fs::memfd_create("channel")?;
         let inner = Inner { chunks: Vec::new(), used: FIRST_SLOT, returned: VecDeque::new() };
         Ok(Arc::new(Channel { file, start, inner: Mutex::new(inner) }))
+    }
+
+    /// The same, with the memory that the first thread will use at once.
+    pub(super) fn new_touched(start: u64) -> Result<Arc<Channel>, Errno> {
+        let channel = Channel::new(start)?;
+        {
+            let mut inner = channel.inner.lock();
+            let chunk = channel.map_chunk(0)?;
+            inner.chunks.push(chunk);
+        }
+        let slot = FIRST_SLOT * SLOT_BYTES;
+        for place in TOUCHED.map(|place| slot + place).into_iter().chain([PLAIN_OFFSET]) {
+            channel.with_long(place, |word| word.store(0, Ordering::Relaxed));
+        }
+        Ok(channel)
     }
 
     pub(super) fn file(&self) -> BorrowedFd<'_> {

@@ -60,6 +60,7 @@ mod reception;
 mod region;
 mod shortcut;
 mod slot;
+mod spares;
 mod spawn;
 mod supervisor;
 mod template;

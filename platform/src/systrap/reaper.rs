@@ -1,5 +1,5 @@
 //! Learns which guest processes have ended, and reaps them. Behind each it makes up for what the
-//! [`Nursery`] has given away.
+//! [`Nursery`] and the [`Spares`](super::spares) have given away.
 
 use std::io;
 use std::sync::{Arc, Weak};
@@ -43,6 +43,9 @@ impl Drop for Reaper {
 fn run(supervisor: &Weak<Supervisor>, nursery: &Weak<Nursery>) {
     while let Ended::One(tgid) = next_ended(0) {
         reap(supervisor, tgid);
+        if let Some(supervisor) = supervisor.upgrade() {
+            supervisor.channels.fill();
+        }
         let Some(nursery) = nursery.upgrade() else { continue };
         nursery.fill(|| {
             while let Ended::One(tgid) = next_ended(libc::WNOHANG) {

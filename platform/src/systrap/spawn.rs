@@ -40,7 +40,7 @@ async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<Spawned, Errno>
     let (flags, channel) = match kind {
         Spawn::Thread => (CLONE_THREAD, Arc::clone(&process.channel)),
         Spawn::ShareMemory => (CLONE_SHARE, Arc::clone(&process.channel)),
-        Spawn::CopyMemory => (CLONE_COPY, Channel::new(supervisor.region.channel().start)?),
+        Spawn::CopyMemory => (CLONE_COPY, supervisor.channels.take()?),
     };
     if kind != Spawn::CopyMemory {
         process.patching.share();

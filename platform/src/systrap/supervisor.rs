@@ -28,6 +28,7 @@ use super::slot::{
     ABANDONED, COMPLETING, Event, FORGOTTEN, GONE, Greeting, INTERRUPT, OBEYING, Process, RUNNING,
     Slot, UNCOUNTED,
 };
+use super::spares::Spares;
 use super::vdso::LazyVdso;
 use super::watchdog::Watchdog;
 use super::workers::Workers;
@@ -46,6 +47,8 @@ pub(super) struct Supervisor {
     pub(super) reception: Reception,
     pub(super) watchdog: Arc<Watchdog>,
     pub(super) region: Region,
+    /// For new address spaces.
+    pub(super) channels: Spares,
     pub(super) watch: Watch,
     pub(super) counters: Counters,
     /// The floating-point state of a fresh process, and the features it may have.
@@ -108,6 +111,7 @@ impl Supervisor {
             workers: setup.workers,
             reception: Reception::new(),
             watchdog: setup.watchdog,
+            channels: Spares::new(setup.region.channel().start),
             region: setup.region,
             watch: Watch::new(),
             counters: Counters::default(),
