@@ -77,11 +77,9 @@ unsafe fn obey(slot: u64, context: u64, mut word: u64) {
     let control = control(slot);
     let mut descriptor = u64::MAX;
     loop {
-        // SAFETY: the slot is mapped.
-        let command = unsafe { (&raw const (*control).command).read_volatile() };
+        let command = load!((*control).command);
         if command != 0 {
-            // SAFETY: as above.
-            unsafe { (&raw mut (*control).command).write_volatile(0) };
+            store!((*control).command, 0);
             (descriptor, word) = (word, command);
         }
         let result = match word & 0xff {
