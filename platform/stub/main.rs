@@ -130,8 +130,7 @@ const ERRORS: u64 = -4096_i64 as u64;
 /// first that fails, with which it ends.
 unsafe fn make_calls(control: *mut Control, word: u64, descriptor: u64) -> u64 {
     let until_error = word & command::UNTIL_ERROR != 0;
-    // SAFETY: the slot is mapped.
-    let count = unsafe { (&raw const (*control).call_count).read_volatile() } as usize;
+    let count = load!((*control).call_count) as usize;
     let mut counts = 0;
     let mut index = 0;
     while index < count && index < CALLS_MAX {
@@ -159,8 +158,7 @@ unsafe fn make_calls(control: *mut Control, word: u64, descriptor: u64) -> u64 {
 
 /// Makes the commanded thread or process.
 unsafe fn spawn(slot: u64, descriptor: u64) -> u64 {
-    // SAFETY: the slot is mapped.
-    let args = unsafe { (&raw const (*control(slot)).spawn).read_volatile() };
+    let args = load!((*control(slot)).spawn);
     let channel = if args.channel == DESCRIPTOR { descriptor } else { u64::MAX };
     // SAFETY: the child leaves this stack before it touches it.
     let child = unsafe { entry::clone(args.flags, args.slot, channel, entry::channel()) };
