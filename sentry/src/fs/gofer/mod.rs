@@ -12,8 +12,11 @@
 //! name is compared with the inode before it is believed. Nodes and idle descriptors may be given
 //! back at any time and are fetched again by name.
 //!
-//! **Exclusive** exports (nobody else changes them) cache attributes and descriptors. **Shared**
-//! ones ask again: names are revalidated on each walk, attributes come from the host each time.
+//! **Exclusive** exports (nobody else changes them) cache attributes and descriptors. What was made
+//! by us there, on a local file system, is changed and removed by *quiet* requests where nothing but
+//! a failing disk can prevent it (`Export::takes_for_granted`); whatever depends on the order of what
+//! the gofer and what we do to a file waits for them (`GoferInode::await_quiet`). **Shared** ones
+//! ask again: names are revalidated on each walk, attributes come from the host each time.
 //!
 //! **Locks.** All here are rank `Leaf`, held for moments and never over a round trip, but the one
 //! over a host file's position (`FileObject`). An inode is never dropped under them.
