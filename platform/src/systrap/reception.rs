@@ -27,9 +27,9 @@ const ACTIVITY: u64 = 32;
 /// After so many notifications a worker judges whether they come from a crowd, ...
 const WINDOW: u32 = 64;
 /// ... that is from so many threads at least ...
-const CROWD: usize = 3;
+const CROWD: usize = 5;
 /// ... each of which has made this many. (At an `execve` some more threads are about than work.)
-const SHARE: u32 = 8;
+const SHARE: u32 = 4;
 
 pub(super) struct Reception {
     receiving: AtomicU32,
@@ -160,14 +160,14 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_is_three_that_all_work() {
+    fn a_crowd_is_many_that_all_work() {
         assert!(!judge(&[1]));
-        assert!(!judge(&[1, 2]));
-        assert!(judge(&[1, 2, 3]));
-        assert!(judge(&[1, 2, 3, 4, 5, 6]));
-        // A third, and a fourth, now and then.
+        assert!(!judge(&[1, 2, 3]));
+        assert!(judge(&[1, 2, 3, 4, 5]));
+        assert!(judge(&[1, 2, 3, 4, 5, 6, 7, 8]));
+        // Others now and then.
         let mostly_two: Vec<Tid> =
-            (0..64).map(|n| if n % 16 == 0 { 3 } else { n % 2 + 1 }).collect();
+            (0..64).map(|n| if n % 8 == 0 { 3 + n / 16 } else { n % 2 + 1 }).collect();
         assert!(!judge(&mostly_two));
     }
 }
