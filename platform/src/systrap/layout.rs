@@ -421,6 +421,12 @@ pub mod shape {
             132 | 137 | 138 | 140 | 191..=196 | 235 => PLAIN,
             // epoll_wait, epoll_ctl, fadvise64, utimensat, epoll_pwait, eventfd2, dup3, pipe2
             232 | 233 | 221 | 280 | 281 | 290 | 292 | 293 => PLAIN,
+            // select, sendfile, socket, connect, accept, shutdown, bind, listen, socketpair
+            23 | 40 | 41 | 42 | 43 | 48 | 49 | 50 | 53 => PLAIN,
+            // pselect6, ppoll, splice, timerfd_create, timerfd_settime, timerfd_gettime, fallocate
+            270 | 271 | 275 | 283 | 285 | 286 | 287 => PLAIN,
+            // accept4, epoll_create1, copy_file_range, preadv2, pwritev2
+            288 | 291 | 326 | 327 | 328 => PLAIN,
             // renameat, linkat, symlinkat, preadv, pwritev, prlimit64, getrandom, renameat2
             264 | 265 | 266 | 295 | 296 | 302 | 318 | 316 => PLAIN,
             _ => return None,
