@@ -129,8 +129,7 @@ impl Reception {
             return;
         }
         if self.receiving.load(Ordering::SeqCst) == 0 && listener.has_call() {
-            // Whoever received last is at work, and others wait.
-            self.is_crowded.store(true, Ordering::Relaxed);
+            // Whoever received last is at work, and others wait: it is the caller's turn.
             return;
         }
         let now = self.received.load(Ordering::Relaxed);
