@@ -19,10 +19,10 @@ use super::line;
 /// How often the stub looks whether a worker has taken the call, and then whether it is done: for
 /// about 20 µs, ...
 const LOOKS: u32 = 400;
-/// ... and so often, letting others run in between, before it waits in the host. (To be woken from
-/// there takes longer than most calls.)
-const YIELDS: u32 = 64;
-const PATIENCE: u32 = LOOKS + YIELDS;
+/// ... and so often, letting others run in between, before it waits for a call that was taken in the
+/// host: to be woken from there takes longer than most calls. (Where others want the processor each
+/// may take a time slice.)
+const YIELDS: u32 = 8;
 const FUTEX_WAIT: u64 = 0;
 /// Pauses before the first look.
 const EARLY: u32 = 4;
@@ -62,18 +62,14 @@ pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
     line::put(word, turn);
     // To look before anybody can have answered would only keep him from it.
     (0..EARLY).for_each(|_| pause());
-    let look = |left: u32| {
-        if left < YIELDS {
-            syscall(SCHED_YIELD, [0; 6]);
-        } else {
-            pause();
-        }
+    let let_run = || {
+        syscall(SCHED_YIELD, [0; 6]);
     };
     let sleep = || {
         let place = word.as_ptr() as u64;
         syscall(FUTEX, [place, FUTEX_WAIT, (turn | state::WAITED).into(), 0, 0, 0]);
     };
-    if !line::wait(word, turn, PATIENCE, look, sleep) {
+    if !line::wait(word, turn, (LOOKS, YIELDS), pause, let_run, sleep) {
         return None;
     }
     let [result, from, len, ..] = load!((*hotline).words);

@@ -58,24 +58,29 @@ pub fn put(word: &impl Word, turn: u32) {
     word.store(turn | CALL);
 }
 
-/// The stub waits for the end of its call: looks `patience` times, with `pause` in between, which
-/// is told how many are left, then withdraws the call or else, when a worker has taken it, does
-/// `sleep` while the word is WAITED. `false` if the call was withdrawn.
+/// The stub waits for the end of its call: looks `patience.0` times, with `pause` in between, then
+/// withdraws the call or else, when a worker has taken it, looks `patience.1` times more, with `yield_`
+/// in between, and at last does `sleep` while the word is WAITED. `false` if the call was withdrawn.
 #[inline(always)]
 pub fn wait(
     word: &impl Word,
     turn: u32,
-    patience: u32,
-    pause: impl Fn(u32),
+    patience: (u32, u32),
+    pause: impl Fn(),
+    yield_: impl Fn(),
     sleep: impl Fn(),
 ) -> bool {
-    let mut left = patience;
+    let (mut looks, mut yields) = patience;
     loop {
         match word.load() ^ turn {
             DONE => return true,
-            CALL | TAKEN if left > 0 => {
-                left -= 1;
-                pause(left);
+            CALL | TAKEN if looks > 0 => {
+                looks -= 1;
+                pause();
+            }
+            TAKEN if yields > 0 => {
+                yields -= 1;
+                yield_();
             }
             CALL => {
                 if word.exchange(turn | CALL, FREE) {

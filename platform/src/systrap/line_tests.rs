@@ -85,7 +85,7 @@ impl Line {
             unsafe { *place = request }
         });
         put(&self.state, turn);
-        if !wait(&self.state, turn, 1, |_| thread::yield_now(), || self.sleep()) {
+        if !wait(&self.state, turn, (1, 1), thread::yield_now, thread::yield_now, || self.sleep()) {
             return None;
         }
         // SAFETY: the worker is done.

@@ -45,15 +45,20 @@ impl FileMappings {
         self.map.is_empty()
     }
 
-    /// The largest range of whole pages below `end` that nothing is known of and that memory is
-    /// mapped in: above the program, which is the lowest file. (Below it is more room, but the host
-    /// maps nothing there.)
-    pub fn largest_gap(&self, end: u64) -> Range<u64> {
-        let start = self.map.first_key_value().map_or(end, |(&start, _)| start);
-        platform::ranges::largest_gap(
-            self.map.iter().map(|(&start, mapping)| start..mapping.end),
-            start..end,
-        )
+    /// The range of whole pages in `within` that nothing is known of and that memory is mapped in:
+    /// the largest above the lowest file, which is the program. Below the program is often more room,
+    /// but the host goes there only if it has put the program near the end, so that nothing else is
+    /// left.
+    pub fn largest_gap(&self, within: Range<u64>) -> Range<u64> {
+        /// The host's own choice begins within the last TiB.
+        const ROOMY: u64 = 4 << 40;
+        let gap = |within| {
+            let taken = self.map.iter().map(|(&start, mapping)| start..mapping.end);
+            platform::ranges::largest_gap(taken, within)
+        };
+        let start = self.map.first_key_value().map_or(within.start, |(&start, _)| start);
+        let above = gap(start..within.end);
+        if above.end - above.start >= ROOMY { above } else { gap(within) }
     }
 
     /// Forgets what lies in `range`, cutting mappings that stick out. Answers with what was there,
@@ -123,8 +128,12 @@ mod tests {
         let mut files = FileMappings::default();
         let (program, library, end) = (0x5555_0000_0000, 0x7f00_0000_0000, 0x7fff_ffff_f000);
         files.insert(program..program + 0x4000, 0, nowhere());
-        assert_eq!(files.largest_gap(end), program + 0x4000..end);
+        assert_eq!(files.largest_gap(0..end), program + 0x4000..end);
         files.insert(library..library + 0x1000, 0, nowhere());
-        assert_eq!(files.largest_gap(end), program + 0x4000..library);
+        assert_eq!(files.largest_gap(0..end), program + 0x4000..library);
+        // A program that the host has found a place for.
+        let mut files = FileMappings::default();
+        files.insert(library..library + 0x4000, 0, nowhere());
+        assert_eq!(files.largest_gap(0..end), 0..library);
     }
 }

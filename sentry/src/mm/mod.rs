@@ -119,7 +119,7 @@ impl Mm {
             let is_plain = !record.plain.is_empty() && record.files.is_clear(record.plain.clone());
             let changes = !is_plain && !record.files.is_empty();
             if changes {
-                record.plain = record.files.largest_gap(space.layout().user.end);
+                record.plain = record.files.largest_gap(space.layout().user.clone());
             }
             (result, changes.then(|| record.plain.clone()))
         });
