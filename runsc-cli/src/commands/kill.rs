@@ -1,6 +1,7 @@
 //! `kill`: sends a signal to a container.
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use control_protocol::Request;
 use rustix::process::{Signal, pidfd_send_signal};
@@ -11,6 +12,9 @@ use crate::control;
 use crate::error::Error;
 use crate::signals;
 use crate::state::{StateError, Status};
+
+/// How long a sandbox that has not answered may take to end.
+const ENDING: Duration = Duration::from_millis(200);
 
 /// Sends the signal through the sentry. SIGKILL goes to the sentry process itself: it must work
 /// whatever the sentry does, and ends every process of the container.
@@ -34,6 +38,15 @@ pub fn kill(context: &Context, args: &KillArgs) -> Result<ExitCode, Error> {
         return Ok(ExitCode::SUCCESS);
     }
     let request = Request::Signal { pid: 1, signo, all: args.all, group: false };
-    control::connect(&entry)?.call(&request, &[])?;
+    if let Err(error) = control::connect(&entry)?.call(&request, &[]) {
+        // The signal may have ended it before it could answer.
+        let start = Instant::now();
+        while record.status() != Status::Stopped {
+            if start.elapsed() > ENDING {
+                return Err(error);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
