@@ -1,7 +1,7 @@
 //! `kill`: sends a signal to a container.
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use control_protocol::Request;
 use rustix::process::{Signal, pidfd_send_signal};
@@ -40,12 +40,10 @@ pub fn kill(context: &Context, args: &KillArgs) -> Result<ExitCode, Error> {
     let request = Request::Signal { pid: 1, signo, all: args.all, group: false };
     if let Err(error) = control::connect(&entry)?.call(&request, &[]) {
         // The signal may have ended it before it could answer.
-        let start = Instant::now();
-        while record.status() != Status::Stopped {
-            if start.elapsed() > ENDING {
-                return Err(error);
-            }
-            std::thread::sleep(Duration::from_millis(5));
+        let has_ended =
+            record.sentry.is_none_or(|sentry| sentry.await_end(ENDING).unwrap_or(false));
+        if !has_ended {
+            return Err(error);
         }
     }
     Ok(ExitCode::SUCCESS)
