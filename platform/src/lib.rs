@@ -13,3 +13,4 @@ pub mod ranges;
 pub mod systrap;
 
 pub use contract::*;
+pub use systrap::FAST_CALLS;

@@ -93,6 +93,18 @@ use crate::process::procfs::Procfs;
 use crate::process::space::{Common, OwnMemory};
 use crate::process::{USER_END, USER_START};
 
+/// Numbers of calls that the platform may answer, and memory calls that it may let guest code make,
+/// of threads with an identity ([`Thread::set_identity`](crate::Thread::set_identity)).
+pub const FAST_CALLS: &[u32] = &fast_calls();
+
+const fn fast_calls() -> [u32; layout::served::ALL.len() + layout::changing::ALL.len()] {
+    let mut all = [0; layout::served::ALL.len() + layout::changing::ALL.len()];
+    let (served, changing) = all.split_at_mut(layout::served::ALL.len());
+    served.copy_from_slice(&layout::served::ALL);
+    changing.copy_from_slice(&layout::changing::ALL);
+    all
+}
+
 /// Who knows those that wait for futexes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Futexes {

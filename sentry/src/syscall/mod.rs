@@ -43,6 +43,7 @@ mod process;
 mod process_vm;
 mod read_write;
 mod sched;
+mod seccomp;
 mod select;
 mod sem;
 mod shm;

@@ -10,7 +10,8 @@ use linux_abi::task::{
     PR_GET_NAME, PR_GET_NO_NEW_PRIVS, PR_GET_PDEATHSIG, PR_GET_SECCOMP, PR_GET_SECUREBITS,
     PR_GET_THP_DISABLE, PR_GET_TID_ADDRESS, PR_GET_TIMERSLACK, PR_GET_TIMING,
     PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_SET_NAME, PR_SET_NO_NEW_PRIVS,
-    PR_SET_PDEATHSIG, PR_SET_SECUREBITS, PR_SET_TIMERSLACK, PR_SET_TIMING, TASK_COMM_LEN,
+    PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_SECUREBITS, PR_SET_TIMERSLACK, PR_SET_TIMING,
+    TASK_COMM_LEN,
 };
 
 use super::SysResult;
@@ -67,7 +68,8 @@ pub fn prctl(ctx: &mut Ctx, option: i32, a2: u64, a3: u64, a4: u64, a5: u64) -> 
         }
         PR_GET_TIMING => Ok(0),
         PR_SET_TIMING if a2 == 0 => Ok(0),
-        PR_GET_SECCOMP => Ok(0),
+        PR_GET_SECCOMP => Ok(ctx.task.seccomp.get().mode() as usize),
+        PR_SET_SECCOMP => super::seccomp::set_mode(ctx, a2, a3),
         PR_GET_TID_ADDRESS => {
             let address = ctx.task.clear_child_tid.load(Ordering::Relaxed);
             ctx.memory().write_value(UserPtr::new(a2), &address)?;

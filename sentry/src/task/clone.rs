@@ -189,6 +189,7 @@ fn insert(
         group,
         name,
         credentials: caller.credentials(),
+        seccomp: caller.seccomp.get(),
         mm,
         fs,
         fds,

@@ -34,9 +34,13 @@ impl Ctx {
         self.memory = own_memory(&self.task, &*self.thread);
     }
 
-    /// Tells the platform who the task is. To be called when that has changed: the platform may
-    /// answer for us.
+    /// Tells the platform who the task is. To be called when that has changed, or what filters see of
+    /// the task's calls: the platform may answer for us.
     pub fn tell_identity(&mut self) {
+        if self.task.seccomp.is_on() && !self.task.seccomp.get().allows_all(platform::FAST_CALLS) {
+            self.thread.set_identity(None);
+            return;
+        }
         let credentials = self.task.credentials();
         self.thread.set_identity(Some(&Identity {
             pid: self.task.pid(),

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::kernel::Kernel;
 use crate::mm::Mm;
+use crate::seccomp::{Seccomp, TaskSeccomp};
 use crate::signal::{GroupSignals, SignalActions, TaskSignals};
 use crate::sync::{Mutex, Rank, RwLock, WaitQueue};
 use crate::time::ItimerState;
@@ -27,6 +28,7 @@ pub(super) struct NewTask {
     pub group: Arc<ThreadGroup>,
     pub name: Vec<u8>,
     pub credentials: Arc<Credentials>,
+    pub seccomp: Seccomp,
     pub mm: Arc<Mm>,
     pub fs: Arc<FsContext>,
     pub fds: Arc<FdTable>,
@@ -59,6 +61,7 @@ impl NewTask {
             group: self.group,
             name: Mutex::new(Rank::Leaf, self.name),
             credentials: RwLock::new(Rank::Leaf, self.credentials),
+            seccomp: TaskSeccomp::new(self.seccomp),
             mm: RwLock::new(Rank::Leaf, self.mm),
             fs: RwLock::new(Rank::Leaf, self.fs),
             fds: RwLock::new(Rank::Leaf, self.fds),
@@ -177,6 +180,7 @@ impl FirstProcess {
             group: group.clone(),
             name: Vec::new(),
             credentials: Arc::new(self.credentials),
+            seccomp: Seccomp::Disabled,
             mm,
             fs: self.fs,
             fds: self.fds,

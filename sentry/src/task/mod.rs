@@ -52,6 +52,7 @@ pub use wait::{ChildEvent, ChildFilter, exit_code_and_value, wait_for_child};
 
 use crate::kernel::Kernel;
 use crate::mm::Mm;
+use crate::seccomp::TaskSeccomp;
 use crate::signal::TaskSignals;
 use crate::sync::{Mutex, RwLock, WaitQueue};
 use crate::vfs::{FdTable, FsContext};
@@ -70,6 +71,8 @@ pub struct Task {
     /// `comm`, at most 15 bytes.
     pub name: Mutex<Vec<u8>>,
     credentials: RwLock<Arc<Credentials>>,
+    /// The filters of its system calls.
+    pub seccomp: TaskSeccomp,
     mm: RwLock<Arc<Mm>>,
     fs: RwLock<Arc<FsContext>>,
     fds: RwLock<Arc<FdTable>>,
@@ -129,9 +132,14 @@ impl Task {
     }
 
     /// Puts new credentials in force. Takes the lock of the task tree if the real user changes.
-    pub fn set_credentials(&self, new: Credentials) {
+    pub fn set_credentials(&self, mut new: Credentials) {
         let uid = new.uid;
-        let old = std::mem::replace(&mut *self.credentials.write(), Arc::new(new));
+        let old = {
+            let mut current = self.credentials.write();
+            // Nothing takes that back, and another thread may just have set it.
+            new.no_new_privs |= current.no_new_privs;
+            std::mem::replace(&mut *current, Arc::new(new))
+        };
         if old.uid != uid {
             self.kernel.tasks.lock().change_user(self.tid(), uid);
         }

@@ -10,6 +10,7 @@ use platform::{HostOp, ResumeMode, Trap};
 use super::current::begin_operation;
 use super::exit::{ExitReason, exit};
 use super::{Ctx, trace};
+use crate::seccomp;
 use crate::signal::{self, Answered, Delivery, SyscallRestart};
 use crate::syscall::{self, Flow};
 
@@ -49,7 +50,13 @@ async fn serve(ctx: &mut Ctx) -> ExitReason {
                 trace::fault(ctx, &fault);
                 signal::force_fault(&ctx.task, &fault);
             }
-            Trap::Interrupted => interrupted = signal::interrupted_wait(ctx, answered.as_ref()),
+            Trap::Interrupted => {
+                interrupted = signal::interrupted_wait(ctx, answered.as_ref());
+                if ctx.task.seccomp.is_on() {
+                    // Another thread may have put a filter on this one.
+                    ctx.tell_identity();
+                }
+            }
             Trap::Dead => return killed_by_host(),
         }
     }
@@ -115,7 +122,14 @@ async fn enter(ctx: &mut Ctx) -> Entered {
     let trace = trace::begin(ctx, number, raw);
     begin_operation();
     let begun = ctx.task.kernel.latency.begin();
-    let flow = syscall::dispatch(ctx, number, raw).await;
+    let refusal = match ctx.task.seccomp.is_on() {
+        true => seccomp::screen(ctx, number, raw).await,
+        false => None,
+    };
+    let flow = match refusal {
+        None => syscall::dispatch(ctx, number, raw).await,
+        Some(flow) => flow,
+    };
     if let Some(begun) = begun {
         ctx.task.kernel.latency.end(number, begun);
     }

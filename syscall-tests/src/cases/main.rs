@@ -49,6 +49,7 @@ mod pty;
 mod read_write;
 mod rename;
 mod sched;
+mod seccomp;
 mod seek;
 mod signal_action;
 mod signal_frame;

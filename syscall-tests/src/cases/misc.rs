@@ -1,4 +1,4 @@
-//! Calls that belong to no family: mounts and namespaces, seccomp, rseq, handles, keys.
+//! Calls that belong to no family: mounts and namespaces, rseq, handles, keys.
 
 use crate::support::prelude::*;
 
@@ -96,27 +96,6 @@ case!(unshare_files_and_fs, [unshare], {
     check!(sys!(stat, c"d", &mut zeroed::<stat>()).is_ok());
     check_eq!(sys!(unshare, 0), Ok(0));
     check_eq!(sys!(unshare, 1), Err(EINVAL));
-});
-
-case!(seccomp_filter_decides, [seccomp, prctl], {
-    // A BPF program: getppid gives errno 77, everything else is allowed.
-    let filter: [u64; 4] = [
-        0x20,                               // load the syscall number
-        0x15 | 1 << 24 | 110u64 << 32,      // if it is not getppid, skip one
-        0x06 | (0x0005_0000u64 | 77) << 32, // SECCOMP_RET_ERRNO
-        0x06 | 0x7fff_0000u64 << 32,        // SECCOMP_RET_ALLOW
-    ];
-    let program = [4u64, &raw const filter as u64];
-    let child = fork(|| {
-        sys!(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0).must();
-        match sys!(seccomp, 1, 0, &program) {
-            Err(ENOSYS | EINVAL) => skip!("no seccomp filters"),
-            other => check_eq!(other, Ok(0)),
-        }
-        check_eq!(sys!(getppid), Err(Errno(77)));
-        check_eq!(sys!(prctl, PR_GET_SECCOMP), Ok(2));
-    });
-    child.ok();
 });
 
 case!(rseq_registration, [rseq], {

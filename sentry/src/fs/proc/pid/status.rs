@@ -27,7 +27,7 @@ pub(super) fn status(subject: &Subject, io: &IoContext<'_>) -> Result<Vec<u8>, E
         identity(subject, &group, task.as_ref(), &credentials, io),
         task.as_ref().map(memory).unwrap_or_default(),
         signals(subject, &group, task.as_ref(), &credentials)?,
-        security(&credentials),
+        security(&credentials, task.as_ref()),
         processors(subject, task.as_ref())?,
     ];
     for part in parts {
@@ -150,10 +150,11 @@ fn signals(
     ))
 }
 
-fn security(ids: &Credentials) -> String {
+fn security(ids: &Credentials, task: Option<&Arc<Task>>) -> String {
+    let seccomp = task.map(|task| task.seccomp.get()).unwrap_or_default();
     format!(
         "CapInh:\t{:016x}\nCapPrm:\t{:016x}\nCapEff:\t{:016x}\nCapBnd:\t{:016x}\nCapAmb:\t{:016x}\n\
-         NoNewPrivs:\t{}\nSeccomp:\t0\nSeccomp_filters:\t0\n\
+         NoNewPrivs:\t{}\nSeccomp:\t{}\nSeccomp_filters:\t{}\n\
          Speculation_Store_Bypass:\tvulnerable\nSpeculationIndirectBranch:\tconditional enabled\n",
         ids.inheritable,
         ids.permitted,
@@ -161,6 +162,8 @@ fn security(ids: &Credentials) -> String {
         ids.bounding,
         ids.ambient,
         u8::from(ids.no_new_privs),
+        seccomp.mode(),
+        seccomp.filter().map_or(0, |filter| filter.count()),
     )
 }
 

@@ -1,0 +1,133 @@
+//! The look at a call before it is dispatched (Linux: `__secure_computing`).
+
+use linux_abi::Errno;
+use linux_abi::signal::{SIGKILL, SIGSYS, SigInfo};
+use linux_abi::task::{AUDIT_ARCH_X86_64, SeccompData, signaled_status};
+
+use super::action::Action;
+use super::{Filter, Seccomp};
+use crate::signal;
+use crate::syscall::Flow;
+use crate::task::{Ctx, ExitReason};
+
+/// Calls of the strict mode: `read`, `write`, `rt_sigreturn`, `exit`.
+const STRICT: [u64; 4] = [0, 1, 15, 60];
+
+/// The greatest error number.
+const MAX_ERRNO: u16 = 4095;
+
+/// Judges the present call of a filtered task; `None` if it shall be made, else how the task goes
+/// on without.
+pub async fn screen(ctx: &mut Ctx, number: u64, args: [u64; 6]) -> Option<Flow> {
+    let data = SeccompData {
+        nr: number as i32,
+        arch: AUDIT_ARCH_X86_64,
+        instruction_pointer: ctx.thread.registers().rip,
+        args,
+    };
+    match ctx.task.seccomp.with(|state| judge(state, number, &data)) {
+        Verdict::Allow => None,
+        Verdict::Strict => Some(Flow::Exit(ExitReason::Thread(killed_by(SIGKILL)))),
+        Verdict::Answer { action, logs } => {
+            if logs {
+                note(ctx, &data, action);
+            }
+            act(ctx, action, number, &data)
+        }
+    }
+}
+
+enum Verdict {
+    Allow,
+    /// Not one of the few that the strict mode has.
+    Strict,
+    Answer {
+        action: Action,
+        logs: bool,
+    },
+}
+
+fn judge(state: &Seccomp, number: u64, data: &SeccompData) -> Verdict {
+    match state {
+        Seccomp::Disabled => Verdict::Allow,
+        Seccomp::Strict if STRICT.contains(&u64::from(number as u32)) => Verdict::Allow,
+        Seccomp::Strict => Verdict::Strict,
+        Seccomp::Filter(filter) if filter.always_allows(number as u32) => Verdict::Allow,
+        Seccomp::Filter(filter) => {
+            let (answer, whose) = filter.judge(data);
+            let logs = whose.is_some_and(|filter: &std::sync::Arc<Filter>| filter.logs);
+            match Action::decode(answer) {
+                Action::Allow => Verdict::Allow,
+                action => Verdict::Answer { action, logs: logs || is_always_logged(action) },
+            }
+        }
+    }
+}
+
+fn is_always_logged(action: Action) -> bool {
+    matches!(action, Action::KillProcess | Action::KillThread | Action::Log)
+}
+
+/// Linux: the audit log. Ours is for debugging, and there only with `--strace`.
+fn note(ctx: &Ctx, data: &SeccompData, action: Action) {
+    let Some(log) = &ctx.task.kernel.strace else { return };
+    let SeccompData { nr, instruction_pointer, .. } = data;
+    log.write(
+        ctx.task.tid(),
+        &format!("seccomp: {action:?} call {nr} at {instruction_pointer:#x}"),
+    );
+}
+
+fn act(ctx: &mut Ctx, action: Action, number: u64, data: &SeccompData) -> Option<Flow> {
+    match action {
+        Action::Allow | Action::Log => None,
+        Action::Errno(errno) => {
+            let errno = errno.min(MAX_ERRNO);
+            // An error of 0 is a success.
+            let result = match errno {
+                0 => Ok(0),
+                errno => Err(Errno::from_raw(i32::from(errno))),
+            };
+            Some(answer(ctx, result))
+        }
+        Action::Trap(errno) => {
+            ctx.thread.registers_mut().rax = number;
+            signal::force_info(
+                &ctx.task,
+                SigInfo::sigsys(data.instruction_pointer, data.nr, data.arch, errno.into()),
+            );
+            Some(Flow::Resume)
+        }
+        Action::Trace(message) => ask_tracer(ctx, message),
+        Action::UserNotification => Some(answer(ctx, Err(Errno::ENOSYS))),
+        Action::KillThread if ctx.task.group.threads().len() > 1 => {
+            Some(Flow::Exit(ExitReason::Thread(killed_by(SIGSYS))))
+        }
+        Action::KillThread | Action::KillProcess => {
+            Some(Flow::Exit(ExitReason::Group(killed_by(SIGSYS))))
+        }
+    }
+}
+
+/// Puts a result in place that is not the kernel's own: even one that looks like a restart code is
+/// just a number to the guest.
+fn answer(ctx: &mut Ctx, result: Result<u64, Errno>) -> Flow {
+    let rax = match result {
+        Ok(value) => value,
+        Err(errno) => errno.to_return_value(),
+    };
+    ctx.thread.registers_mut().rax = rax;
+    Flow::Resume
+}
+
+/// The place of a tracer that has asked for `PTRACE_EVENT_SECCOMP`; `message` is what it learns with
+/// `PTRACE_GETEVENTMSG`. `None` if the call shall be made.
+///
+/// Without a tracer the call is as if it did not exist.
+fn ask_tracer(ctx: &mut Ctx, _message: u16) -> Option<Flow> {
+    Some(answer(ctx, Err(Errno::ENOSYS)))
+}
+
+fn killed_by(signo: i32) -> u32 {
+    signaled_status(signo, false) as u32
+}
