@@ -22,6 +22,7 @@ pub mod loader;
 pub mod memory;
 pub mod mm;
 pub mod net;
+mod ptrace;
 pub mod seccomp;
 pub mod signal;
 pub mod sync;

@@ -48,6 +48,19 @@ impl UserMemory {
         self.space.write(addr.0, &buf[..len]).map_err(fault)
     }
 
+    /// Copies to the guest even where the guest itself may not write. Errors: EFAULT outside of its
+    /// part of the address space, and where nothing is mapped.
+    pub fn write_forced(&self, addr: UserAddr, buf: &[u8]) -> Result<usize, Errno> {
+        let layout = self.space.layout();
+        let end = addr.0.checked_add(buf.len() as u64).ok_or(Errno::EFAULT)?;
+        let is_inside = layout.user.start <= addr.0 && end <= layout.user.end;
+        let is_reserved = addr.0 < layout.reserved.end && layout.reserved.start < end;
+        if !is_inside || is_reserved {
+            return Err(Errno::EFAULT);
+        }
+        self.space.write_forced(addr.0, buf).map_err(fault)
+    }
+
     /// Fills `buf`. Errors: EFAULT unless all of it is readable.
     pub fn read_exact(&self, addr: UserAddr, buf: &mut [u8]) -> Result<(), Errno> {
         let done = self.read_partial(addr, buf)?;

@@ -7,8 +7,9 @@ use linux_abi::signal::{SIG_DFL, SIG_IGN, SIGKILL, SIGSTOP, SaFlags, SigAction, 
 use linux_abi::task::signaled_status;
 
 use super::actions::{DefaultAction, default_action};
-use super::take::{Next, next};
+use super::take::{Next, Taken, action_for, next};
 use super::{Immunity, SyscallRestart, force, frame, job_control, mask};
+use crate::ptrace;
 use crate::task::{Ctx, Task};
 
 /// How the run loop goes on.
@@ -27,11 +28,11 @@ pub enum Delivery {
 /// The run loop has cleared the attention flag before, and has checked whether the process is
 /// ending. `interrupted` says that the trapped system call gave up with a restart code; the call
 /// is prepared for going on exactly once, however often this is called for it.
-pub fn deliver(ctx: &mut Ctx, interrupted: Option<SyscallRestart>) -> Delivery {
+pub async fn deliver(ctx: &mut Ctx, interrupted: &mut Option<SyscallRestart>) -> Delivery {
     loop {
-        match next(&ctx.task) {
+        let taken = match next(&ctx.task) {
             Next::Nothing => {
-                if let Some(restart) = still_open(ctx, interrupted) {
+                if let Some(restart) = still_open(ctx, *interrupted) {
                     restart.without_handler(ctx.thread.registers_mut());
                 }
                 mask::restore_mask(&ctx.task);
@@ -42,24 +43,48 @@ pub fn deliver(ctx: &mut Ctx, interrupted: Option<SyscallRestart>) -> Delivery {
                 if job_control::join_stop(&ctx.task) {
                     return Delivery::Stop;
                 }
+                continue;
             }
-            Next::Signal { info, action, immunity } => match action.handler {
-                SIG_IGN => {}
-                SIG_DFL => {
-                    if let Some(exit) = act_by_default(&ctx.task, &info, immunity) {
-                        return exit;
-                    }
-                }
-                _ => {
-                    if let Some(restart) = still_open(ctx, interrupted) {
-                        let restarts = action.sa_flags().contains(SaFlags::RESTART);
-                        restart.with_handler(ctx.thread.registers_mut(), restarts);
-                    }
-                    run_handler(ctx, &info, &action);
-                }
-            },
+            Next::Trap => {
+                Box::pin(ptrace::group_stop(ctx, interrupted)).await;
+                None
+            }
+            Next::Reported(info) => Box::pin(ptrace::signal_stop(ctx, info, interrupted))
+                .await
+                .map(|info| action_for(&ctx.task, info)),
+            Next::Signal(taken) => Some(taken),
+        };
+        let enters = taken.as_ref().is_some_and(Taken::has_handler);
+        if let Some(exit) = taken.and_then(|taken| act(ctx, &taken, *interrupted)) {
+            return exit;
+        }
+        if ctx.task.tracing.is_traced() {
+            if enters {
+                Box::pin(ptrace::handler_entered(ctx)).await;
+            }
+            if ctx.task.must_exit() {
+                // The run loop sees to it.
+                return Delivery::Resume;
+            }
         }
     }
+}
+
+/// Does what a signal's action says; `Some` if that is the end.
+fn act(ctx: &mut Ctx, taken: &Taken, interrupted: Option<SyscallRestart>) -> Option<Delivery> {
+    let Taken { info, action, immunity } = taken;
+    match action.handler {
+        SIG_IGN => {}
+        SIG_DFL => return act_by_default(&ctx.task, info, *immunity),
+        _ => {
+            if let Some(restart) = still_open(ctx, interrupted) {
+                let restarts = action.sa_flags().contains(SaFlags::RESTART);
+                restart.with_handler(ctx.thread.registers_mut(), restarts);
+            }
+            run_handler(ctx, info, action);
+        }
+    }
+    None
 }
 
 /// Waits, as part of a stopped process, until there is something to look at: SIGCONT, the end.

@@ -35,8 +35,10 @@ pub fn force_info(task: &Arc<Task>, info: SigInfo) {
             own.mask.remove(signo);
         }
         if is_blocked || matches!(handler, SIG_IGN | SIG_DFL) {
-            // Nobody handles it, so even the first process dies of it.
-            signals.immunity = Immunity::None;
+            // Nobody handles it, so even the first process dies of it, unless a debugger sees to it.
+            if !task.tracing.is_traced() {
+                signals.immunity = Immunity::None;
+            }
         }
         if !own.pending.set().contains(signo) {
             own.pending.add(signo, Some(Queued { info, timer: None, _charge: None }));

@@ -5,9 +5,10 @@
 //! features that the processor has enabled (`XCR0`), as in ptrace's `NT_X86_XSTATE`.
 
 use linux_abi::Errno;
+pub(crate) use linux_abi::signal::FXSAVE_SIZE;
 use linux_abi::signal::{
-    FP_XSTATE_MAGIC1, FP_XSTATE_MAGIC2, FP_XSTATE_MAGIC2_SIZE, FPX_SW_BYTES_OFFSET, FXSAVE_SIZE,
-    FpxSwBytes, UC_FP_XSTATE,
+    FP_XSTATE_MAGIC1, FP_XSTATE_MAGIC2, FP_XSTATE_MAGIC2_SIZE, FPX_SW_BYTES_OFFSET, FpxSwBytes,
+    UC_FP_XSTATE,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -108,6 +109,52 @@ fn check_header(image: &[u8], enabled: u64) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Checks an image that a tracer gives in the place of `current`.
+///
+/// Errors: EFAULT for one without a header, EINVAL when it is no state that a processor could load.
+///
+/// Divergence: Linux takes an image of the full size only (EFAULT), so debuggers fail that do not
+/// know all features of the processor. Here the rest stays as it is.
+pub(crate) fn checked_state(current: &[u8], image: &[u8]) -> Result<Vec<u8>, Errno> {
+    let is_full = image.len() == current.len();
+    if !is_full && !(XSAVE_MIN..current.len()).contains(&image.len()) {
+        return Err(Errno::EFAULT);
+    }
+    check_mxcsr(image)?;
+    if image.len() >= XSAVE_MIN {
+        check_header(image, enabled_features(current))?;
+    }
+    let mut image = image.to_vec();
+    image.extend_from_slice(&current[image.len()..]);
+    if let (Some(own), Some(known)) = (image.get_mut(SW_BYTES), current.get(SW_BYTES)) {
+        own.copy_from_slice(known);
+    }
+    Ok(image)
+}
+
+/// `current` with another legacy area, or the first part of one.
+///
+/// Errors: EINVAL when it is no state that a processor could load.
+pub(crate) fn with_legacy_state(current: &[u8], legacy: &[u8]) -> Result<Vec<u8>, Errno> {
+    let mut image = current.to_vec();
+    let part = image.get_mut(..legacy.len()).ok_or(Errno::EINVAL)?;
+    part.copy_from_slice(legacy);
+    if image.len() >= XSAVE_MIN {
+        let present = read_u64(&image, FEATURES.start) | LEGACY_FEATURES;
+        image[FEATURES].copy_from_slice(&present.to_le_bytes());
+    }
+    checked_state(current, &image)
+}
+
+/// Errors: EINVAL for reserved bits of MXCSR.
+fn check_mxcsr(image: &[u8]) -> Result<(), Errno> {
+    const MXCSR: usize = 24;
+    const USABLE: u32 = 0xffff;
+    let word = image.get(MXCSR..MXCSR + 4).and_then(|bytes| bytes.try_into().ok());
+    let mxcsr = word.map(u32::from_le_bytes).ok_or(Errno::EINVAL)?;
+    if mxcsr & !USABLE == 0 { Ok(()) } else { Err(Errno::EINVAL) }
+}
+
 /// The components that the processor has enabled, according to a platform's image.
 fn enabled_features(image: &[u8]) -> u64 {
     read_u64(image, FPX_SW_BYTES_OFFSET) | LEGACY_FEATURES
@@ -146,6 +193,30 @@ mod tests {
         let framed = to_frame(vec![0; 512]);
         assert_eq!(framed.len(), 512);
         assert_eq!(context_flag(&framed), 0);
+    }
+
+    #[test]
+    fn a_tracers_image_is_checked_and_completed() {
+        let clean = |len: usize| {
+            let mut image = vec![0; len];
+            image[SW_BYTES.start] = 7;
+            image[FEATURES.start] = 7;
+            image
+        };
+        let mut current = clean(832);
+        current[800] = 9;
+        let mut given = clean(640);
+        given[SW_BYTES.start] = 0xff;
+        let taken = checked_state(&current, &given).unwrap();
+        assert_eq!((taken.len(), taken[800], taken[SW_BYTES.start]), (832, 9, 7));
+        for len in [0, 512, 575, 833] {
+            let part = &clean(len.max(577))[..len];
+            assert_eq!(checked_state(&current, part), Err(Errno::EFAULT));
+        }
+        given[24..28].fill(0xff);
+        assert_eq!(checked_state(&current, &given), Err(Errno::EINVAL));
+        let legacy = with_legacy_state(&current, &[0; 512]).unwrap();
+        assert_eq!((legacy[FEATURES.start], legacy[800]), (7, 9));
     }
 
     #[test]

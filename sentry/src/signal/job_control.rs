@@ -33,7 +33,9 @@ pub(super) fn prepare(
             let mut own = thread.signals.lock_nested();
             own.pending.discard(STOP_SIGNALS);
             own.stop_taken = false;
-            if std::mem::take(&mut own.is_stopped) {
+            own.stop_signo = 0;
+            own.trap_notify |= thread.tracing.is_seized();
+            if std::mem::take(&mut own.is_stopped) || own.trap_notify {
                 after.wake.push(thread.clone());
             }
         }
@@ -68,6 +70,13 @@ pub(super) fn start_stop(task: &Arc<Task>, signo: i32) {
         if signals.stop == StopState::Running {
             signals.stop = StopState::Stopping(signo);
             signals.is_continue_unreported = false;
+        }
+        for thread in threads.iter().filter(|thread| thread.tracing.is_traced()) {
+            // One that its tracer has let go since joins anew.
+            let mut own = thread.signals.lock_nested();
+            own.stop_signo = signo;
+            own.is_stopped = false;
+            own.trap_notify |= thread.tracing.is_seized() && !Arc::ptr_eq(thread, task);
         }
         threads.iter().filter(|thread| !Arc::ptr_eq(thread, task))
     };
@@ -112,7 +121,7 @@ pub(super) fn tell_parent(group: &Arc<ThreadGroup>, stopped_by: Option<i32>) {
 
 /// Tells the parent of a stop or continuation: SIGCHLD unless it does not want it
 /// (`SA_NOCLDSTOP`), and a wake-up for `wait4` in any case.
-pub(super) fn notify_parent(group: &Arc<ThreadGroup>, code: i32, status: i32) {
+pub(crate) fn notify_parent(group: &Arc<ThreadGroup>, code: i32, status: i32) {
     let Some(parent) = group.parent() else { return };
     let action = parent.actions.read().get(SIGCHLD);
     if action.handler != SIG_IGN && !action.sa_flags().contains(SaFlags::NOCLDSTOP) {

@@ -41,6 +41,7 @@ mod send;
 mod sigreturn;
 mod state;
 mod take;
+mod trap;
 mod wait;
 
 pub use linux_abi::signal::SigInfo;
@@ -52,8 +53,10 @@ pub use change::set_action;
 pub use deliver::{Delivery, deliver, stopped};
 pub use exit::{reset_for_exec, thread_exiting};
 pub use force::{force_fault, force_info, force_signal};
+pub(crate) use fp_state::{FXSAVE_SIZE, checked_state, with_legacy_state};
 pub use host_wait::{Answered, interrupted_wait};
 pub use immunity::Immunity;
+pub(crate) use job_control::notify_parent;
 pub use job_control::{hang_up_orphans, is_orphaned};
 pub use mask::{restore_mask, set_mask, set_temporary_mask};
 pub use pending::TimerTag;
@@ -61,7 +64,12 @@ pub use permission::{check_permission, may_signal};
 pub use restart::{RestartBlock, SyscallRestart, set_restart, take_restart};
 pub(crate) use send::send_for_timer;
 pub use send::{Sent, send_to_group, send_to_process_group, send_to_task};
+pub(crate) use sigreturn::USER_FLAGS;
 pub use sigreturn::sigreturn;
 pub use state::{GroupSignals, StopState, TaskSignals};
 pub use take::{is_due, is_killed, pending, take_waited};
+pub(crate) use trap::{
+    allow_stop, end_traps, has_trap, join_traced, peek, put_back_if_blocked, request_trap,
+    set_tracee_mask, take_trap, tracee_mask, trap_at_start, trap_if_stopped,
+};
 pub use wait::{suspend, wait_for_signal};

@@ -91,6 +91,11 @@ impl Pending {
         })
     }
 
+    /// The facts of all that have some.
+    pub fn infos(&self) -> impl Iterator<Item = SigInfo> {
+        self.queues.values().flatten().map(|queued| queued.info)
+    }
+
     /// Forgets all signals of `set`.
     pub fn discard(&mut self, set: SigSet) {
         for signo in self.set.intersection(set).iter() {

@@ -36,6 +36,22 @@ impl SyscallRestart {
         }
     }
 
+    /// The meaning of the result of a call, if it is a restart code.
+    pub fn of_result(rax: u64) -> Option<SyscallRestart> {
+        let code = i32::try_from((rax as i64).checked_neg()?).ok().filter(|code| *code > 0)?;
+        SyscallRestart::from_errno(Errno::from_raw(code))
+    }
+
+    /// The restart code.
+    pub fn to_errno(self) -> Errno {
+        match self {
+            SyscallRestart::Restart => Errno::ERESTARTSYS,
+            SyscallRestart::Always => Errno::ERESTARTNOINTR,
+            SyscallRestart::WithoutHandler => Errno::ERESTARTNOHAND,
+            SyscallRestart::Block => Errno::ERESTART_RESTARTBLOCK,
+        }
+    }
+
     /// Prepares registers for going on without a handler: the call is made once more.
     pub(super) fn without_handler(self, registers: &mut Registers) {
         let number = match self {
@@ -148,6 +164,18 @@ mod tests {
             let mut registers = at_syscall(READ);
             restart.with_handler(&mut registers, restarts);
             assert_eq!((registers.rax, registers.rip), (rax, rip), "{restart:?} {restarts}");
+        }
+    }
+
+    #[test]
+    fn a_tracer_sees_restart_codes() {
+        for code in [512, 513, 514, 516] {
+            let rax = Errno::from_raw(code).to_return_value();
+            let restart = SyscallRestart::of_result(rax).unwrap();
+            assert_eq!(restart.to_errno().raw(), code);
+        }
+        for rax in [0, 512, u64::MAX, i64::MIN as u64, Errno::EINTR.to_return_value()] {
+            assert_eq!(SyscallRestart::of_result(rax), None);
         }
     }
 

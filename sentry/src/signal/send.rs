@@ -10,7 +10,7 @@ use linux_abi::signal::{
 use linux_abi::task::RLIMIT_SIGPENDING;
 
 use super::pending::Queued;
-use super::{Charge, GroupSignals, TaskSignals, TimerTag, actions, job_control};
+use super::{Charge, GroupSignals, TimerTag, actions, job_control};
 use crate::sync::WaitQueue;
 use crate::task::{ProcessGroup, Task, ThreadGroup};
 
@@ -93,6 +93,7 @@ fn send(
     if !is_valid_signal(signo) || group.is_exiting() {
         return Ok(Sent::Dropped);
     }
+    let is_traced = primary.tracing.is_traced();
     let threads = group.threads();
     let actions = group.actions.read().clone();
     let account = primary.kernel.signal_accounting.user(primary.credentials().uid);
@@ -103,7 +104,9 @@ fn send(
         let mut signals = group.signals.lock();
         job_control::prepare(&mut signals, &threads, signo, &mut after);
         let blocked = primary.signals.lock_nested().blocked_or_waited();
-        if is_ignored(&signals, blocked, &info, &actions.get(signo)) {
+        // A tracer hears of what would be ignored.
+        let is_heard = is_traced && signo != SIGKILL;
+        if !is_heard && is_ignored(&signals, blocked, &info, &actions.get(signo)) {
             Ok(Sent::Dropped)
         } else if timer.is_none() && is_pending_already(&signals, &primary, thread.is_some(), signo)
         {
@@ -197,7 +200,7 @@ fn choose_thread(
     signo: i32,
     after: &mut Aftermath,
 ) {
-    if would_take(&primary.signals.lock_nested(), signo) {
+    if would_take(primary, signo) {
         after.wake.push(primary.clone());
         return;
     }
@@ -210,7 +213,7 @@ fn choose_thread(
         .map_or(0, |position| position + 1);
     let (before, behind) = threads.split_at(start);
     for thread in behind.iter().chain(before) {
-        if would_take(&thread.signals.lock_nested(), signo) {
+        if would_take(thread, signo) {
             signals.last_target = thread.tid();
             after.wake.push(thread.clone());
             return;
@@ -218,8 +221,11 @@ fn choose_thread(
     }
 }
 
-fn would_take(thread: &TaskSignals, signo: i32) -> bool {
-    !thread.is_exiting && !thread.mask.contains(signo) && (signo == SIGKILL || !thread.is_stopped)
+fn would_take(thread: &Task, signo: i32) -> bool {
+    let own = thread.signals.lock_nested();
+    // A tracee may run while its process is stopped.
+    let may_run = signo == SIGKILL || !own.is_stopped || thread.tracing.is_traced();
+    !own.is_exiting && !own.mask.contains(signo) && may_run
 }
 
 /// All signals whose default action is to stop.

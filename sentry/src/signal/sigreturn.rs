@@ -10,7 +10,7 @@ use crate::memory::{UserAddr, UserPtr};
 use crate::task::Ctx;
 
 /// Flags that a program may set for itself (Linux: `FIX_EFLAGS`).
-const USER_FLAGS: u64 = eflags::ALIGNMENT
+pub(crate) const USER_FLAGS: u64 = eflags::ALIGNMENT
     | eflags::OVERFLOW
     | eflags::DIRECTION
     | eflags::TRAP

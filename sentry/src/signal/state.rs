@@ -28,6 +28,12 @@ pub struct TaskSignals {
     pub(super) stop_taken: bool,
     /// The thread takes part in its process' stop.
     pub(super) is_stopped: bool,
+    /// The tracer has asked for a stop.
+    pub(super) trap_stop: bool,
+    /// The tracer is to learn by a stop that the process has stopped or goes on.
+    pub(super) trap_notify: bool,
+    /// The signal of the stop that the thread last was to join, for its tracer; 0 for none.
+    pub(super) stop_signo: i32,
     /// The thread is on its way out: no signal is for it any more.
     pub(super) is_exiting: bool,
     /// The last hardware exception, for the signal frame.

@@ -19,33 +19,61 @@ pub(super) enum Next {
     /// The process is stopped or about to.
     Stop,
     /// A signal with the action that was in force when it was taken.
-    Signal { info: SigInfo, action: SigAction, immunity: Immunity },
+    Signal(Taken),
+    /// A signal that the tracer has to be told of before.
+    Reported(SigInfo),
+    /// The tracer is owed a stop that is no signal's.
+    Trap,
+}
+
+/// A signal to act upon.
+pub(super) struct Taken {
+    pub info: SigInfo,
+    pub action: SigAction,
+    pub immunity: Immunity,
+}
+
+impl Taken {
+    pub fn has_handler(&self) -> bool {
+        !matches!(self.action.handler, SIG_DFL | SIG_IGN)
+    }
 }
 
 /// Takes the next unblocked signal of `task`.
 pub(super) fn next(task: &Arc<Task>) -> Next {
-    let actions = task.group.actions.read().clone();
-    let (queued, action, immunity) = {
+    let is_traced = task.tracing.is_traced();
+    let queued = {
         let mut signals = task.group.signals.lock();
         let mut own = task.signals.lock_nested();
         if signals.is_killed() || own.pending.set().contains(linux_abi::signal::SIGKILL) {
             return Next::Killed;
         }
-        if signals.stop != StopState::Running {
+        if is_traced && own.is_trap_due(signals.stop) {
+            return Next::Trap;
+        }
+        if !is_traced && signals.stop != StopState::Running {
             return Next::Stop;
         }
         let mask = own.mask;
         let Some(queued) = dequeue(&mut signals, &mut own, mask) else {
             return Next::Nothing;
         };
-        let action = actions.get(queued.info.signo);
-        let has_handler = !matches!(action.handler, SIG_DFL | SIG_IGN);
-        if has_handler && action.sa_flags().contains(SaFlags::RESETHAND) {
-            actions.reset_handler(queued.info.signo);
-        }
-        (queued, action, signals.immunity)
+        queued
     };
-    Next::Signal { info: taken(task, queued), action, immunity }
+    let info = taken(task, queued);
+    if is_traced { Next::Reported(info) } else { Next::Signal(action_for(task, info)) }
+}
+
+/// The action for a signal that was taken.
+pub(super) fn action_for(task: &Arc<Task>, info: SigInfo) -> Taken {
+    let actions = task.group.actions.read().clone();
+    let signals = task.group.signals.lock();
+    let action = actions.get(info.signo);
+    let taken = Taken { info, action, immunity: signals.immunity };
+    if taken.has_handler() && action.sa_flags().contains(SaFlags::RESETHAND) {
+        actions.reset_handler(info.signo);
+    }
+    taken
 }
 
 /// Takes a signal of `set` for `sigtimedwait` or a signalfd, blocked or not.
@@ -71,7 +99,11 @@ pub fn is_due(task: &Task) -> bool {
     let own = task.signals.lock_nested();
     let pending = signals.pending.set().union(own.pending.set());
     let unblocked = pending.difference(own.mask.difference(SigSet::UNBLOCKABLE));
-    !unblocked.is_empty() || signals.stop != StopState::Running
+    let stops = match task.tracing.is_traced() {
+        true => own.is_trap_due(signals.stop),
+        false => signals.stop != StopState::Running,
+    };
+    stops || !unblocked.is_empty()
 }
 
 /// Whether SIGKILL waits for `task`.

@@ -15,6 +15,8 @@ pub enum Rank {
     TaskTree,
     ThreadGroup,
     Task,
+    /// What a tracee's tracer has a say in.
+    Tracing,
     Tty,
     MountTree,
     Rename,

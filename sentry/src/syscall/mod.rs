@@ -41,6 +41,7 @@ mod poll;
 mod prctl;
 mod process;
 mod process_vm;
+mod ptrace;
 mod read_write;
 mod sched;
 mod seccomp;

@@ -2,7 +2,7 @@
 
 use linux_abi::Errno;
 use linux_abi::fs::{AT_FDCWD, AtFlags};
-use linux_abi::signal::{CLD_CONTINUED, CLD_STOPPED, SIGCHLD, SigInfo};
+use linux_abi::signal::{CLD_CONTINUED, CLD_STOPPED, CLD_TRAPPED, SIGCHLD, SigInfo};
 use linux_abi::task::{
     CLONE_ARGS_SIZE_VER0, CONTINUED_STATUS, CSIGNAL, CloneArgs, CloneFlags, P_ALL, P_PGID, P_PID,
     P_PIDFD, Rusage, WaitOptions, exited_status,
@@ -234,7 +234,7 @@ pub async fn wait4(
     if !usage.is_null() {
         ctx.memory().write_value(usage, &event.child.rusage_with_children())?;
     }
-    Ok(event.child.pid as usize)
+    Ok(event.tid as usize)
 }
 
 /// `waitid(2)`. Errors: EINVAL, ECHILD, EBADF (no pidfd), EAGAIN (a pidfd with `O_NONBLOCK`), EFAULT, EINTR.
@@ -283,14 +283,16 @@ pub async fn waitid(
 
 fn child_info(event: &ChildEvent) -> SigInfo {
     let status = event.status;
-    let (code, value) = if status == CONTINUED_STATUS {
+    let (code, value) = if event.is_trapped {
+        (CLD_TRAPPED, status >> 8)
+    } else if status == CONTINUED_STATUS {
         (CLD_CONTINUED, linux_abi::signal::SIGCONT)
     } else if status & 0xff == 0x7f {
         (CLD_STOPPED, (status >> 8) & 0xff)
     } else {
         task::exit_code_and_value(status)
     };
-    SigInfo::child(code, event.child.pid, event.uid, value, 0, 0)
+    SigInfo::child(code, event.tid, event.uid, value, 0, 0)
 }
 
 /// `getpid(2)`.

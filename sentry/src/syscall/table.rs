@@ -542,6 +542,8 @@ syscall_table! {
             => [sync] process_vm::process_vm_readv, full;
         311 process_vm_writev(pid: Pid, local: IoVec, local_count: Size, remote: Pointer, remote_count: Size, flags: Hex)
             => [sync] process_vm::process_vm_writev, full;
+        101 ptrace(request: PtraceRequest, pid: Pid, addr: Hex, data: Hex)
+            => [sync] ptrace::ptrace, partial "no debug registers, block steps and seccomp requests; 32-bit entries are not reported";
         312 kcmp(pid1: Pid, pid2: Pid, kind: Int, index1: ULong, index2: ULong)
             => [sync] kcmp::kcmp, partial "no KCMP_EPOLL_TFD";
         251 ioprio_set(which: Int, who: Int, priority: Hex)
@@ -577,7 +579,6 @@ syscall_table! {
             => [sync] admin::reboot, full;
     }
     stubs {
-        101 ptrace => ENOSYS "tracing is not there yet";
         134 uselib => ENOSYS "obsolete; Linux can be built without it";
         136 ustat => ENOSYS "obsolete; statfs tells more";
         139 sysfs => ENOSYS "obsolete; Linux can be built without it";

@@ -13,6 +13,7 @@ use super::{Ctx, Task, ThreadGroup, VforkDone};
 use crate::fs::pidfd::PidFd;
 use crate::memory::{UserMemory, UserPtr};
 use crate::mm::Mm;
+use crate::ptrace::{self, Birth};
 use crate::syscall::SysResult;
 use crate::vfs::Reservation;
 
@@ -110,7 +111,8 @@ pub async fn clone(ctx: &mut Ctx, request: CloneRequest) -> SysResult {
     };
     prepare_registers(&mut *thread, &request);
     let vfork = request.flags.contains(CloneFlags::VFORK).then(Arc::<VforkDone>::default);
-    let child = insert(ctx, &request, mm, vfork.clone())?;
+    let birth = ptrace::cloning(&ctx.task, &request);
+    let child = insert(ctx, &request, mm, vfork.clone(), birth)?;
     let tid = child.tid();
     if request.flags.contains(CloneFlags::PARENT_SETTID) {
         // Linux: the result of put_user is not looked at.
@@ -125,8 +127,15 @@ pub async fn clone(ctx: &mut Ctx, request: CloneRequest) -> SysResult {
         pidfd.fill(file.describe(&ctx.task.kernel, OpenFlags::empty()), true);
     }
     start(&child, thread);
+    drop(child);
+    if let Some(birth) = birth {
+        Box::pin(ptrace::cloned(ctx, birth, tid)).await;
+    }
     if let Some(vfork) = vfork {
         wait_for_vfork(ctx, &vfork).await;
+        if ctx.task.tracing.is_traced() {
+            Box::pin(ptrace::vfork_done(ctx, tid)).await;
+        }
     }
     Ok(tid as usize)
 }
@@ -151,6 +160,7 @@ fn insert(
     request: &CloneRequest,
     mm: Arc<Mm>,
     vfork: Option<Arc<VforkDone>>,
+    birth: Option<Birth>,
 ) -> Result<Arc<Task>, Errno> {
     let caller = &ctx.task;
     let flags = request.flags;
@@ -200,6 +210,9 @@ fn insert(
     .build(tid);
     *child.vfork_done.lock() = vfork;
     attach(&mut tree, &child);
+    if caller.tracing.is_traced() {
+        ptrace::inherit(&mut tree, caller, &child, flags, birth);
+    }
     Ok(child)
 }
 

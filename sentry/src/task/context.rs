@@ -16,12 +16,14 @@ pub struct Ctx {
     pub task: Arc<Task>,
     pub thread: Box<dyn Thread>,
     memory: UserMemory,
+    /// The platform was told to let all calls trap, because of a tracer.
+    is_told_traced: bool,
 }
 
 impl Ctx {
     pub fn new(task: Arc<Task>, thread: Box<dyn Thread>) -> Ctx {
         let memory = own_memory(&task, &*thread);
-        Ctx { task, thread, memory }
+        Ctx { task, thread, memory, is_told_traced: false }
     }
 
     /// The caller's memory.
@@ -37,7 +39,10 @@ impl Ctx {
     /// Tells the platform who the task is. To be called when that has changed, or what filters see of
     /// the task's calls: the platform may answer for us.
     pub fn tell_identity(&mut self) {
-        if self.task.seccomp.is_on() && !self.task.seccomp.get().allows_all(platform::FAST_CALLS) {
+        self.is_told_traced = self.task.tracing.is_traced();
+        let seccomp = &self.task.seccomp;
+        let is_filtered = seccomp.is_on() && !seccomp.get().allows_all(platform::FAST_CALLS);
+        if self.is_told_traced || is_filtered {
             self.thread.set_identity(None);
             return;
         }
@@ -50,6 +55,13 @@ impl Ctx {
             gid: credentials.gid,
             egid: credentials.egid,
         }));
+    }
+
+    /// Tells the platform if the task has got or lost a tracer, who is to see all calls.
+    pub fn refresh_identity(&mut self) {
+        if self.is_told_traced != self.task.tracing.is_traced() {
+            self.tell_identity();
+        }
     }
 
     /// Waits for `future`, or until a signal (or stop, or exit) wants the task.

@@ -74,6 +74,7 @@ impl NewTask {
             sched: Mutex::new(Rank::Leaf, self.sched),
             death_signal: AtomicI32::new(0),
             vfork_done: Mutex::new(Rank::Leaf, None),
+            tracing: Default::default(),
             start_time_ns: now,
             is_in_guest: AtomicBool::new(false),
             served_ticks: AtomicU64::new(0),
@@ -84,7 +85,7 @@ impl NewTask {
 
 impl NewGroup {
     pub(super) fn build(self) -> Arc<ThreadGroup> {
-        let links = GroupLinks { parent: self.parent, children: Vec::new(), threads: Vec::new() };
+        let links = GroupLinks { parent: self.parent, ..GroupLinks::default() };
         Arc::new(ThreadGroup {
             pid: self.pid,
             actions: RwLock::new(Rank::SignalActions, self.actions),

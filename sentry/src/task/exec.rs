@@ -9,6 +9,7 @@ use platform::NewProcess;
 
 use super::{Credentials, Ctx, SchedState, Task};
 use crate::loader::{self, Loaded, Program};
+use crate::ptrace;
 use crate::sync::wait_for;
 use crate::vfs::{Attributes, FileDescription};
 
@@ -26,8 +27,12 @@ pub struct ExecRequest {
 /// Those of [`loader::load`] and [`loader::resolve`]; the old program goes on then.
 pub async fn execve(ctx: &mut Ctx, request: ExecRequest) -> Result<(), Errno> {
     let (loaded, credentials, comm) = prepare(&ctx.task, request, None).await?;
+    let (number, old_tid) = (ctx.thread.registers().orig_rax, ctx.task.tid());
     replace_threads(ctx).await?;
     commit(ctx, loaded, credentials, comm).await;
+    if ctx.task.tracing.is_traced() {
+        Box::pin(ptrace::executed(ctx, old_tid, number)).await;
+    }
     Ok(())
 }
 
@@ -68,7 +73,7 @@ pub(crate) async fn prepare(
     let program = loader::resolve(task, program)?;
     let old = task.credentials();
     let attributes = program.file.attributes()?;
-    let honours_ids = !program.file.location().is_nosuid();
+    let honours_ids = !program.file.location().is_nosuid() && ptrace::may_gain_privileges(task);
     let credentials = old.for_exec(&attributes, honours_ids);
     let is_secure = credentials.is_secure_after(&old);
     let loaded = loader::load(task, &program, &credentials, is_secure, empty).await?;
@@ -109,6 +114,7 @@ async fn replace_threads(ctx: &Ctx) -> Result<(), Errno> {
         tree.remove_task(task.tid());
         task.tid.store(group.pid, Ordering::Relaxed);
         tree.insert_task(task);
+        ptrace::forget_leader(&mut tree, group);
     }
     *group.exec_survivor.lock() = None;
     Ok(())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use linux_abi::poll::PollEvents;
-use linux_abi::signal::SI_USER;
+use linux_abi::signal::{SI_USER, SIGCHLD};
 
 use super::{Ctx, Task, ThreadGroup, Tree};
 
@@ -51,6 +51,10 @@ pub(super) async fn exit(mut ctx: Ctx, reason: ExitReason) {
         }
         ExitReason::Thread(status) => status,
     };
+    let own_status = match task.tracing.is_traced() {
+        true => Box::pin(crate::ptrace::exiting(&mut ctx, own_status)).await,
+        false => own_status,
+    };
     crate::signal::thread_exiting(&task);
     release_memory(&mut ctx).await;
     release_vfork_parent(&task);
@@ -62,12 +66,14 @@ pub(super) async fn exit(mut ctx: Ctx, reason: ExitReason) {
     task.release_resources();
     let kernel = task.kernel.clone();
     let mut tree = kernel.tasks.lock();
+    crate::ptrace::release_tracees(&mut tree, &task);
     let is_last = {
         let mut links = task.group.links.lock();
         links.threads.retain(|other| !Arc::ptr_eq(other, &task));
         links.threads.is_empty()
     };
     tree.remove_task(task.tid());
+    crate::ptrace::bury(&mut tree, &task, own_status);
     record_cpu_time(&task, is_last.then(|| interrupter.process_cpu_time_ns()));
     task.set_interrupter(None);
     hand_over_children(&task);
@@ -148,25 +154,64 @@ fn group_exit(last: &Arc<Task>, status: u32) {
     end_session(group);
     let mut tree = kernel.tasks.lock();
     reparent_children(&mut tree, group);
+    // Linux: a process lasts as long as its threads, which tracers may have to wait for.
+    let is_kept = group.links.lock().kept_threads > 0 && group.pid != super::INIT_PID;
+    if is_kept {
+        group.links.lock().untold_end = Some((last.clone(), status));
+        return;
+    }
+    let end = tell_end(&mut tree, last, status);
+    drop(tree);
+    end.notify();
+}
+
+/// Who waits for a process that has ended, and is woken when no lock is held any more.
+pub(super) struct EndOfProcess {
+    group: Arc<ThreadGroup>,
+    parent: Option<Arc<ThreadGroup>>,
+}
+
+impl EndOfProcess {
+    pub(super) fn notify(self) {
+        self.group.exit_events.notify(PollEvents::IN | PollEvents::HUP);
+        if let Some(parent) = self.parent {
+            parent.child_events.notify(PollEvents::IN);
+        }
+    }
+}
+
+/// The end of a process of which no thread is left, not even for a tracer.
+pub(super) fn tell_end(tree: &mut Tree, last: &Arc<Task>, status: u32) -> EndOfProcess {
+    let group = &last.group;
     group.exit_status.store(status, Ordering::Release);
     group.obituary.write(last);
     group.is_dead.store(true, Ordering::Release);
-    let parent = group.parent();
-    let reaped = match &parent {
-        Some(parent) => !super::wait::announce_death(parent, group, last),
-        None => true,
-    };
-    if reaped {
-        super::wait::reap(&mut tree, group);
-    }
-    drop(tree);
-    group.exit_events.notify(PollEvents::IN | PollEvents::HUP);
-    if let Some(parent) = parent {
-        parent.child_events.notify(PollEvents::IN);
-    }
+    let parent = announce(tree, last);
     if group.pid == super::INIT_PID {
-        kernel.init_exited(status);
+        last.kernel.init_exited(status);
     }
+    EndOfProcess { group: group.clone(), parent }
+}
+
+/// Tells whoever waits for a process of its end: its tracer, or else its parent, which is the answer.
+fn announce(tree: &mut Tree, last: &Arc<Task>) -> Option<Arc<ThreadGroup>> {
+    let group = &last.group;
+    group.owner.store(last.credentials().uid, Ordering::Relaxed);
+    let parent = group.parent();
+    if let Some(leader) = group.traced_leader()
+        && let Some(tracer) = leader.tracing.tracer()
+    {
+        let by_parent = leader.is_traced_by_parent();
+        let signo = if by_parent { group.exit_signal.load(Ordering::Relaxed) } else { SIGCHLD };
+        let status = group.exit_status.load(Ordering::Acquire);
+        crate::ptrace::tell_of_end(&tracer, &leader, signo, status);
+        return None;
+    }
+    let stays = parent.as_ref().is_some_and(|parent| super::wait::announce_zombie(parent, group));
+    if !stays {
+        super::wait::reap(tree, group);
+    }
+    parent
 }
 
 /// A session leader's end hangs its terminal up.
@@ -194,7 +239,7 @@ fn reparent_children(tree: &mut Tree, group: &Arc<ThreadGroup>) {
         child.links.lock().parent = Arc::downgrade(heir);
         heir.links.lock().children.push(child.clone());
         child.exit_signal.store(linux_abi::signal::SIGCHLD, Ordering::Relaxed);
-        if child.exit_status().is_some() {
+        if child.exit_status().is_some() && child.traced_leader().is_none() {
             // A zombie now belongs to somebody who may ignore SIGCHLD.
             if !super::wait::announce_zombie(heir, child) {
                 super::wait::reap(tree, child);

@@ -59,10 +59,17 @@ pub struct ThreadGroup {
 }
 
 /// Links of the task tree.
+#[derive(Default)]
 pub(super) struct GroupLinks {
     pub parent: Weak<ThreadGroup>,
     pub children: Vec<Arc<ThreadGroup>>,
     pub threads: Vec<Arc<Task>>,
+    /// The leading thread, once it has ended, if it is traced.
+    pub ended_leader: Option<Arc<Task>>,
+    /// How many other threads have ended that their tracers have not waited for.
+    pub kept_threads: usize,
+    /// The last thread and the status of a process whose end is to be told once there are none.
+    pub untold_end: Option<(Arc<Task>, u32)>,
 }
 
 /// A process group.

@@ -7,6 +7,7 @@
 //! outermost of all: parents, children, process groups and sessions change only under it.
 
 mod access;
+mod burial;
 mod clone;
 mod context;
 mod create;
@@ -34,6 +35,7 @@ use platform::Interrupter;
 use platform::host::ticks;
 
 pub use access::{AccessMode, check_access};
+pub(crate) use burial::parent_learns_of_end;
 pub use clone::{CloneRequest, NAMESPACES, clone};
 pub use context::Ctx;
 pub use create::FirstProcess;
@@ -52,6 +54,7 @@ pub use wait::{ChildEvent, ChildFilter, exit_code_and_value, wait_for_child};
 
 use crate::kernel::Kernel;
 use crate::mm::Mm;
+use crate::ptrace::Tracing;
 use crate::seccomp::TaskSeccomp;
 use crate::signal::TaskSignals;
 use crate::sync::{Mutex, RwLock, WaitQueue};
@@ -85,6 +88,7 @@ pub struct Task {
     pub clear_child_tid: AtomicU64,
     /// Head of the robust futex list, 0 for none.
     pub robust_list: AtomicU64,
+    pub(crate) tracing: Tracing,
     pub start_time_ns: u64,
     pub sched: Mutex<SchedState>,
     /// `PR_SET_PDEATHSIG`, 0 for none.
@@ -257,6 +261,14 @@ impl Task {
         let state = self.sched.lock().clone();
         let cpus = self.kernel.cpu_count.max(1);
         interrupter.bind(&|cpu| state.allows(cpu % cpus));
+    }
+
+    /// Lets the task's future look again at what it waits for.
+    pub(crate) fn wake(&self) {
+        let waker = self.wakeup.lock().waker.clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     /// Makes the task look at its signals: wakes a blocked system call, traps running guest code.

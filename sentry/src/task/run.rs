@@ -10,6 +10,7 @@ use platform::{HostOp, ResumeMode, Trap};
 use super::current::begin_operation;
 use super::exit::{ExitReason, exit};
 use super::{Ctx, trace};
+use crate::ptrace::{self, CallEntry};
 use crate::seccomp;
 use crate::signal::{self, Answered, Delivery, SyscallRestart};
 use crate::syscall::{self, Flow};
@@ -32,7 +33,10 @@ async fn serve(ctx: &mut Ctx) -> ExitReason {
             }
             answered = Answered::of(ctx);
             ctx.task.is_in_guest.store(true, Ordering::Relaxed);
-            ctx.thread.resume(ResumeMode::Run);
+            ctx.thread.resume(match ctx.task.tracing.steps() {
+                true => ResumeMode::SingleStep,
+                false => ResumeMode::Run,
+            });
         }
         is_running = false;
         let trap = std::future::poll_fn(|cx| ctx.thread.poll_trap(cx)).await;
@@ -51,6 +55,7 @@ async fn serve(ctx: &mut Ctx) -> ExitReason {
                 signal::force_fault(&ctx.task, &fault);
             }
             Trap::Interrupted => {
+                ctx.refresh_identity();
                 interrupted = signal::interrupted_wait(ctx, answered.as_ref());
                 if ctx.task.seccomp.is_on() {
                     // Another thread may have put a filter on this one.
@@ -63,7 +68,7 @@ async fn serve(ctx: &mut Ctx) -> ExitReason {
 }
 
 /// Before guest code runs again: signals, stops, the end.
-async fn settle(ctx: &mut Ctx, interrupted: Option<SyscallRestart>) -> Option<ExitReason> {
+async fn settle(ctx: &mut Ctx, mut interrupted: Option<SyscallRestart>) -> Option<ExitReason> {
     if interrupted.is_none() && !ctx.task.must_attend() {
         return None;
     }
@@ -76,7 +81,7 @@ async fn settle(ctx: &mut Ctx, interrupted: Option<SyscallRestart>) -> Option<Ex
         if ctx.thread.complete().await.is_err() {
             return Some(killed_by_host());
         }
-        match signal::deliver(ctx, interrupted) {
+        match signal::deliver(ctx, &mut interrupted).await {
             // A handler's frame may have failed, or its mask opened the way for another signal.
             Delivery::Resume if ctx.task.has_attention() => {}
             Delivery::Resume => return None,
@@ -115,6 +120,27 @@ fn finish(ctx: &mut Ctx, op: HostOp<'static>) -> bool {
 
 /// Serves one system call.
 async fn enter(ctx: &mut Ctx) -> Entered {
+    if ctx.task.tracing.is_traced() {
+        return Box::pin(enter_traced(ctx)).await;
+    }
+    serve_call(ctx, true).await
+}
+
+/// Serves a system call of a tracee, which may stop before and after it.
+async fn enter_traced(ctx: &mut Ctx) -> Entered {
+    let mut restart = None;
+    if let CallEntry::Make = ptrace::call_entered(ctx).await {
+        match serve_call(ctx, false).await {
+            Entered::Goes(code) => restart = code,
+            entered => return entered,
+        }
+    }
+    ptrace::call_left(ctx, &mut restart).await;
+    Entered::Goes(restart)
+}
+
+/// Serves the system call that the registers say, which may be finished by the thread on its way.
+async fn serve_call(ctx: &mut Ctx, may_finish: bool) -> Entered {
     let registers = *ctx.thread.registers();
     let number = registers.orig_rax;
     let raw =
@@ -135,7 +161,9 @@ async fn enter(ctx: &mut Ctx) -> Entered {
     }
     ctx.task.kernel.vfs.deferred().run();
     let flow = match flow {
-        Flow::Finish(op) if trace.is_none() && finish(ctx, op) => return Entered::Runs,
+        Flow::Finish(op) if may_finish && trace.is_none() && finish(ctx, op) => {
+            return Entered::Runs;
+        }
         Flow::Finish(op) => Flow::Return(ctx.host_op(op).await.map(|value| value as usize)),
         flow => flow,
     };

@@ -1,6 +1,6 @@
 //! All tasks of the sandbox by their numbers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 
 use linux_abi::Errno;
@@ -25,6 +25,8 @@ pub struct Tree {
     groups: BTreeMap<Pid, Arc<ThreadGroup>>,
     process_groups: BTreeMap<Pid, Weak<ProcessGroup>>,
     last_pid: Pid,
+    /// Numbers of threads that have ended and that their tracers have not waited for.
+    kept: BTreeSet<Pid>,
 }
 
 /// A living thread, and the user on whose account it is.
@@ -102,7 +104,17 @@ impl Tree {
     fn is_taken(&self, pid: Pid) -> bool {
         self.task(pid).is_some()
             || self.groups.contains_key(&pid)
+            || self.kept.contains(&pid)
             || self.process_groups.get(&pid).is_some_and(|group| group.strong_count() > 0)
+    }
+
+    /// Keeps the number of an ended thread for its tracer.
+    pub(super) fn keep_number(&mut self, tid: Pid) {
+        self.kept.insert(tid);
+    }
+
+    pub(super) fn release_number(&mut self, tid: Pid) {
+        self.kept.remove(&tid);
     }
 
     /// Living threads in all.

@@ -9,6 +9,7 @@ use linux_abi::signal::{CLD_DUMPED, CLD_EXITED, CLD_KILLED, SIG_IGN, SIGCHLD, Sa
 use linux_abi::task::{CONTINUED_STATUS, WCOREFLAG, WaitOptions, stopped_status};
 
 use super::{Ctx, Pid, Task, ThreadGroup, Tree};
+use crate::ptrace::{Seen, take_news};
 use crate::sync::wait_for;
 
 /// Which children to wait for.
@@ -22,9 +23,13 @@ pub enum ChildFilter {
 /// A change of state of a child.
 pub struct ChildEvent {
     pub child: Arc<ThreadGroup>,
+    /// The child's number, or that of the traced thread.
+    pub tid: Pid,
     /// Status as `wait4` gives it.
     pub status: i32,
     pub uid: u32,
+    /// It is a stop for the caller's process as a tracer.
+    pub is_trapped: bool,
 }
 
 /// Result of looking for a child.
@@ -72,12 +77,74 @@ fn search(task: &Arc<Task>, filter: ChildFilter, options: WaitOptions) -> Search
         if !matches || !wanted_kind || is_others {
             continue;
         }
+        let tracee = child.traced_leader();
+        let tracer = tracee.as_ref().and_then(|tracee| tracee.tracing.tracer());
+        let is_ours = tracer.as_ref().is_some_and(|it| Arc::ptr_eq(&it.group, &task.group));
+        if tracer.is_some() && !is_ours && child.exit_status().is_some() {
+            // It is the tracer's zombie first.
+            any |= options.contains(WaitOptions::EXITED);
+            continue;
+        }
         any = true;
-        if let Some(event) = take_event(&mut tree, &child, options) {
+        // Linux: the stops of a child that is a tracee as well are for its tracer.
+        let event = match tracee.filter(|_| is_ours) {
+            Some(tracee) => take_tracee_event(&mut tree, &tracee, options),
+            None => take_event(&mut tree, &child, options),
+        };
+        if let Some(event) = event {
+            return Search::Found(event);
+        }
+    }
+    match search_tracees(&mut tree, task, filter, options) {
+        Search::NoChild if any => Search::Later,
+        found => found,
+    }
+}
+
+/// Looks at the tracees of the caller's process, or with `__WNOTHREAD` at its own.
+fn search_tracees(
+    tree: &mut Tree,
+    task: &Arc<Task>,
+    filter: ChildFilter,
+    options: WaitOptions,
+) -> Search {
+    let tracers = match options.contains(WaitOptions::NOTHREAD) {
+        true => vec![task.clone()],
+        false => task.group.threads(),
+    };
+    let mut any = false;
+    for tracee in tracers.iter().flat_map(|tracer| tracer.tracing.tracees()) {
+        let matches = match filter {
+            ChildFilter::Any => true,
+            ChildFilter::Process(pid) => tracee.tid() == pid,
+            ChildFilter::ProcessGroup(id) => tracee.group.process_group().id == id,
+        };
+        if !matches {
+            continue;
+        }
+        any = true;
+        if let Some(event) = take_tracee_event(tree, &tracee, options) {
             return Search::Found(event);
         }
     }
     if any { Search::Later } else { Search::NoChild }
+}
+
+fn take_tracee_event(
+    tree: &mut Tree,
+    tracee: &Arc<Task>,
+    options: WaitOptions,
+) -> Option<ChildEvent> {
+    let child = tracee.group.clone();
+    let (tid, uid) = (tracee.tid(), tracee.credentials().uid);
+    if let Some(Seen { status, is_trapped }) = take_news(tree, tracee, options) {
+        return Some(ChildEvent { child, tid, status, uid, is_trapped });
+    }
+    let consume = !options.contains(WaitOptions::NOWAIT);
+    let is_continued =
+        options.contains(WaitOptions::CONTINUED) && child.signals.lock().take_continued(consume);
+    let status = CONTINUED_STATUS;
+    is_continued.then_some(ChildEvent { child, tid, status, uid, is_trapped: false })
 }
 
 /// News of `child`, consumed unless `WNOWAIT`.
@@ -88,6 +155,10 @@ fn take_event(
 ) -> Option<ChildEvent> {
     let consume = !options.contains(WaitOptions::NOWAIT);
     let uid = child.owner_uid();
+    let event = |status| {
+        let child = child.clone();
+        ChildEvent { tid: child.pid, child, status, uid, is_trapped: false }
+    };
     if let Some(status) = child.exit_status() {
         if !options.contains(WaitOptions::EXITED) {
             return None;
@@ -95,26 +166,16 @@ fn take_event(
         if consume {
             reap(tree, child);
         }
-        return Some(ChildEvent { child: child.clone(), status: status as i32, uid });
+        return Some(event(status as i32));
     }
     let mut signals = child.signals.lock();
     if options.contains(WaitOptions::UNTRACED)
         && let Some(signo) = signals.take_stopped(consume)
     {
-        return Some(ChildEvent { child: child.clone(), status: stopped_status(signo), uid });
+        return Some(event(stopped_status(signo)));
     }
     let is_continued = options.contains(WaitOptions::CONTINUED) && signals.take_continued(consume);
-    is_continued.then(|| ChildEvent { child: child.clone(), status: CONTINUED_STATUS, uid })
-}
-
-/// Tells the parent of a death. Answers whether the zombie stays until it is waited for.
-pub(super) fn announce_death(
-    parent: &Arc<ThreadGroup>,
-    child: &Arc<ThreadGroup>,
-    last: &Arc<Task>,
-) -> bool {
-    child.owner.store(last.credentials().uid, Ordering::Relaxed);
-    announce_zombie(parent, child)
+    is_continued.then(|| event(CONTINUED_STATUS))
 }
 
 /// Sends the exit signal. Answers whether the zombie stays until it is waited for.

@@ -118,7 +118,7 @@ pub struct UserRegs {
 }
 
 /// The size of `struct user` of x86-64, which `PTRACE_PEEKUSR` addresses; the registers come first.
-pub const USER_SIZE: u64 = 912;
+pub const USER_SIZE: u64 = 928;
 /// The offset of the debug registers in `struct user`.
 pub const USER_DEBUGREG_OFFSET: u64 = 848;
 

@@ -18,6 +18,8 @@ pub mod signal;
 pub mod sync;
 pub mod sys;
 pub mod time;
+pub mod trace;
+pub mod trace_code;
 pub mod tty;
 
 /// Everything a case file needs: the checks, `sys!`, the helpers and the constants of `libc`.

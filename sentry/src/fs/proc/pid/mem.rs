@@ -97,17 +97,10 @@ impl File for MemFile {
         _: &IoContext<'_>,
     ) -> Result<(usize, u64), Errno> {
         let Some(mm) = &self.mm else { return Ok((0, offset)) };
-        let layout = mm.memory().space().layout();
         let mut data = vec![0; source.remaining().min(PIECE)];
         let got = source.take(&mut data)?;
-        let end = offset.checked_add(got as u64).ok_or(Errno::EIO)?;
-        let is_inside = layout.user.start <= offset && end <= layout.user.end;
-        let is_reserved = offset < layout.reserved.end && layout.reserved.start < end;
-        if !is_inside || is_reserved {
-            return Err(Errno::EIO);
-        }
-        let space = mm.memory().space();
-        let done = space.write_forced(offset, &data[..got]).map_err(|_| Errno::EIO)?;
+        let written = mm.memory().write_forced(UserAddr(offset), &data[..got]);
+        let done = written.map_err(|_| Errno::EIO)?;
         Ok((done, offset + done as u64))
     }
 

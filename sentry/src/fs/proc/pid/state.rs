@@ -14,12 +14,15 @@ pub(super) type State = (char, &'static str);
 const RUNNING: State = ('R', "running");
 const SLEEPING: State = ('S', "sleeping");
 const STOPPED: State = ('T', "stopped");
+const TRACED: State = ('t', "tracing stop");
 const ZOMBIE: State = ('Z', "zombie");
 
 /// The state of the thread, or of the thread that leads the process.
 pub(super) fn state(task: Option<&Arc<Task>>, io: &IoContext<'_>) -> State {
     let Some(task) = task else { return ZOMBIE };
-    if task.signals.lock().is_stopped() {
+    if task.tracing.is_in_stop() {
+        TRACED
+    } else if task.signals.lock().is_stopped() && !task.tracing.is_traced() {
         STOPPED
     } else if io.task.is_some_and(|caller| Arc::ptr_eq(caller, task)) || task.runs_guest_code() {
         RUNNING

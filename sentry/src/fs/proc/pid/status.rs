@@ -62,8 +62,9 @@ fn identity(
     }
     let (letter, words) = state(task, io);
     let process_group = group.process_group();
+    let tracer = task.map_or(0, |task| task.tracing.tracer_tid());
     text.push_str(&format!(
-        "State:\t{letter} ({words})\nTgid:\t{}\nNgid:\t0\nPid:\t{}\nPPid:\t{}\nTracerPid:\t0\n",
+        "State:\t{letter} ({words})\nTgid:\t{}\nNgid:\t0\nPid:\t{}\nPPid:\t{}\nTracerPid:\t{tracer}\n",
         group.pid,
         subject.id,
         group.ppid(),
