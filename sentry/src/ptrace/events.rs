@@ -5,8 +5,8 @@ use linux_abi::Errno;
 use linux_abi::signal::{CLD_TRAPPED, SI_USER, SIGCHLD, SIGKILL, SIGTRAP, SigInfo};
 use linux_abi::task::{
     CloneFlags, PTRACE_EVENT_CLONE, PTRACE_EVENT_EXEC, PTRACE_EVENT_EXIT, PTRACE_EVENT_FORK,
-    PTRACE_EVENT_VFORK, PTRACE_EVENT_VFORK_DONE, PTRACE_EVENTMSG_SYSCALL_ENTRY,
-    PTRACE_EVENTMSG_SYSCALL_EXIT, PtraceOptions, signaled_status,
+    PTRACE_EVENT_SECCOMP, PTRACE_EVENT_VFORK, PTRACE_EVENT_VFORK_DONE,
+    PTRACE_EVENTMSG_SYSCALL_ENTRY, PTRACE_EVENTMSG_SYSCALL_EXIT, PtraceOptions, signaled_status,
 };
 
 use super::TraceFlags;
@@ -76,6 +76,18 @@ pub(crate) async fn call_entered(ctx: &mut Ctx) -> CallEntry {
         }
     }
     CallEntry::Make
+}
+
+/// A filter of the calling task wants its tracer to decide about the call of its registers; `None`
+/// when there is none that wants to.
+pub(crate) async fn filtered(ctx: &mut Ctx, message: u16) -> Option<CallEntry> {
+    let tracing = &ctx.task.tracing;
+    if !tracing.is_traced() || !tracing.options().contains(PtraceOptions::TRACESECCOMP) {
+        return None;
+    }
+    trap(ctx, SIGTRAP | PTRACE_EVENT_SECCOMP << 8, Some(u64::from(message))).await;
+    let is_none = ctx.thread.registers().orig_rax as i32 == -1;
+    Some(if is_none || signal::is_killed(&ctx.task) { CallEntry::Skip } else { CallEntry::Make })
 }
 
 /// A tracee's system call is over, its result in the registers or a `restart`.

@@ -31,7 +31,8 @@ use linux_abi::task::PtraceOptions;
 
 pub(crate) use burial::{bury, forget_leader, release_tracees, tell_of_end};
 pub(crate) use events::{
-    Birth, CallEntry, call_entered, call_left, cloned, cloning, executed, exiting, vfork_done,
+    Birth, CallEntry, call_entered, call_left, cloned, cloning, executed, exiting, filtered,
+    vfork_done,
 };
 pub(crate) use relation::{inherit, may_gain_privileges, trace_me};
 pub(crate) use requests::{attach, request};

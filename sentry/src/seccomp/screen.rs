@@ -6,6 +6,7 @@ use linux_abi::task::{AUDIT_ARCH_X86_64, SeccompData, signaled_status};
 
 use super::action::Action;
 use super::{Filter, Seccomp};
+use crate::ptrace::{self, CallEntry};
 use crate::signal;
 use crate::syscall::Flow;
 use crate::task::{Ctx, ExitReason};
@@ -19,6 +20,21 @@ const MAX_ERRNO: u16 = 4095;
 /// Judges the present call of a filtered task; `None` if it shall be made, else how the task goes
 /// on without.
 pub async fn screen(ctx: &mut Ctx, number: u64, args: [u64; 6]) -> Option<Flow> {
+    match look(ctx, number, args) {
+        Look::Allow => None,
+        Look::Refuse(flow) => Some(flow),
+        Look::AskTracer(message) => ask_tracer(ctx, message).await,
+    }
+}
+
+/// What comes of a judgement.
+enum Look {
+    Allow,
+    Refuse(Flow),
+    AskTracer(u16),
+}
+
+fn look(ctx: &mut Ctx, number: u64, args: [u64; 6]) -> Look {
     let data = SeccompData {
         nr: number as i32,
         arch: AUDIT_ARCH_X86_64,
@@ -26,8 +42,8 @@ pub async fn screen(ctx: &mut Ctx, number: u64, args: [u64; 6]) -> Option<Flow> 
         args,
     };
     match ctx.task.seccomp.with(|state| judge(state, number, &data)) {
-        Verdict::Allow => None,
-        Verdict::Strict => Some(Flow::Exit(ExitReason::Thread(killed_by(SIGKILL)))),
+        Verdict::Allow => Look::Allow,
+        Verdict::Strict => Look::Refuse(Flow::Exit(ExitReason::Thread(killed_by(SIGKILL)))),
         Verdict::Answer { action, logs } => {
             if logs {
                 note(ctx, &data, action);
@@ -78,9 +94,10 @@ fn note(ctx: &Ctx, data: &SeccompData, action: Action) {
     );
 }
 
-fn act(ctx: &mut Ctx, action: Action, number: u64, data: &SeccompData) -> Option<Flow> {
-    match action {
-        Action::Allow | Action::Log => None,
+fn act(ctx: &mut Ctx, action: Action, number: u64, data: &SeccompData) -> Look {
+    let flow = match action {
+        Action::Allow | Action::Log => return Look::Allow,
+        Action::Trace(message) => return Look::AskTracer(message),
         Action::Errno(errno) => {
             let errno = errno.min(MAX_ERRNO);
             // An error of 0 is a success.
@@ -88,7 +105,7 @@ fn act(ctx: &mut Ctx, action: Action, number: u64, data: &SeccompData) -> Option
                 0 => Ok(0),
                 errno => Err(Errno::from_raw(i32::from(errno))),
             };
-            Some(answer(ctx, result))
+            answer(ctx, result)
         }
         Action::Trap(errno) => {
             ctx.thread.registers_mut().rax = number;
@@ -96,17 +113,17 @@ fn act(ctx: &mut Ctx, action: Action, number: u64, data: &SeccompData) -> Option
                 &ctx.task,
                 SigInfo::sigsys(data.instruction_pointer, data.nr, data.arch, errno.into()),
             );
-            Some(Flow::Resume)
+            Flow::Resume
         }
-        Action::Trace(message) => ask_tracer(ctx, message),
-        Action::UserNotification => Some(answer(ctx, Err(Errno::ENOSYS))),
+        Action::UserNotification => answer(ctx, Err(Errno::ENOSYS)),
         Action::KillThread if ctx.task.group.threads().len() > 1 => {
-            Some(Flow::Exit(ExitReason::Thread(killed_by(SIGSYS))))
+            Flow::Exit(ExitReason::Thread(killed_by(SIGSYS)))
         }
         Action::KillThread | Action::KillProcess => {
-            Some(Flow::Exit(ExitReason::Group(killed_by(SIGSYS))))
+            Flow::Exit(ExitReason::Group(killed_by(SIGSYS)))
         }
-    }
+    };
+    Look::Refuse(flow)
 }
 
 /// Puts a result in place that is not the kernel's own: even one that looks like a restart code is
@@ -120,12 +137,23 @@ fn answer(ctx: &mut Ctx, result: Result<u64, Errno>) -> Flow {
     Flow::Resume
 }
 
-/// The place of a tracer that has asked for `PTRACE_EVENT_SECCOMP`; `message` is what it learns with
-/// `PTRACE_GETEVENTMSG`. `None` if the call shall be made.
+/// Asks a tracer that wants `PTRACE_EVENT_SECCOMP`; `message` is what it learns with
+/// `PTRACE_GETEVENTMSG`. `None` if the call of the registers, which it may have changed, shall be
+/// made.
 ///
 /// Without a tracer the call is as if it did not exist.
-fn ask_tracer(ctx: &mut Ctx, _message: u16) -> Option<Flow> {
-    Some(answer(ctx, Err(Errno::ENOSYS)))
+async fn ask_tracer(ctx: &mut Ctx, message: u16) -> Option<Flow> {
+    match Box::pin(ptrace::filtered(ctx, message)).await {
+        None => return Some(answer(ctx, Err(Errno::ENOSYS))),
+        Some(CallEntry::Skip) => return Some(Flow::Resume),
+        Some(CallEntry::Make) => {}
+    }
+    let (number, args) = ctx.call();
+    match look(ctx, number, args) {
+        // Nobody is asked twice.
+        Look::Allow | Look::AskTracer(_) => None,
+        Look::Refuse(flow) => Some(flow),
+    }
 }
 
 fn killed_by(signo: i32) -> u32 {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use linux_abi::Errno;
-use platform::{HostOp, Identity, Thread};
+use platform::{HostOp, Identity, Registers, Thread};
 
 use super::Task;
 use crate::memory::UserMemory;
@@ -29,6 +29,12 @@ impl Ctx {
     /// The caller's memory.
     pub fn memory(&self) -> &UserMemory {
         &self.memory
+    }
+
+    /// Number and arguments of the present system call.
+    pub fn call(&self) -> (u64, [u64; 6]) {
+        let Registers { orig_rax, rdi, rsi, rdx, r10, r8, r9, .. } = *self.thread.registers();
+        (orig_rax, [rdi, rsi, rdx, r10, r8, r9])
     }
 
     /// After `execve`: the task's new memory.

@@ -141,10 +141,7 @@ async fn enter_traced(ctx: &mut Ctx) -> Entered {
 
 /// Serves the system call that the registers say, which may be finished by the thread on its way.
 async fn serve_call(ctx: &mut Ctx, may_finish: bool) -> Entered {
-    let registers = *ctx.thread.registers();
-    let number = registers.orig_rax;
-    let raw =
-        [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9];
+    let (mut number, mut raw) = ctx.call();
     let trace = trace::begin(ctx, number, raw);
     begin_operation();
     let begun = ctx.task.kernel.latency.begin();
@@ -152,6 +149,10 @@ async fn serve_call(ctx: &mut Ctx, may_finish: bool) -> Entered {
         true => seccomp::screen(ctx, number, raw).await,
         false => None,
     };
+    if ctx.task.seccomp.is_on() && !may_finish {
+        // A tracer may have been asked.
+        (number, raw) = ctx.call();
+    }
     let flow = match refusal {
         None => syscall::dispatch(ctx, number, raw).await,
         Some(flow) => flow,

@@ -2,6 +2,7 @@
 
 use crate::support::numbers as nr;
 use crate::support::prelude::*;
+use crate::support::trace::{Stop, traced};
 
 const LOAD: u16 = 0x20;
 const JEQ: u16 = 0x15;
@@ -246,6 +247,36 @@ case!(trace_without_a_tracer_is_enosys, [seccomp], {
         check_eq!(sys!(getppid), Err(ENOSYS));
     })
     .ok();
+});
+
+case!(a_tracer_decides_about_calls, [seccomp, ptrace], {
+    const EVENT_SECCOMP: i32 = 7;
+    const OPTION: i32 = 1 << EVENT_SECCOMP;
+    let parent = i64::from(getpid());
+    let tracee = traced(|| {
+        install(&[(nr::getppid, TRACE | 0x123), (nr::getuid, ERRNO | 5)]);
+        check_eq!(sys!(getppid), Ok(i64::from(getpid())), "made another call");
+        check_eq!(sys!(getppid), Ok(77), "skipped");
+        check_eq!(sys!(getppid), Err(Errno(5)), "the filter looks again");
+        check_eq!(sys!(getppid), Ok(parent), "made as it is");
+        check_eq!(sys!(getppid), Err(ENOSYS), "nobody wants to hear of it");
+    });
+    tracee.options(OPTION);
+    let event = |change: &dyn Fn(&mut user_regs_struct)| {
+        tracee.cont(0);
+        check_eq!(tracee.stop(), Stop(SIGTRAP, EVENT_SECCOMP));
+        check_eq!(tracee.message(), 0x123);
+        let mut regs = tracee.regs();
+        check_eq!((regs.orig_rax as i64, regs.rax as i64), (nr::getppid, -i64::from(ENOSYS.0)));
+        change(&mut regs);
+        tracee.set_regs(&regs);
+    };
+    event(&|regs| regs.orig_rax = nr::getpid as u64);
+    event(&|regs| (regs.orig_rax, regs.rax) = (u64::MAX, 77));
+    event(&|regs| regs.orig_rax = nr::getuid as u64);
+    event(&|_| ());
+    tracee.options(0);
+    tracee.ok();
 });
 
 case!(logged_calls_are_made, [seccomp], {
