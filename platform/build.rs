@@ -9,6 +9,7 @@ const SOURCES: &[&str] = &[
     "stub/access.rs",
     "stub/calls.rs",
     "stub/change.rs",
+    "stub/cpuid.rs",
     "stub/entry.rs",
     "stub/fast.rs",
     "stub/hotline.rs",

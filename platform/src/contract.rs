@@ -11,7 +11,7 @@
 
 use std::future::Future;
 use std::ops::Range;
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -220,6 +220,16 @@ pub struct MemoryUsage {
     pub data: u64,
 }
 
+/// A copy of code of a file, in which the platform has put other instructions that do the same and
+/// are executed faster. It is to be mapped private, in place of the file's.
+#[derive(Debug)]
+pub struct PreparedCode {
+    pub file: Arc<OwnedFd>,
+    pub len: u64,
+    /// Offsets of what is different.
+    pub(crate) sites: Vec<usize>,
+}
+
 /// What the kernel needs to know about where guest code may live.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -249,6 +259,12 @@ pub trait Platform: Send + Sync {
 
     /// Says that more address spaces will be wanted: the platform may make some when there is time.
     fn expect_address_space(&self) {}
+
+    /// Prepares code of a program that is started often; `None` if that would change nothing, or may
+    /// not be done. Where it is mapped is said by [`AddressSpace::set_prepared`].
+    fn prepare_code(&self, _code: &[u8]) -> Option<PreparedCode> {
+        None
+    }
 
     /// Waits until a trap has arrived for some thread, [`unpark`] was called, or `deadline` passed.
     /// The waker of a thread whose trap arrived is woken from within, and `park` returns then.
@@ -325,6 +341,10 @@ pub trait AddressSpace: Send + Sync {
     ///
     /// Calls that are being made while the range shrinks may still go by the old one.
     fn set_plain_range(&self, _range: Range<u64>) {}
+
+    /// Says where prepared code is mapped whole, before it is executed. There is one such place in an
+    /// address space, which its copies have as well.
+    fn set_prepared(&self, _start: u64, _code: &Arc<PreparedCode>) {}
 
     /// A number that no two live address spaces share.
     fn id(&self) -> u64;

@@ -42,6 +42,11 @@ fn has_fsgsbase() -> bool {
     unsafe { (&raw const (*header()).has_fsgsbase).read_volatile() != 0 }
 }
 
+/// Address of the code.
+pub(crate) fn code() -> u64 {
+    header() as u64
+}
+
 /// Address of all slots.
 #[inline(always)]
 pub(crate) fn channel() -> u64 {

@@ -22,6 +22,7 @@ mod line;
 mod access;
 mod calls;
 mod change;
+mod cpuid;
 mod entry;
 mod fast;
 mod hotline;
@@ -42,6 +43,10 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 /// # Safety
 /// Called by the kernel only, on the alternate stack of a slot.
 pub(crate) unsafe extern "C" fn on_signal(signo: u64, info: u64, context: u64) {
+    // SAFETY: the kernel's promise.
+    if unsafe { cpuid::serve(signo, context) } {
+        return;
+    }
     let slot = context & !(SLOT_BYTES - 1);
     let (fs_base, gs_base) = entry::bases();
     let word = doorbell(event::SIGNAL, [context, info, signo, fs_base, gs_base]);

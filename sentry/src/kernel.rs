@@ -53,6 +53,7 @@ pub struct Kernel {
     /// Where the host has put the largest image so far that could be anywhere, as the first in an
     /// empty address space. In all of them this is free.
     pub free_room: Mutex<Range<u64>>,
+    pub prepared: crate::loader::PreparedFiles,
     /// Memory in bytes and processors that the sandbox shows.
     pub memory_total: u64,
     pub cpu_count: u32,
@@ -136,6 +137,7 @@ impl Kernel {
             latency: Latency::default(),
             proc_dir,
             free_room: Mutex::new(Rank::Leaf, 0..0),
+            prepared: Default::default(),
             memory_total: config.memory_limit.unwrap_or(machine.total_ram_bytes),
             cpu_count: config.cpus.unwrap_or(cpus),
             containers: Mutex::new(Rank::Leaf, Vec::new()),

@@ -183,6 +183,19 @@ pub fn memfd_create(name: &str) -> Result<OwnedFd, Errno> {
     retry(|| rustix::fs::memfd_create(name, flags))
 }
 
+/// A memory file with these bytes, which nobody can change. Errors: those of `memfd_create(2)` and
+/// `write(2)`.
+pub fn sealed_copy(name: &str, bytes: &[u8]) -> Result<OwnedFd, Errno> {
+    let file = memfd_create(name)?;
+    let mut done = 0;
+    while done < bytes.len() {
+        done += write(&file, &bytes[done..])?;
+    }
+    let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    add_seals(&file, seals.bits())?;
+    Ok(file)
+}
+
 /// Adds seals to a memory file, `F_ADD_SEALS`, with the bare bits.
 ///
 /// Errors: EBUSY (`F_SEAL_WRITE` while it is mapped for writing), EPERM (sealed against sealing).

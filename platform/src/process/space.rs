@@ -12,7 +12,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::procfs::Procfs;
 use super::{PAGE_BYTES, Tid, copy};
-use crate::contract::{AddressSpace, HostMapping, Layout, MemoryUsage};
+use crate::contract::{AddressSpace, HostMapping, Layout, MemoryUsage, PreparedCode};
 use crate::host::last_errno;
 
 /// What all address spaces of a platform share.
@@ -76,6 +76,9 @@ pub(crate) trait Disguise: Send + Sync {
 
     /// See [`AddressSpace::set_plain_range`].
     fn set_plain(&self, range: Range<u64>);
+
+    /// See [`AddressSpace::set_prepared`].
+    fn set_prepared(&self, start: u64, code: &Arc<PreparedCode>);
 
     /// Puts the guest's own bytes into a range of memory, for good.
     fn uncover(&self, range: Range<u64>, write: Write<'_>);
@@ -255,6 +258,12 @@ impl AddressSpace for Space {
     fn set_plain_range(&self, range: Range<u64>) {
         if let Some(disguise) = &self.memory.disguise {
             disguise.set_plain(range);
+        }
+    }
+
+    fn set_prepared(&self, start: u64, code: &Arc<PreparedCode>) {
+        if let Some(disguise) = &self.memory.disguise {
+            disguise.set_prepared(start, code);
         }
     }
 

@@ -17,7 +17,7 @@ use rustix::mm::{MapFlags, ProtFlags};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::layout::{
-    FAST_OFFSET, FIRST_SLOT, Fast, PLAIN_OFFSET, Plain, SLOT_BYTES, SLOT_COUNT, change,
+    Extent, FAST_OFFSET, FIRST_SLOT, Fast, PLAIN_OFFSET, Plain, SLOT_BYTES, SLOT_COUNT, change,
 };
 use crate::host::last_errno;
 use crate::process::Tid;
@@ -165,6 +165,17 @@ impl Channel {
     pub(super) fn set_clock(&self, function: u64) {
         let place = PLAIN_OFFSET + offset_of!(Plain, clock_gettime) as u64;
         self.with_long(place, |word| word.store(function, Ordering::SeqCst));
+    }
+
+    /// Says where `cpuid` is another instruction.
+    pub(super) fn set_prepared(&self, range: &Range<u64>) {
+        let prepared = PLAIN_OFFSET + offset_of!(Plain, prepared) as u64;
+        let len = range.end - range.start;
+        for (field, value) in
+            [(offset_of!(Extent, address), range.start), (offset_of!(Extent, len), len)]
+        {
+            self.with_long(prepared + field as u64, |word| word.store(value, Ordering::SeqCst));
+        }
     }
 
     /// Whether the thread with a slot changes memory by itself just now.

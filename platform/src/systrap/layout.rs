@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! CODE_OFFSET     the stub's code, read and execute
+//! CPUID_OFFSET    what `cpuid` answers, read only; the same for all
 //! ANCHOR_OFFSET   private memory of the process: tells children from strangers
 //! CHANNEL_OFFSET  slots, one a thread, shared with the sentry; the first ones are a table
 //! ```
@@ -25,6 +26,10 @@ pub const WINDOW_BYTES: u64 = 1 << 32;
 
 pub const CODE_OFFSET: u64 = 0x10_0000;
 pub const CODE_BYTES: u64 = 0x4000;
+
+/// Where [`CpuidTable`] lies, from the start of the code on.
+pub const CPUID_OFFSET: u64 = CODE_BYTES;
+pub const CPUID_BYTES: u64 = 0x1000;
 
 pub const ANCHOR_OFFSET: u64 = 0x40_0000;
 /// A word for each slot.
@@ -177,6 +182,37 @@ pub struct Plain {
     pub high: u64,
     /// Address of the vDSO's function that reads clocks, 0 if it must not be called.
     pub clock_gettime: u64,
+    /// Code in which [`CPUID_TRAP`] stands for `cpuid`.
+    pub prepared: Extent,
+}
+
+/// `int 0x90`, which nobody may execute: as long as `cpuid`.
+pub const CPUID_TRAP: [u8; 2] = [0xcd, 0x90];
+
+/// What `cpuid` answers whatever processor executes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct CpuidTable {
+    pub count: u64,
+    pub entries: [CpuidEntry; CpuidTable::MAX as usize],
+}
+
+impl CpuidTable {
+    pub const MAX: u64 = 128;
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct CpuidEntry {
+    pub leaf: u32,
+    /// Or [`CpuidEntry::ANY`].
+    pub subleaf: u32,
+    /// eax, ebx, ecx, edx.
+    pub registers: [u32; 4],
+}
+
+impl CpuidEntry {
+    pub const ANY: u32 = u32::MAX;
 }
 
 /// Values of [`Fast::change`].

@@ -19,6 +19,8 @@
 //!   Memory operations take care of patches ([`care`], [`gate`]); those on anonymous memory the stub
 //!   makes by itself, where nobody keeps account of it ([`patching`]).
 //!
+//! - `cpuid`, which costs more than a signal in a virtual machine, is answered by the stub in programs
+//!   that are started often ([`cpuid`]).
 //! - A thread that makes one call after the other puts them where a worker looks ([`hotline`]), as
 //!   long as there is a processor to spare. What they read and write goes along ([`along`]).
 //!
@@ -37,6 +39,7 @@ mod calling;
 mod care;
 mod channel;
 mod counters;
+mod cpuid;
 mod descriptors;
 mod directory;
 mod fast;
@@ -77,6 +80,7 @@ use std::time::{Duration, Instant};
 
 use linux_abi::Errno;
 
+use self::cpuid::Cpuid;
 use self::hotline::Seen;
 use self::nursery::Nursery;
 use self::reaper::Reaper;
@@ -87,7 +91,7 @@ use self::thread::{Position, SystrapThread};
 use self::vdso::LazyVdso;
 use self::watchdog::Watchdog;
 use self::workers::Workers;
-use crate::contract::{BoxFuture, Layout, NewProcess, Platform, Registers, Thread};
+use crate::contract::{BoxFuture, Layout, NewProcess, Platform, PreparedCode, Registers, Thread};
 use crate::host;
 use crate::process::procfs::Procfs;
 use crate::process::space::{Common, OwnMemory};
@@ -118,6 +122,7 @@ pub enum Futexes {
 pub struct Systrap {
     supervisor: Arc<Supervisor>,
     nursery: Arc<Nursery>,
+    cpuid: Cpuid,
     // Dropped in this order.
     _reaper: Reaper,
     _claim: Claim,
@@ -163,8 +168,8 @@ impl Systrap {
         let workers = Workers::new()?;
         let has_native_futexes = futexes == Futexes::Native;
         let template = template::create(has_native_futexes)?;
-        let Template { tid, id, frame, slot, region, listener, blank_fpu, fpu_features, .. } =
-            template;
+        let Template { tid, id, frame, slot, region, listener, cpuid, .. } = template;
+        let Template { blank_fpu, fpu_features, .. } = template;
         let layout =
             Layout { user: USER_START..USER_END, reserved: region.range(), vdso: template.vdso };
         let own = OwnMemory {
@@ -195,7 +200,7 @@ impl Systrap {
         let nursery = Nursery::new(thread);
         let reaper = Reaper::start(&supervisor, &nursery)?;
         supervisor.watchdog.start(&supervisor.common)?;
-        Ok(Arc::new(Systrap { supervisor, nursery, _reaper: reaper, _claim: claim }))
+        Ok(Arc::new(Systrap { supervisor, nursery, cpuid, _reaper: reaper, _claim: claim }))
     }
 
     /// Gives the platform a procfs of the sentry's own pid namespace, for
@@ -250,6 +255,11 @@ impl Platform for Systrap {
 
     fn expect_address_space(&self) {
         self.nursery.expect();
+    }
+
+    fn prepare_code(&self, code: &[u8]) -> Option<PreparedCode> {
+        let may_change = self.supervisor.serves_fast_calls.load(Ordering::Relaxed);
+        if may_change { self.cpuid.prepare(code) } else { None }
     }
 
     fn park(&self, deadline: Option<Instant>) {

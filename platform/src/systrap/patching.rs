@@ -18,11 +18,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use super::channel::Channel;
+use super::cpuid;
 use super::directory::Directory;
 use super::gate::{Gate, Pass};
 use super::layout::{changing, served};
 use super::patch::{Clobbered, Patch, Patches, Refusal, Site, Step, Stub, Threads, Trapped};
-use crate::contract::Registers;
+use crate::contract::{PreparedCode, Registers};
 use crate::process::space::{Disguise, Write};
 use crate::ranges::largest_gap;
 
@@ -46,6 +47,8 @@ pub(super) struct Patching {
     channel: Option<Arc<Channel>>,
     /// Whether there is, or was, a patch.
     is_active: AtomicBool,
+    /// Whether [`State::prepared`] is something.
+    is_prepared: AtomicBool,
     /// Whether there is, or was, more than one thread.
     is_shared: AtomicBool,
 }
@@ -61,6 +64,8 @@ struct State {
     plain: Range<u64>,
     /// How many want nobody to do so.
     closings: usize,
+    /// Code in which `cpuid` is another instruction, and where it begins.
+    prepared: Option<(u64, Arc<PreparedCode>)>,
 }
 
 /// While it lives, threads do not change existing memory by themselves.
@@ -103,8 +108,13 @@ impl Patching {
         let state = State { has_barriers: false, closings: 0, ..self.state.lock().clone() };
         let is_active = AtomicBool::new(self.is_active());
         let channel = Some(Arc::clone(channel));
-        let copy = Patching { state: Mutex::new(state), channel, is_active, ..Patching::default() };
-        copy.publish(&copy.state.lock());
+        let is_prepared = AtomicBool::new(state.prepared.is_some());
+        let state = Mutex::new(state);
+        let copy = Patching { state, channel, is_active, is_prepared, ..Patching::default() };
+        let state = copy.state.lock();
+        copy.publish(&state);
+        copy.publish_prepared(&state);
+        drop(state);
         copy
     }
 
@@ -114,6 +124,12 @@ impl Patching {
         let Some(channel) = &self.channel else { return };
         let range = if state.closings > 0 { 0..0 } else { state.largest_plain() };
         channel.set_plain(&range);
+    }
+
+    fn publish_prepared(&self, state: &State) {
+        if let (Some(channel), Some((start, code))) = (&self.channel, &state.prepared) {
+            channel.set_prepared(&(*start..start + code.len));
+        }
     }
 
     /// Keeps threads from changing memory by themselves; `None` if one is just doing so.
@@ -326,9 +342,21 @@ impl Disguise for Patching {
         self.publish(&state);
     }
 
+    fn set_prepared(&self, start: u64, code: &Arc<PreparedCode>) {
+        let mut state = self.state.lock();
+        state.prepared = Some((start, Arc::clone(code)));
+        self.is_prepared.store(true, Ordering::SeqCst);
+        self.publish_prepared(&state);
+    }
+
     fn hide(&self, addr: u64, bytes: &mut [u8]) {
         if self.is_active() {
             self.state.lock().patches.hide(addr, bytes);
+        }
+        if self.is_prepared.load(Ordering::SeqCst)
+            && let Some((start, code)) = &self.state.lock().prepared
+        {
+            cpuid::hide(*start, &code.sites, addr, bytes);
         }
     }
 

@@ -7,8 +7,8 @@ use std::os::fd::OwnedFd;
 use linux_abi::Errno;
 
 use super::layout::{
-    ANCHOR_OFFSET, CHANNEL_BYTES, CHANNEL_OFFSET, CODE_BYTES, CODE_OFFSET, DOORBELL, Header,
-    WINDOW_BYTES,
+    ANCHOR_OFFSET, CHANNEL_BYTES, CHANNEL_OFFSET, CODE_BYTES, CODE_OFFSET, CPUID_BYTES,
+    CPUID_OFFSET, DOORBELL, Header, WINDOW_BYTES,
 };
 use super::patch::Stub;
 use crate::filter;
@@ -43,6 +43,12 @@ impl Region {
     pub(super) fn code(self) -> Range<u64> {
         let start = self.window + CODE_OFFSET;
         start..start + CODE_BYTES
+    }
+
+    /// Where the answers of `cpuid` are.
+    pub(super) fn cpuid(self) -> Range<u64> {
+        let start = self.window + CODE_OFFSET + CPUID_OFFSET;
+        start..start + CPUID_BYTES
     }
 
     /// Whether an instruction pointer behind a `syscall` is that of the stub's code.
@@ -88,15 +94,7 @@ impl Region {
         code[..8].copy_from_slice(&self.window.to_le_bytes());
         code[8..16].copy_from_slice(&has_fsgsbase.to_le_bytes());
         code.resize(CODE_BYTES as usize, 0xcc);
-        let file = host::fs::memfd_create("stub")?;
-        let mut done = 0;
-        while done < code.len() {
-            done += host::fs::write(&file, &code[done..])?;
-        }
-        let seals =
-            libc::F_SEAL_WRITE | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
-        host::fs::add_seals(&file, seals as u32)?;
-        Ok(file)
+        host::fs::sealed_copy("stub", &code)
     }
 }
 

@@ -14,10 +14,11 @@ use std::sync::Arc;
 use linux_abi::Errno;
 
 use super::channel::{Channel, SlotMemory};
+use super::cpuid::Cpuid;
 use super::frame::Frame;
 use super::layout::{
-    ANCHOR_BYTES, ANCHOR_OFFSET, CHANNEL_BYTES, CONTROL_BYTES, Control, Header, Init, SLOT_BYTES,
-    STACK_OFFSET, UNMAP_MAX, event, init_state,
+    ANCHOR_BYTES, ANCHOR_OFFSET, CHANNEL_BYTES, CONTROL_BYTES, CPUID_BYTES, Control, Header, Init,
+    SLOT_BYTES, STACK_OFFSET, UNMAP_MAX, event, init_state,
 };
 use super::listener::Listener;
 use super::region::Region;
@@ -47,6 +48,7 @@ pub(super) struct Template {
     pub(super) slot: SlotMemory,
     pub(super) region: Region,
     pub(super) listener: Listener,
+    pub(super) cpuid: Cpuid,
     pub(super) vdso: Option<u64>,
     /// FS.base and GS.base, which are still the sentry's.
     pub(super) bases: (u64, u64),
@@ -70,6 +72,7 @@ pub(super) fn create(has_native_futexes: bool) -> io::Result<Template> {
 struct Plan {
     region: Region,
     code: OwnedFd,
+    cpuid: Cpuid,
     channel: Arc<Channel>,
     slot: u64,
     /// Written by the child's parent.
@@ -78,6 +81,7 @@ struct Plan {
 
 fn attempt(region: Region, has_native_futexes: bool) -> io::Result<Template> {
     let code = region.code_file().map_err(|error| describe("cannot make the stub", error))?;
+    let cpuid = Cpuid::new().map_err(|error| describe("cannot make the stub", error))?;
     let channel = Channel::new(region.channel().start)?;
     let slot = channel.allocate()?;
     let (unmap, vdso_hint) = memory_plan(region)?;
@@ -96,9 +100,9 @@ fn attempt(region: Region, has_native_futexes: bool) -> io::Result<Template> {
     let program_address = slot.address() + PROGRAM_OFFSET;
     slot.write(init + offset_of!(Init, filter_address) as u64, &program_address);
 
-    let mut plan = Plan { region, code, channel, slot: slot.address(), child: 0 };
+    let mut plan = Plan { region, code, cpuid, channel, slot: slot.address(), child: 0 };
     let tid = fork(&mut plan)?;
-    let result = finish(tid, region, slot, vdso_hint);
+    let result = finish(tid, region, slot, vdso_hint, plan.cpuid);
     if result.is_err() {
         kill_process(tid);
         // SAFETY: no status is asked for.
@@ -232,12 +236,14 @@ unsafe fn strip(plan: &Plan) -> i32 {
     }
     let channel = region.channel().start;
     let code_file = plan.code.as_raw_fd() as u64;
+    let cpuid_file = plan.cpuid.file().as_raw_fd() as u64;
     let channel_file = plan.channel.file().as_raw_fd() as u64;
     let anonymous = private | libc::MAP_ANONYMOUS as u64;
     let shared = (libc::MAP_FIXED | libc::MAP_SHARED) as u64;
     let anchor = region.range().start + ANCHOR_OFFSET;
     let mappings = [
         [code.start, code.end - code.start, rx, private, code_file, 0],
+        [region.cpuid().start, CPUID_BYTES, libc::PROT_READ as u64, private, cpuid_file, 0],
         [anchor, ANCHOR_BYTES, rw, anonymous, none, 0],
         [channel, CHANNEL_BYTES, rw, shared, channel_file, 0],
     ];
@@ -320,7 +326,13 @@ unsafe fn set_handlers(region: Region) -> Result<(), i32> {
 }
 
 /// Follows the child until it waits in its first doorbell.
-fn finish(tid: Tid, region: Region, slot: SlotMemory, vdso_hint: u64) -> io::Result<Template> {
+fn finish(
+    tid: Tid,
+    region: Region,
+    slot: SlotMemory,
+    vdso_hint: u64,
+    cpuid: Cpuid,
+) -> io::Result<Template> {
     let state = offset_of!(Control, init) as u64 + offset_of!(Init, state) as u64;
     let number = offset_of!(Control, init) as u64 + offset_of!(Init, listener) as u64;
     loop {
@@ -363,6 +375,7 @@ fn finish(tid: Tid, region: Region, slot: SlotMemory, vdso_hint: u64) -> io::Res
         slot,
         region,
         listener,
+        cpuid,
         vdso,
         bases: (fs_base, gs_base),
         blank_fpu,

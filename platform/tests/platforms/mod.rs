@@ -15,6 +15,7 @@ pub mod lifetime;
 pub mod memory;
 pub mod nursery;
 pub mod patching;
+mod prepared;
 pub mod processes;
 pub mod wakeups;
 
@@ -91,6 +92,8 @@ const SYSTRAP: &[Case] = cases! {
         forks_and_threads_are_told_apart, threads_run_fast_calls_side_by_side,
         a_segment_base_that_the_guest_loads_is_not_found, forced_writes_go_below_patches,
         code_can_be_changed, code_can_be_replaced, areas_are_free_memory;
+    prepared: cpuid_says_what_the_processor_says, prepared_code_reads_as_the_file_has_it,
+        what_stands_for_cpuid_is_forbidden_elsewhere;
 };
 
 /// Systrap's, and only when asked for.

@@ -79,16 +79,19 @@ pub(super) async fn build(
         Some(builder.find_room(&image).await?.start)
     };
     let placed = builder.plan.place(&program.file, &image, start)?;
-    let mut entry = placed.entry;
-    let mut base = 0;
-    if let Some((file, image)) = &interpreter {
-        let placed = builder.place_interpreter(file, image, &placed).await;
-        let placed = placed.map_err(bad_interpreter)?;
-        entry = placed.entry;
-        base = placed.bias;
-    }
+    let linker = match &interpreter {
+        Some((file, image)) => {
+            let linker = builder.place_interpreter(file, image, &placed).await;
+            Some(linker.map_err(bad_interpreter)?)
+        }
+        None => None,
+    };
+    let base = linker.as_ref().map_or(0, |linker| linker.bias);
+    let first = linker.as_ref().unwrap_or(&placed);
+    let kernel = &task.kernel;
+    builder.plan.prepare(first, &kernel.prepared, &*kernel.platform);
     let auxv = auxiliary_vector(&builder, &image, &placed, base, credentials, is_secure);
-    builder.finish(program, &image, &placed, entry, &auxv).await
+    builder.finish(program, &image, &placed, first.entry, &auxv).await
 }
 
 fn bad_interpreter(errno: Errno) -> Errno {
@@ -174,6 +177,9 @@ impl Builder<'_> {
         let flags = MapFlags::GROWSDOWN | MapFlags::STACK;
         self.plan.mappings.push(Mapping::Memory { range: top - len..top, prot, flags });
         self.carry_out().await?;
+        if let Some((start, code)) = &self.plan.prepared {
+            self.space.set_prepared(*start, code);
+        }
         for rest in &self.plan.file_ends {
             let zeros = [0_u8; PAGE_SIZE as usize];
             self.memory

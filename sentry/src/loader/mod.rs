@@ -7,6 +7,7 @@
 mod elf;
 mod image;
 mod plan;
+mod prepared;
 mod script;
 mod stack;
 
@@ -19,6 +20,7 @@ use crate::mm::Mm;
 use crate::task::{Credentials, Task};
 use crate::vfs::FileDescription;
 
+pub use prepared::PreparedFiles;
 pub use script::resolve;
 pub use stack::Strings;
 

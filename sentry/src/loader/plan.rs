@@ -8,8 +8,9 @@ use elf::abi::{PF_R, PF_W, PF_X};
 use elf::segment::ProgramHeader;
 use linux_abi::Errno;
 use linux_abi::mm::{MapFlags, ProtFlags};
-use platform::HostOp;
+use platform::{HostOp, Platform, PreparedCode};
 
+use super::PreparedFiles;
 use super::elf::ElfImage;
 use crate::mm::{FileMappings, PAGE_SIZE, page_down, page_up};
 use crate::vfs::{FileDescription, MapRequest, MapSource};
@@ -23,6 +24,8 @@ pub(super) struct Plan {
     /// What lies behind the last byte of a file in its last page, to be zeroed.
     pub file_ends: Vec<Range<u64>>,
     pub files: FileMappings,
+    /// Prepared code, and where it will be.
+    pub prepared: Option<(u64, Arc<PreparedCode>)>,
 }
 
 pub(super) enum Mapping {
@@ -56,7 +59,7 @@ pub(super) struct Placed {
 impl Plan {
     pub fn new(user: Range<u64>) -> Plan {
         let files = FileMappings::default();
-        Plan { user, mappings: Vec::new(), file_ends: Vec::new(), files }
+        Plan { user, mappings: Vec::new(), file_ends: Vec::new(), files, prepared: None }
     }
 
     /// Unmaps a range before everything else.
@@ -67,6 +70,24 @@ impl Plan {
     /// The host operations that are planned.
     pub fn ops(&self) -> Vec<HostOp<'_>> {
         self.mappings.iter().map(Mapping::op).collect()
+    }
+
+    /// Maps prepared code in place of the code of the image that begins a program, if there is some.
+    pub fn prepare(&mut self, image: &Placed, files: &PreparedFiles, platform: &dyn Platform) {
+        let is_code = |mapping: &&mut Mapping| match mapping {
+            Mapping::File { range, prot, .. } => {
+                range.contains(&image.code.start) && *prot == ProtFlags::READ | ProtFlags::EXEC
+            }
+            _ => false,
+        };
+        let Some(Mapping::File { range, fd, offset, .. }) = self.mappings.iter_mut().find(is_code)
+        else {
+            return;
+        };
+        if let Some(code) = files.get(platform, fd.as_fd(), *offset, range.end - range.start) {
+            (*fd, *offset) = (Arc::clone(&code.file), 0);
+            self.prepared = Some((range.start, code));
+        }
     }
 
     /// Plans the segments of `image`, the first of them at `start`, or else all at the addresses in
