@@ -67,6 +67,8 @@ pub enum Trap {
     Fault(Fault),
     /// [`Interrupter::interrupt`] was called; registers are those of the interrupted guest code.
     Interrupted,
+    /// The operation of [`Thread::resume_unless_failed`] has failed, with the error that is in `rax`.
+    Failed,
     /// The host thread is gone (killed by the host, for instance by its OOM killer).
     Dead,
 }
@@ -443,6 +445,12 @@ pub trait Thread: Send + Sync {
     /// Answers `false`, and has done nothing, where that cannot be: the thread is incomplete or has
     /// to trap first, or the platform has no such short way.
     fn resume_with(&mut self, op: HostOp<'_>) -> bool;
+
+    /// Like [`Thread::resume_with`], but with `value` in `rax`, and if the operation fails the thread
+    /// does not run: the next trap is [`Trap::Failed`]. `op` may have a descriptor.
+    fn resume_unless_failed(&mut self, _op: HostOp<'_>, _value: u64) -> bool {
+        false
+    }
 
     /// Tells who the thread is, and so lets the platform answer calls that need nothing else by
     /// itself: those that ask for it, for the time, for the processor, and `sched_yield(2)`. They

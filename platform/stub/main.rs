@@ -92,11 +92,18 @@ unsafe fn obey(slot: u64, context: u64, mut word: u64) {
             command::RESUME => return unsafe { load_bases(control, word) },
             command::CALLS if word & command::THEN_RESUME != 0 => {
                 // SAFETY: the slot is mapped.
-                let result = unsafe { make_calls(control, word, descriptor) };
-                // SAFETY: the caller's promise.
-                unsafe { ((context + CONTEXT_RAX) as *mut u64).write_volatile(result) };
-                // SAFETY: the slot is mapped.
-                return unsafe { load_bases(control, word) };
+                let mut result = unsafe { make_calls(control, word, descriptor) };
+                let is_told = word & command::UNLESS_FAILED != 0;
+                if !is_told || result <= ERRORS {
+                    if is_told {
+                        result = load!((*control).value);
+                    }
+                    // SAFETY: the caller's promise.
+                    unsafe { ((context + CONTEXT_RAX) as *mut u64).write_volatile(result) };
+                    // SAFETY: the slot is mapped.
+                    return unsafe { load_bases(control, word) };
+                }
+                result
             }
             // SAFETY: the slot is mapped.
             command::CALLS => unsafe { make_calls(control, word, descriptor) },

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use linux_abi::Errno;
 
 use super::channel::SlotMemory;
-use super::layout::{CALLS_MAX, Call, Control, DESCRIPTOR, command};
+use super::layout::{CALLS_MAX, Call, Control, command};
 use super::slot::{Event, Slot};
 use super::supervisor::Supervisor;
-use crate::process::ops;
 
 /// A thread in the stub. Its owner does nothing with it meanwhile.
 pub(super) struct Hand {
@@ -53,13 +52,6 @@ pub(super) fn put_calls(memory: &SlotMemory, calls: &[Call]) {
         let place = offset_of!(Control, calls) + index * size_of::<Call>();
         memory.write(place as u64, &[call.number, a, b, c, d, e, f]);
     }
-}
-
-/// A mapping of the file whose descriptor comes with the command, which is closed then.
-pub(super) fn with_descriptor(call: ops::Call) -> [Call; 2] {
-    let [a, b, c, d, _, f] = call.args;
-    let close = Call { number: libc::SYS_close as u64, args: [DESCRIPTOR, 0, 0, 0, 0, 0] };
-    [Call { number: call.number as u64, args: [a, b, c, d, DESCRIPTOR, f] }, close]
 }
 
 /// What a system call returned in a register.

@@ -95,6 +95,9 @@ pub mod command {
     /// Flag of `CALLS`: make no more calls after one that fails, and answer with its result; else
     /// that of the first.
     pub const UNTIL_ERROR: u64 = 0x800;
+    /// Flag of `CALLS` with `THEN_RESUME`: put [`Control::value`](super::Control) there instead, but
+    /// ring with the first result if that is an error.
+    pub const UNLESS_FAILED: u64 = 0x1000;
     /// Flag of `CALLS`: put the first result into the guest's rax and resume, without a ring.
     pub const THEN_RESUME: u64 = 0x400;
     /// Flag of `RESUME`: load FS.base first.
@@ -139,6 +142,8 @@ pub struct Control {
     pub context: u64,
     /// The command, if it is not 0: the answer is the number of a descriptor then.
     pub command: u64,
+    /// What the guest gets, see [`command::UNLESS_FAILED`].
+    pub value: u64,
     pub call_count: u64,
     pub calls: [Call; CALLS_MAX],
     pub spawn: SpawnArgs,

@@ -43,11 +43,13 @@ mod cpuid;
 mod descriptors;
 mod directory;
 mod fast;
+mod finishing;
 mod frame;
 mod gate;
 mod hand;
 mod hotline;
 mod install;
+mod kept;
 mod layout;
 #[cfg_attr(not(test), expect(dead_code, reason = "half of it is for the stub"))]
 mod line;

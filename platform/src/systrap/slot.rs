@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use super::calling::Calling;
 use super::channel::{Channel, SlotMemory};
+use super::kept::Kept;
 use super::layout::command;
 use super::patching::Patching;
 use crate::host::process::Processors;
@@ -115,6 +116,7 @@ pub(super) struct Process {
     /// Whether it has or had more than one thread.
     pub(super) has_threads: AtomicBool,
     pub(super) clock: ProcessClock,
+    pub(super) kept: Kept,
     pub(super) members: Mutex<Members>,
 }
 
@@ -136,8 +138,8 @@ impl Process {
         patching: Arc<Patching>,
     ) -> Arc<Process> {
         let (clock, has_threads) = (ProcessClock::new(tgid), AtomicBool::new(false));
-        let members = Mutex::default();
-        Arc::new(Process { tgid, memory, channel, patching, clock, has_threads, members })
+        let (kept, members) = (Kept::default(), Mutex::default());
+        Arc::new(Process { tgid, memory, channel, patching, clock, has_threads, kept, members })
     }
 
     /// Notes that another thread is about to be made.

@@ -10,9 +10,11 @@ use linux_abi::Errno;
 
 use super::along::Along;
 use super::care::Careful;
+use super::finishing::Outcome;
 use super::frame::{self, Cause, Frame, TRAP_FLAG};
-use super::hand::{put_calls, to_result, with_descriptor};
+use super::hand::{put_calls, to_result};
 use super::layout::{CALLS_MAX, Call, Control, command};
+use super::patch::Threads;
 use super::shortcut::Shortcut;
 use super::slot::{Event, Slot};
 use super::supervisor::Supervisor;
@@ -63,11 +65,13 @@ pub(super) struct SystrapThread {
     /// What the operation consists of beside its first call, whose results do not matter.
     rest: Vec<Call>,
     /// The trap flag is set in the registers that the host thread has.
-    is_stepping: bool,
+    pub(super) is_stepping: bool,
     /// The last single step ended at a system call, which the host does not count as a step.
-    is_step_due: bool,
+    pub(super) is_step_due: bool,
     /// The resume that waits until the thread is in the stub.
     resume_then: Option<ResumeMode>,
+    /// Its frame, if the stub tells that the operation with which it was resumed has failed.
+    pub(super) unless_failed: Option<Frame>,
     pub(super) shortcut: Shortcut,
 }
 
@@ -90,11 +94,12 @@ impl SystrapThread {
             is_stepping: false,
             is_step_due: false,
             resume_then: None,
+            unless_failed: None,
             shortcut: Shortcut::default(),
         }
     }
 
-    fn answer(&self, id: u64, value: u64) {
+    pub(super) fn answer(&self, id: u64, value: u64) {
         let Supervisor { listener, reception, .. } = &*self.supervisor;
         // A failure means that it was killed; the reaper will tell.
         let _ = match reception.may_go_elsewhere(self.slot.tid) {
@@ -162,6 +167,7 @@ impl SystrapThread {
 
     /// Notes what an event says; answers with the trap that it is.
     fn take(&mut self, event: Event) -> Trap {
+        let unless_failed = self.unless_failed.take();
         match event {
             Event::Call { id, number, ip, args } => {
                 let [rdi, rsi, rdx, r10, r8, r9] = args;
@@ -205,7 +211,15 @@ impl SystrapThread {
                     trap => trap,
                 }
             }
-            Event::Done { .. } | Event::Hello { .. } => self.corrupt(),
+            Event::Done { id, result } => match unless_failed {
+                Some(frame) if to_result(result).is_err() => {
+                    self.position = Position::Stub { id, frame };
+                    self.registers.rax = result;
+                    Trap::Failed
+                }
+                _ => self.corrupt(),
+            },
+            Event::Hello { .. } => self.corrupt(),
             Event::Dead => {
                 self.position = Position::Running;
                 Trap::Dead
@@ -236,7 +250,7 @@ impl SystrapThread {
     }
 
     /// Puts the registers where the resume will load them from; answers with the command's flags.
-    fn load(&mut self, frame: Frame) -> u64 {
+    pub(super) fn load(&mut self, frame: Frame) -> u64 {
         let mut flags = 0;
         let control = |field: usize| field as u64;
         if self.registers.fs_base != self.loaded.fs_base {
@@ -309,17 +323,23 @@ impl SystrapThread {
         None
     }
 
-    /// Has a thread in the stub make system calls, with a descriptor for them.
-    fn start_calls(&mut self, calls: &[Call], file: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
+    /// Has a thread in the stub make system calls.
+    fn start_calls(&mut self, calls: &[Call]) -> Result<(), Errno> {
         let (id, _) = self.in_stub()?;
         put_calls(&self.slot.memory, calls);
         self.supervisor.start_obeying(&self.slot);
-        let Some(file) = file else {
-            self.answer(id, command::CALLS);
-            return Ok(());
-        };
-        let given = self.supervisor.command_with(&self.slot, id, file, command::CALLS);
-        given.map(drop).inspect_err(|_| self.slot.has_obeyed())
+        self.answer(id, command::CALLS);
+        Ok(())
+    }
+
+    /// Has a thread in the stub map a file.
+    fn start_mapping(&mut self, call: &ops::Call, file: BorrowedFd<'_>) -> Result<(), Errno> {
+        let (id, _) = self.in_stub()?;
+        let access = self.access(call, file)?;
+        put_calls(&self.slot.memory, &access.calls(call));
+        self.supervisor.start_obeying(&self.slot);
+        let given = self.answer_for(id, file, access, command::CALLS);
+        given.inspect_err(|_| self.slot.has_obeyed())
     }
 
     /// Goes on with calls that are left; `false` if there are none.
@@ -329,7 +349,7 @@ impl SystrapThread {
         if calls.is_empty() {
             return false;
         }
-        self.operation = match self.start_calls(&calls, None) {
+        self.operation = match self.start_calls(&calls) {
             Ok(()) => Operation::Started,
             Err(error) => Operation::Over(Err(error)),
         };
@@ -343,8 +363,8 @@ impl SystrapThread {
             Err(error) => return Operation::Over(Err(error)),
         }
         let started = match file {
-            None => self.start_calls(&[Call { number: call.number as u64, args: call.args }], None),
-            Some(_) => self.start_calls(&with_descriptor(call), file),
+            None => self.start_calls(&[Call { number: call.number as u64, args: call.args }]),
+            Some(file) => self.start_mapping(&call, file),
         };
         if started.is_err() {
             self.shortcut.end_operation();
@@ -555,29 +575,13 @@ impl Thread for SystrapThread {
     }
 
     fn resume_with(&mut self, op: HostOp<'_>) -> bool {
-        let Position::Stub { id, frame } = self.position else { return false };
-        // A lock of all memory is more than one call.
-        let is_plain = !matches!(op, HostOp::Mlockall { .. })
-            && !self.slot.is_gone()
-            && !self.is_stepping
-            && self.registers.fs_base == self.loaded.fs_base
-            && self.registers.gs_base == self.loaded.gs_base;
-        let call = ops::to_call(&op, &self.supervisor.common.layout.reserved);
-        let (true, Ok(call)) = (is_plain, call) else { return false };
-        if !self.may_resume_with(&call) {
-            return false;
-        }
-        if !self.slot.start_running() {
-            // It still has to trap, once the operation is done.
-            self.supervisor.interrupt(&self.slot);
-            return false;
-        }
-        self.is_step_due = false;
-        let flags = self.load(frame);
-        put_calls(&self.slot.memory, &[Call { number: call.number as u64, args: call.args }]);
-        self.answer(id, command::CALLS | command::THEN_RESUME | flags);
-        self.position = Position::Running;
-        true
+        self.finish_with(op, Outcome::Result)
+    }
+
+    fn resume_unless_failed(&mut self, op: HostOp<'_>, value: u64) -> bool {
+        // With others there would be no telling what comes first.
+        let is_alone = self.slot.process.patching.threads() == Threads::One;
+        is_alone && self.finish_with(op, Outcome::Value(value))
     }
 
     fn set_identity(&mut self, identity: Option<&Identity>) {

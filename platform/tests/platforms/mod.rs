@@ -41,7 +41,7 @@ const COMMON: &[Case] = cases! {
     faults: page_faults_tell_address_and_access, other_exceptions_have_their_signals,
         a_file_shorter_than_its_mapping_is_sigbus, hostile_registers_fault_in_the_guest;
     memory: copies_stop_at_the_first_bad_byte, forced_writes_ignore_protection,
-        files_map_with_the_rights_they_have, a_stub_keeps_no_descriptor,
+        files_map_with_the_rights_they_have, a_stub_keeps_one_descriptor_at_most,
         operations_in_a_row_end_at_the_first_failure,
         the_reserved_region_is_out_of_reach, memory_operations_work,
         mappings_and_usage_leave_out_the_stub, limits_bind_the_host, large_copies_are_whole,
@@ -92,6 +92,7 @@ const SYSTRAP: &[Case] = cases! {
         forks_and_threads_are_told_apart, threads_run_fast_calls_side_by_side,
         a_segment_base_that_the_guest_loads_is_not_found, forced_writes_go_below_patches,
         code_can_be_changed, code_can_be_replaced, areas_are_free_memory;
+    memory: a_thread_goes_on_unless_its_operation_fails;
     prepared: cpuid_says_what_the_processor_says, prepared_code_reads_as_the_file_has_it,
         what_stands_for_cpuid_is_forbidden_elsewhere;
 };

@@ -8,6 +8,7 @@ mod command_line;
 mod file_mappings;
 mod in_use;
 mod maps;
+mod undo;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ pub use command_line::command_line;
 pub use file_mappings::{FileMapping, FileMappings};
 pub use in_use::memory_in_use;
 pub use maps::MapEntry;
+pub use undo::Undo;
 
 use crate::memory::UserMemory;
 use crate::sync::{Mutex, Rank};

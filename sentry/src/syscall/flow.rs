@@ -17,6 +17,8 @@ pub enum Flow {
     /// Have the caller's own thread do this, put the result into `rax` and go on: for operations
     /// whose result the kernel need not know.
     Finish(HostOp<'static>),
+    /// The thread runs already ([`Ctx::finish`](crate::task::Ctx::finish)).
+    Runs,
     /// Registers are already as they shall be (`execve`, `rt_sigreturn`).
     Resume,
     /// The task ends.

@@ -3,6 +3,7 @@
 //! The kernel checks what only it can know (descriptors, permissions of files, mounts); the host
 //! checks the rest when the caller's own thread executes the operation, with the errors of Linux.
 
+use std::ops::Range;
 use std::os::fd::AsFd;
 
 use linux_abi::Errno;
@@ -15,7 +16,7 @@ use platform::host::fs as host_fs;
 
 use super::{Fd, Flow, SysResult};
 use crate::memory::UserAddr;
-use crate::mm::{PAGE_SIZE, page_up};
+use crate::mm::{PAGE_SIZE, Undo, page_up};
 use crate::task::Ctx;
 use crate::vfs::{FileDescription, MapRequest, MapSource};
 
@@ -41,7 +42,8 @@ pub async fn mmap(
         return Flow::from(Err(Errno::EINVAL));
     }
     if !map_flags.contains(MapFlags::ANONYMOUS) {
-        return Flow::from(map_file(ctx, addr, len, prot, flags, fd, offset).await);
+        let mapped = map_file(ctx, addr, len, prot, flags, fd, offset).await;
+        return mapped.unwrap_or_else(|errno| Flow::from(Err(errno)));
     }
     let checked = check_sharing(flags & MAP_TYPE, map_flags, false)
         .and_then(|()| refuse_huge_pages(map_flags));
@@ -51,8 +53,18 @@ pub async fn mmap(
         Ok(()) if !map_flags.contains(MapFlags::FIXED) => {
             Flow::Finish(anonymous(addr, len, prot, map_flags))
         }
-        Ok(()) => Flow::from(map_anonymous(ctx, addr, len, prot, map_flags).await),
+        Ok(()) => {
+            let mapped = map_anonymous(ctx, addr, len, prot, map_flags).await;
+            mapped.unwrap_or_else(|errno| Flow::from(Err(errno)))
+        }
     }
+}
+
+/// The pages of a mapping whose place the caller says, if it can be made there.
+fn fixed_range(addr: u64, len: u64, flags: MapFlags) -> Option<Range<u64>> {
+    let is_fixed = flags.intersects(MapFlags::FIXED | MapFlags::FIXED_NOREPLACE);
+    let end = addr.checked_add(page_up(len)?)?;
+    (is_fixed && addr.is_multiple_of(PAGE_SIZE)).then_some(addr..end)
 }
 
 async fn map_file(
@@ -63,7 +75,7 @@ async fn map_file(
     flags: u32,
     fd: Fd,
     offset: u64,
-) -> SysResult {
+) -> Result<Flow, Errno> {
     let map_flags = MapFlags::from_bits_retain(flags);
     let sharing = flags & MAP_TYPE;
     let file = ctx.task.fds().get(fd)?;
@@ -93,11 +105,20 @@ async fn map_file(
                 fd: Some(host_fd),
                 offset: host_offset,
             };
+            let location = file.location().clone();
+            if let Some(range) = fixed_range(addr, len, map_flags).filter(|_| ctx.may_finish) {
+                let before = mm.files_in(range.clone());
+                let _removed =
+                    mm.change_files(|files| files.insert(range, offset, location.clone()));
+                match ctx.finish(op, addr, before) {
+                    Ok(()) => return Ok(Flow::Runs),
+                    Err(before) => mm.undo(before),
+                };
+            }
             let start = ctx.host_op(op).await?;
             let end = start + page_up(len).ok_or(Errno::ENOMEM)?;
-            let location = file.location().clone();
-            mm.change_files(|files| files.insert(start..end, offset, location));
-            Ok(start as usize)
+            let _removed = mm.change_files(|files| files.insert(start..end, offset, location));
+            Ok(Flow::from(Ok(start as usize)))
         }
     }
 }
@@ -108,15 +129,24 @@ async fn map_anonymous(
     len: u64,
     prot: u32,
     flags: MapFlags,
-) -> SysResult {
+) -> Result<Flow, Errno> {
     let mm = ctx.task.mm();
     let _change = mm.lock_change().await;
-    let start = ctx.host_op(anonymous(addr, len, prot, flags)).await?;
+    let op = anonymous(addr, len, prot, flags);
+    if let Some(range) = fixed_range(addr, len, flags).filter(|_| ctx.may_finish) {
+        let before = mm.files_in(range.clone());
+        let _removed = mm.with_record(|record| record.files.remove(range));
+        match ctx.finish(op, addr, before) {
+            Ok(()) => return Ok(Flow::Runs),
+            Err(before) => mm.undo(before),
+        };
+    }
+    let start = ctx.host_op(op).await?;
     if flags.contains(MapFlags::FIXED) {
         let end = start + page_up(len).ok_or(Errno::ENOMEM)?;
-        mm.with_record(|record| record.files.remove(start..end));
+        let _removed = mm.with_record(|record| record.files.remove(start..end));
     }
-    Ok(start as usize)
+    Ok(Flow::from(Ok(start as usize)))
 }
 
 fn anonymous(addr: u64, len: u64, prot: u32, flags: MapFlags) -> HostOp<'static> {
@@ -180,16 +210,25 @@ pub async fn munmap(ctx: &mut Ctx, addr: u64, len: u64) -> Flow {
     if ctx.task.mm().with_record(|record| record.files.is_clear(range)) {
         return Flow::Finish(HostOp::Munmap { addr, len });
     }
-    Flow::from(unmap_files(ctx, addr, len).await)
+    unmap_files(ctx, addr, len).await.unwrap_or_else(|errno| Flow::from(Err(errno)))
 }
 
-async fn unmap_files(ctx: &mut Ctx, addr: u64, len: u64) -> SysResult {
+async fn unmap_files(ctx: &mut Ctx, addr: u64, len: u64) -> Result<Flow, Errno> {
     let mm = ctx.task.mm();
     let _change = mm.lock_change().await;
-    ctx.host_op(HostOp::Munmap { addr, len }).await?;
+    let op = HostOp::Munmap { addr, len };
+    if let Some(range) = fixed_range(addr, len, MapFlags::FIXED).filter(|_| ctx.may_finish) {
+        let before = mm.files_in(range.clone());
+        let _removed = mm.with_record(|record| record.files.remove(range));
+        match ctx.finish(op, 0, before) {
+            Ok(()) => return Ok(Flow::Runs),
+            Err(before) => mm.undo(before),
+        };
+    }
+    ctx.host_op(op).await?;
     let end = addr + page_up(len).ok_or(Errno::EINVAL)?;
-    mm.with_record(|record| record.files.remove(addr..end));
-    Ok(0)
+    let _removed = mm.with_record(|record| record.files.remove(addr..end));
+    Ok(Flow::from(Ok(0)))
 }
 
 /// `mprotect(2)`. The host refuses write access to a mapping of a read-only descriptor (EACCES).
@@ -294,35 +333,42 @@ pub async fn membarrier(ctx: &mut Ctx, cmd: i32, flags: u32, cpu: i32) -> SysRes
 }
 
 /// `brk(2)`: answers with the break in force; a failure to move it is no error.
-pub async fn brk(ctx: &mut Ctx, wanted: u64) -> SysResult {
+pub async fn brk(ctx: &mut Ctx, wanted: u64) -> Flow {
     let mm = ctx.task.mm();
     let _change = mm.lock_change().await;
     let (start, current) = mm.with_record(|record| (record.brk_start, record.brk));
-    if wanted < start {
-        return Ok(current as usize);
-    }
+    let unmoved = Flow::from(Ok(current as usize));
     let (Some(old_end), Some(new_end)) = (page_up(current), page_up(wanted)) else {
-        return Ok(current as usize);
+        return unmoved;
     };
-    let moved = if new_end > old_end {
+    if wanted < start {
+        return unmoved;
+    }
+    let op = if new_end > old_end {
         let flags = MapFlags::PRIVATE | MapFlags::ANONYMOUS | MapFlags::FIXED_NOREPLACE;
-        let op = HostOp::Mmap {
+        Some(HostOp::Mmap {
             addr: old_end,
             len: new_end - old_end,
             prot: (ProtFlags::READ | ProtFlags::WRITE).bits() as i32,
             flags: flags.bits() as i32,
             fd: None,
             offset: 0,
-        };
-        ctx.host_op(op).await
+        })
     } else if new_end < old_end {
-        ctx.host_op(HostOp::Munmap { addr: new_end, len: old_end - new_end }).await
+        Some(HostOp::Munmap { addr: new_end, len: old_end - new_end })
     } else {
-        Ok(0)
+        None
     };
-    if moved.is_err() {
-        return Ok(current as usize);
-    }
     mm.with_record(|record| record.brk = wanted);
-    Ok(wanted as usize)
+    if let Some(op) = op
+        && let Err(undo) = ctx.finish(op, wanted, Undo::Break(current))
+    {
+        if ctx.host_op(op).await.is_err() {
+            mm.undo(undo);
+            return unmoved;
+        }
+    } else if op.is_some() {
+        return Flow::Runs;
+    }
+    Flow::from(Ok(wanted as usize))
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use linux_abi::Errno;
@@ -10,6 +11,7 @@ use platform::{HostOp, Identity, Registers, Thread};
 
 use super::Task;
 use crate::memory::UserMemory;
+use crate::mm::Undo;
 
 /// The calling task and its trapped thread.
 pub struct Ctx {
@@ -18,12 +20,16 @@ pub struct Ctx {
     memory: UserMemory,
     /// The platform was told to let all calls trap, because of a tracer.
     is_told_traced: bool,
+    /// Whether the present call may let the thread go on while nobody waits for its end.
+    pub may_finish: bool,
+    /// What is to be put right if the operation fails with which the thread was resumed.
+    undo: Option<Undo>,
 }
 
 impl Ctx {
     pub fn new(task: Arc<Task>, thread: Box<dyn Thread>) -> Ctx {
         let memory = own_memory(&task, &*thread);
-        Ctx { task, thread, memory, is_told_traced: false }
+        Ctx { task, thread, memory, is_told_traced: false, may_finish: false, undo: None }
     }
 
     /// The caller's memory.
@@ -92,6 +98,37 @@ impl Ctx {
                 Poll::Pending
             })
             .await
+        }
+    }
+
+    /// Lets the caller's thread go on with an operation whose success is recorded already, and makes
+    /// its call return `value`. If it fails, `undo` is done.
+    ///
+    /// Answers with `undo` if that cannot be: the operation is still to be made then.
+    pub fn finish(&mut self, op: HostOp<'_>, value: u64, undo: Undo) -> Result<(), Undo> {
+        if !self.may_finish || self.task.has_attention() {
+            return Err(undo);
+        }
+        self.task.is_in_guest.store(true, Ordering::Relaxed);
+        if !self.thread.resume_unless_failed(op, value) {
+            self.task.is_in_guest.store(false, Ordering::Relaxed);
+            return Err(undo);
+        }
+        self.undo = Some(undo);
+        Ok(())
+    }
+
+    /// The operation of [`Ctx::finish`], if there was one, is done.
+    pub fn forget_undo(&mut self) {
+        self.undo = None;
+    }
+
+    /// The operation of [`Ctx::finish`] has failed, with an error in the caller's rax.
+    pub fn take_back(&mut self) {
+        let Some(undo) = self.undo.take() else { return };
+        if let Some(brk) = self.task.mm().undo(undo) {
+            // A failure to move the break is no error.
+            self.thread.registers_mut().rax = brk;
         }
     }
 

@@ -41,6 +41,9 @@ async fn serve(ctx: &mut Ctx) -> ExitReason {
         is_running = false;
         let trap = std::future::poll_fn(|cx| ctx.thread.poll_trap(cx)).await;
         ctx.task.is_in_guest.store(false, Ordering::Relaxed);
+        if trap != Trap::Failed {
+            ctx.forget_undo();
+        }
         match trap {
             Trap::Syscall => match enter(ctx).await {
                 Entered::Runs => is_running = true,
@@ -62,6 +65,7 @@ async fn serve(ctx: &mut Ctx) -> ExitReason {
                     ctx.tell_identity();
                 }
             }
+            Trap::Failed => ctx.take_back(),
             Trap::Dead => return killed_by_host(),
         }
     }
@@ -153,6 +157,7 @@ async fn serve_call(ctx: &mut Ctx, may_finish: bool) -> Entered {
         // A tracer may have been asked.
         (number, raw) = ctx.call();
     }
+    ctx.may_finish = may_finish && trace.is_none();
     let flow = match refusal {
         None => syscall::dispatch(ctx, number, raw).await,
         Some(flow) => flow,
@@ -162,9 +167,8 @@ async fn serve_call(ctx: &mut Ctx, may_finish: bool) -> Entered {
     }
     ctx.task.kernel.vfs.deferred().run();
     let flow = match flow {
-        Flow::Finish(op) if may_finish && trace.is_none() && finish(ctx, op) => {
-            return Entered::Runs;
-        }
+        Flow::Runs => return Entered::Runs,
+        Flow::Finish(op) if ctx.may_finish && finish(ctx, op) => return Entered::Runs,
         Flow::Finish(op) => Flow::Return(ctx.host_op(op).await.map(|value| value as usize)),
         flow => flow,
     };
@@ -184,7 +188,7 @@ async fn serve_call(ctx: &mut Ctx, may_finish: bool) -> Entered {
             ctx.thread.registers_mut().rax = result.to_return_value();
             Entered::Goes(restart)
         }
-        Flow::Resume | Flow::Finish(_) => Entered::Goes(None),
+        Flow::Resume | Flow::Finish(_) | Flow::Runs => Entered::Goes(None),
         Flow::Exit(reason) => Entered::Exits(reason),
     }
 }

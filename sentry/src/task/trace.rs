@@ -30,7 +30,7 @@ pub(super) fn end(ctx: &Ctx, trace: &Trace, flow: &Flow) {
     let read = reader(ctx);
     let line = match flow {
         Flow::Return(result) => trace.call.exit(*result, &read),
-        Flow::Resume | Flow::Finish(_) => trace.call.exit(Ok(0), &read),
+        Flow::Resume | Flow::Finish(_) | Flow::Runs => trace.call.exit(Ok(0), &read),
         Flow::Exit(_) => trace.call.exit_never(&read),
     };
     log.write(trace.tid, &line);

@@ -1,5 +1,7 @@
 //! mmap, munmap, mprotect: mappings and what accesses to them do.
 
+use std::ffi::CStr;
+
 use crate::support::prelude::*;
 
 const RW: i32 = PROT_READ | PROT_WRITE;
@@ -316,4 +318,57 @@ case!(threads_map_and_unmap_at_once, [mmap, munmap], {
     for worker in workers {
         worker.join().ok().must();
     }
+});
+
+/// The line of `/proc/self/maps` for what is mapped at an address, without the address.
+fn mapped_at(addr: usize) -> Option<String> {
+    let maps = String::from_utf8_lossy(&content(c"/proc/self/maps")).into_owned();
+    let line = maps.lines().find(|line| line.starts_with(&format!("{addr:08x}-")))?;
+    Some(line.split_once(' ')?.1.to_owned())
+}
+
+/// A new file of three pages with one byte all over.
+fn file_of(name: &CStr, byte: u8) -> i32 {
+    create(name, &[byte; 3 * PAGE]);
+    open(name, O_RDWR)
+}
+
+case!(a_fixed_mapping_that_fails_changes_nothing, [mmap, munmap, setrlimit], {
+    let fd = file_of(c"a-mapped-file", 7);
+    let area = sys!(mmap, 0, 3 * PAGE, PROT_READ, MAP_PRIVATE, fd, 0).must() as usize;
+    let before = mapped_at(area).must();
+    check!(before.ends_with("a-mapped-file"), "{before}");
+    let limit = rlimit { rlim_cur: PAGE as u64, rlim_max: RLIM_INFINITY };
+    sys!(setrlimit, RLIMIT_AS, &limit).must();
+    let flags = MAP_PRIVATE | MAP_FIXED;
+    check_eq!(sys!(mmap, area, 64usize << 20, PROT_READ, flags, fd, 0), Err(ENOMEM));
+    let anonymous = flags | MAP_ANONYMOUS;
+    check_eq!(sys!(mmap, area, 64usize << 20, PROT_READ, anonymous, -1, 0), Err(ENOMEM));
+    let unlimited = rlimit { rlim_cur: RLIM_INFINITY, rlim_max: RLIM_INFINITY };
+    sys!(setrlimit, RLIMIT_AS, &unlimited).must();
+    check_eq!(mapped_at(area), Some(before));
+    check_eq!(peek::<u8>(area + 3 * PAGE - 1), 7);
+    check_eq!(sys!(munmap, area, 3 * PAGE), Ok(0));
+    check_eq!(mapped_at(area), None);
+});
+
+case!(files_mapped_in_turns_are_told_apart, [mmap, munmap], {
+    let fds = [file_of(c"one", 1), file_of(c"two", 2)];
+    let area = anon(16 * PAGE);
+    for round in 0..16usize {
+        let which = if round < 8 { round / 4 } else { round % 2 };
+        let (place, offset) = (area + round * PAGE, round % 2 * PAGE);
+        let flags = MAP_PRIVATE | MAP_FIXED;
+        check_eq!(sys!(mmap, place, PAGE, RW, flags, fds[which], offset), Ok(place as i64));
+        check_eq!(peek::<u8>(place), which as u8 + 1);
+        poke(place, 9u8);
+    }
+    sys!(unlink, c"one").must();
+    sys!(close, fds[0]).must();
+    // Another file may get the number, of the descriptor and of the inode.
+    let next = file_of(c"three", 3);
+    let place = sys!(mmap, area, PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, next, 0).must();
+    check_eq!(peek::<u8>(place as usize), 3);
+    check_eq!(sys!(munmap, area, 16 * PAGE), Ok(0));
+    check_eq!(read_fault(area), segv(SEGV_MAPERR, area));
 });
