@@ -173,6 +173,8 @@ pub enum HostOp<'a> {
         owner: i32,
         wakes: bool,
     },
+    /// For [`Thread::catch_all`] only.
+    CatchAll,
 }
 
 /// Who a thread is to the guest: what `getpid(2)` and its kin answer.
@@ -458,6 +460,27 @@ pub trait Thread: Send + Sync {
     /// thread starts with: for threads whose calls are filtered or traced. Takes effect at the next
     /// resume.
     fn set_identity(&mut self, _identity: Option<&Identity>) {}
+
+    /// Makes all calls of the thread trap, and of all that it spawns from now on, also those that guest
+    /// code makes of the host (native futexes, the vsyscall page). That cannot be taken back.
+    /// Immediate if it is so already. The caller polls the future to its end, and sees to it that the
+    /// thread has no identity.
+    ///
+    /// Errors: ENOMEM when the host refuses; ESRCH when the thread is dead.
+    fn catch_all(&mut self) -> BoxFuture<'_, Result<(), Errno>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Lets the host execute the present call, which has trapped only because of
+    /// [`Thread::catch_all`], and guest code run. Must be followed by [`Thread::poll_trap`], which
+    /// answers with [`Trap::Interrupted`] after the call, if not with another trap; what that says
+    /// about native futexes goes for this call.
+    ///
+    /// Answers `false`, and has done nothing, where that cannot be: the thread has to trap first, or
+    /// the call is none that the host executes for guests.
+    fn resume_call(&mut self) -> bool {
+        false
+    }
 
     /// Has the host clear the `int` at `addr`, and wake one who waits for that futex, when the
     /// handle is dropped and so the thread is gone (`CLONE_CHILD_CLEARTID`). `false` where that

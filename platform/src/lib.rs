@@ -13,4 +13,5 @@ pub mod ranges;
 pub mod systrap;
 
 pub use contract::*;
+pub use filter::systrap::{NATIVE_CALLS, is_native};
 pub use systrap::FAST_CALLS;

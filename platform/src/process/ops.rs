@@ -77,8 +77,8 @@ pub(crate) fn to_call(op: &HostOp<'_>, reserved: &Range<u64>) -> Result<Call, Er
         }
         HostOp::Yield => (libc::SYS_sched_yield, [0; 6]),
         HostOp::FutexWake { addr } => (libc::SYS_futex, [addr, word(libc::FUTEX_WAKE), 1, 0, 0, 0]),
-        // More than one call.
-        HostOp::FutexOwnerDied { .. } => return Err(Errno::ENOSYS),
+        // More than one call, or one of a platform's own.
+        HostOp::FutexOwnerDied { .. } | HostOp::CatchAll => return Err(Errno::ENOSYS),
     };
     Ok(Call { number, args })
 }

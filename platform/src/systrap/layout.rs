@@ -31,6 +31,9 @@ pub const CODE_BYTES: u64 = 0x4000;
 pub const CPUID_OFFSET: u64 = CODE_BYTES;
 pub const CPUID_BYTES: u64 = 0x1000;
 
+/// Within the code: a `struct sock_fprog`, and behind it the program of the second filter.
+pub const CATCH_ALL_OFFSET: u64 = CODE_BYTES - 0x200;
+
 pub const ANCHOR_OFFSET: u64 = 0x40_0000;
 /// A word for each slot.
 pub const ANCHOR_BYTES: u64 = SLOT_COUNT * 8;
@@ -569,4 +572,6 @@ pub struct Header {
     pub change_noted: u64,
     /// The last byte of what belongs to it.
     pub fast_last: u64,
+    /// A system call of the guest's, which traps elsewhere, and behind it a breakpoint.
+    pub gate: u64,
 }

@@ -63,6 +63,7 @@ mod patching;
 mod reaper;
 mod reception;
 mod region;
+mod seen;
 mod shortcut;
 mod slot;
 mod spares;

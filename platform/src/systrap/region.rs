@@ -7,8 +7,8 @@ use std::os::fd::OwnedFd;
 use linux_abi::Errno;
 
 use super::layout::{
-    ANCHOR_OFFSET, CHANNEL_BYTES, CHANNEL_OFFSET, CODE_BYTES, CODE_OFFSET, CPUID_BYTES,
-    CPUID_OFFSET, DOORBELL, Header, WINDOW_BYTES,
+    ANCHOR_OFFSET, CATCH_ALL_OFFSET, CHANNEL_BYTES, CHANNEL_OFFSET, CODE_BYTES, CODE_OFFSET,
+    CPUID_BYTES, CPUID_OFFSET, DOORBELL, Header, WINDOW_BYTES,
 };
 use super::patch::Stub;
 use crate::filter;
@@ -64,7 +64,13 @@ impl Region {
     /// What the stubs' filter has to know.
     pub(super) fn filter(self, has_native_futexes: bool) -> filter::systrap::Layout {
         let (code, channel) = (self.code(), self.channel());
-        filter::systrap::Layout { window: self.window, code, channel, has_native_futexes }
+        let (window, catch_all) = (self.window, self.catch_all());
+        filter::systrap::Layout { window, code, channel, catch_all, has_native_futexes }
+    }
+
+    /// Address of the `struct sock_fprog` of the second filter.
+    pub(super) fn catch_all(self) -> u64 {
+        self.code().start + CATCH_ALL_OFFSET
     }
 
     /// The word of private memory that belongs to a slot.
@@ -87,13 +93,20 @@ impl Region {
 
     /// The code for this window, in a memory file that nobody can change.
     ///
-    /// Errors: those of `memfd_create(2)` and `write(2)`.
+    /// Errors: those of `memfd_create(2)` and `write(2)`; E2BIG if the second filter has no room.
     pub(super) fn code_file(self) -> Result<OwnedFd, Errno> {
         let mut code = STUB.to_vec();
         let has_fsgsbase = u64::from(host::process::has_fsgsbase());
         code[..8].copy_from_slice(&self.window.to_le_bytes());
         code[8..16].copy_from_slice(&has_fsgsbase.to_le_bytes());
         code.resize(CODE_BYTES as usize, 0xcc);
+        // Which futexes the first filter lets through makes no difference to the second.
+        let program = filter::systrap::catch_all(&self.filter(true)).map_err(|_| Errno::EINVAL)?;
+        let head = [program.len() as u64 / 8, self.catch_all() + 16];
+        let bytes: Vec<u8> =
+            head.iter().flat_map(|word| word.to_le_bytes()).chain(program).collect();
+        let place = code[CATCH_ALL_OFFSET as usize..].get_mut(..bytes.len()).ok_or(Errno::E2BIG)?;
+        place.copy_from_slice(&bytes);
         host::fs::sealed_copy("stub", &code)
     }
 }
@@ -141,7 +154,7 @@ mod tests {
 
     #[test]
     fn stub_fits_its_place() {
-        assert!(STUB.len() as u64 <= CODE_BYTES, "{} bytes of code", STUB.len());
+        assert!(STUB.len() as u64 <= CATCH_ALL_OFFSET, "{} bytes of code", STUB.len());
         let region = Region::random().expect("random");
         let code = region.code();
         for field in (ENTRIES..size_of::<Header>()).step_by(8) {

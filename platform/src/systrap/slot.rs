@@ -66,6 +66,8 @@ pub(super) struct Slot {
     pub(super) clone_flags: AtomicU64,
     /// and how often it has asked for it.
     pub(super) clones: AtomicU32,
+    /// Whether its stub may install the second filter.
+    pub(super) may_catch_all: AtomicBool,
     /// How many events it has reported.
     pub(super) reports: AtomicU32,
     /// What the host shall clear at its end, 0 for nothing.
@@ -192,6 +194,7 @@ impl Slot {
     /// Its stub has done what it was told.
     pub(super) fn has_obeyed(&self) {
         self.clone_flags.store(0, Ordering::SeqCst);
+        self.may_catch_all.store(false, Ordering::SeqCst);
         self.flags.fetch_and(!OBEYING, Ordering::SeqCst);
     }
 

@@ -105,6 +105,7 @@ async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<Spawned, Errno>
         None => Position::Unborn { frame },
     };
     let mut child = SystrapThread::new(supervisor, slot, parent.registers, position);
+    child.catches_all = parent.catches_all;
     // The frame has the parent's registers of its trap; the bases were inherited.
     child.loaded = Registers { rax: !child.registers.rax, ..parent.loaded };
     Ok((space, Box::new(child)))

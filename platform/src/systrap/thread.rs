@@ -73,6 +73,10 @@ pub(super) struct SystrapThread {
     /// Its frame, if the stub tells that the operation with which it was resumed has failed.
     pub(super) unless_failed: Option<Frame>,
     pub(super) shortcut: Shortcut,
+    /// Whether the host thread has the second filter.
+    pub(super) catches_all: bool,
+    /// While a call is made at the gate: what comes behind the guest's own.
+    pub(super) gate_behind: Option<u64>,
 }
 
 impl SystrapThread {
@@ -96,6 +100,8 @@ impl SystrapThread {
             resume_then: None,
             unless_failed: None,
             shortcut: Shortcut::default(),
+            catches_all: false,
+            gate_behind: None,
         }
     }
 
@@ -201,6 +207,9 @@ impl SystrapThread {
                 self.registers = registers;
                 self.loaded = registers;
                 self.position = Position::Stub { id, frame };
+                if self.leave_gate(signo, cause) {
+                    return Trap::Interrupted;
+                }
                 let Some(place) = self.find_place() else { return self.corrupt() };
                 if std::mem::take(&mut self.is_stepping) {
                     self.registers.eflags &= !TRAP_FLAG;
@@ -489,6 +498,7 @@ impl Thread for SystrapThread {
                 self.rest = rest;
                 Ok(first)
             }
+            HostOp::CatchAll => Ok(self.plan_catch_all()),
             _ => ops::to_call(&op, &self.supervisor.common.layout.reserved),
         };
         let call = match plain {
@@ -582,6 +592,14 @@ impl Thread for SystrapThread {
         // With others there would be no telling what comes first.
         let is_alone = self.slot.process.patching.threads() == Threads::One;
         is_alone && self.finish_with(op, Outcome::Value(value))
+    }
+
+    fn catch_all(&mut self) -> BoxFuture<'_, Result<(), Errno>> {
+        Box::pin(self.install_second_filter())
+    }
+
+    fn resume_call(&mut self) -> bool {
+        self.resume_at_gate()
     }
 
     fn set_identity(&mut self, identity: Option<&Identity>) {

@@ -8,7 +8,7 @@ use linux_abi::futex::{
 };
 use platform::{HostOp, ResumeMode, Spawn, Trap};
 
-use super::guest::{CODE, DATA, Guest, kill, park_until};
+use super::guest::{CODE, DATA, Guest, kill, park_until, wait as wait_for};
 use crate::guest_code;
 
 // The arguments are in the registers; then exit, so that the result is seen.
@@ -75,6 +75,39 @@ pub fn waits_do_not_trap_and_are_interrupted() {
     assert_eq!(other.op(HostOp::FutexWake { addr: DATA }), Ok(0));
     assert_eq!(other.op(HostOp::FutexWake { addr: DATA + 1 }), Err(Errno::EINVAL));
     assert_eq!(other.op(HostOp::FutexWake { addr: 8 }), Err(Errno::EFAULT));
+}
+
+/// What a second filter catches is made where it was when told, and looks the same.
+pub fn caught_calls_are_made_when_told() {
+    let mut guest = waiter(WAIT, 0);
+    let platform = guest.platform.clone();
+    wait_for(&platform, guest.thread.catch_all()).expect("catch_all");
+    wait_for(&platform, guest.thread.catch_all()).expect("nothing to be done");
+    for _ in 0..3 {
+        assert_eq!(guest.run_to_call(), 202);
+        assert_eq!(guest.thread.registers().rip, SYSCALL + 2);
+        assert!(guest.thread.resume_call());
+        fall_asleep(&mut guest);
+        interrupt(&mut guest);
+        let registers = *guest.thread.registers();
+        assert_eq!((registers.rip, registers.rax), (SYSCALL, 202));
+        assert_eq!(registers.rcx, SYSCALL + 2);
+    }
+    assert_eq!(guest.run_to_call(), 202);
+    store(&guest, 1);
+    assert!(guest.thread.resume_call());
+    assert_eq!(guest.await_trap(), Trap::Interrupted);
+    let registers = *guest.thread.registers();
+    assert_eq!((registers.rip, registers.rcx), (SYSCALL + 2, SYSCALL + 2));
+    assert_eq!(registers.rax, Errno::EAGAIN.to_return_value());
+    assert_eq!(guest.run_to_call(), 39);
+    assert_eq!(guest.thread.registers().rdi as u32, -libc::EAGAIN as u32);
+    // Clones are caught, and a call that was made is not made again.
+    let mut child = guest.spawn(Spawn::CopyMemory);
+    (child.thread.registers_mut().rip, child.thread.registers_mut().rax) = (SYSCALL, 202);
+    assert_eq!(child.run_to_call(), 202);
+    child.thread.interrupter().interrupt();
+    assert!(!child.thread.resume_call());
 }
 
 pub fn waits_with_a_timeout_end_when_interrupted() {

@@ -77,12 +77,14 @@ const SYSTRAP: &[Case] = cases! {
         no_change_is_made_twice, patches_are_left_out;
     nursery: blank_processes_wait_for_programs, a_killed_blank_process_is_not_used,
         blank_processes_end_with_the_platform;
-    futexes: waits_do_not_trap_and_are_interrupted, waits_with_a_timeout_end_when_interrupted,
-        foreign_signals_do_not_end_waits_unseen, other_operations_trap,
+    futexes: waits_do_not_trap_and_are_interrupted, caught_calls_are_made_when_told,
+        waits_with_a_timeout_end_when_interrupted, foreign_signals_do_not_end_waits_unseen,
+        other_operations_trap,
         a_word_is_cleared_when_a_thread_ends, nothing_is_cleared_by_the_last_thread,
         owners_of_robust_futexes_die;
     hostile: the_doorbell_is_no_call_of_the_guest,
-        unlisted_calls_from_the_stub_kill, clones_by_the_guest_kill, a_silent_exit_is_noticed,
+        unlisted_calls_from_the_stub_kill, clones_by_the_guest_kill,
+        filters_by_the_guest_kill, a_silent_exit_is_noticed,
         a_blocked_kick_ends_in_death, descriptors_are_the_guests_own,
         the_window_cannot_be_unmapped, rings_with_any_arguments, jumps_into_the_stub,
         scribbling_siblings, a_command_without_end;

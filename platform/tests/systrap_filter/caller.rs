@@ -141,7 +141,9 @@ pub fn run(calls: &[Call]) -> (Vec<Outcome>, Option<i32>) {
 pub fn run_with(calls: &[Call], has_native_futexes: bool) -> (Vec<Outcome>, Option<i32>) {
     assert!(calls.len() <= MAX_CALLS);
     prepare();
-    let layout = Layout { window: WINDOW, code: CODE, channel: CHANNEL, has_native_futexes };
+    let catch_all = CODE.end - 0x200;
+    let layout =
+        Layout { window: WINDOW, code: CODE, channel: CHANNEL, catch_all, has_native_futexes };
     let filter = program(&layout).expect("a valid layout");
     let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
     let len = size_of::<Report>();

@@ -92,6 +92,9 @@ fn bound(bound: &Bound) -> String {
         Bound::Outside { addr, len } => {
             format!("the range of arguments {addr} and {len} is outside of the stub")
         }
+        Bound::CatchAll => {
+            "it installs the second filter, which lies in the stub's code, without flags".to_owned()
+        }
         Bound::Channel => "it replaces the channel as it was".to_owned(),
     }
 }

@@ -8,6 +8,8 @@ use linux_abi::task::{
     BPF_TAX, BPF_TXA, BPF_W, BPF_X, BPF_XOR, SeccompData, SockFilter,
 };
 
+use super::analysis::Analysis;
+
 /// What the length of the data is, for `BPF_LEN`.
 const DATA_BYTES: u32 = size_of::<SeccompData>() as u32;
 
@@ -64,6 +66,12 @@ impl Program {
     pub fn weight(&self) -> usize {
         const PROLOGUE: usize = 3;
         PROLOGUE + self.code.iter().map(weight).sum::<usize>()
+    }
+
+    /// Whether all calls with these numbers are known to be allowed, whatever their arguments are.
+    pub fn always_allows_all(&self, numbers: &[u32]) -> bool {
+        let mut analysis = Analysis::new(self);
+        numbers.iter().all(|&number| analysis.always_allows(number))
     }
 
     /// The answer to a call.

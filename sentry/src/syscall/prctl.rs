@@ -27,7 +27,7 @@ const SECUREBITS_LOCKS: u32 = 0xaa;
 /// `prctl(2)`.
 ///
 /// Errors: EINVAL for an unknown option, as a kernel without it, and those of the options.
-pub fn prctl(ctx: &mut Ctx, option: i32, a2: u64, a3: u64, a4: u64, a5: u64) -> SysResult {
+pub async fn prctl(ctx: &mut Ctx, option: i32, a2: u64, a3: u64, a4: u64, a5: u64) -> SysResult {
     let group = ctx.task.group.clone();
     match option {
         PR_SET_NAME => set_name(ctx, UserAddr(a2)),
@@ -69,7 +69,7 @@ pub fn prctl(ctx: &mut Ctx, option: i32, a2: u64, a3: u64, a4: u64, a5: u64) -> 
         PR_GET_TIMING => Ok(0),
         PR_SET_TIMING if a2 == 0 => Ok(0),
         PR_GET_SECCOMP => Ok(ctx.task.seccomp.get().mode() as usize),
-        PR_SET_SECCOMP => super::seccomp::set_mode(ctx, a2, a3),
+        PR_SET_SECCOMP => super::seccomp::set_mode(ctx, a2, a3).await,
         PR_GET_TID_ADDRESS => {
             let address = ctx.task.clear_child_tid.load(Ordering::Relaxed);
             ctx.memory().write_value(UserPtr::new(a2), &address)?;

@@ -20,10 +20,10 @@ use crate::task::Ctx;
 /// Errors: EINVAL for unknown operations and flags, bad programs, and for a mode other than the
 /// present one; EACCES without `no_new_privs` and CAP_SYS_ADMIN; EFAULT; ENOMEM when there are too
 /// many filters; ESRCH when a thread has others (TSYNC_ESRCH); EOPNOTSUPP for unknown actions.
-pub fn seccomp(ctx: &mut Ctx, operation: u32, flags: u32, args: u64) -> SysResult {
+pub async fn seccomp(ctx: &mut Ctx, operation: u32, flags: u32, args: u64) -> SysResult {
     match operation {
-        SECCOMP_SET_MODE_STRICT if flags == 0 && args == 0 => set_strict(ctx),
-        SECCOMP_SET_MODE_FILTER => set_filter(ctx, flags, args),
+        SECCOMP_SET_MODE_STRICT if flags == 0 && args == 0 => set_strict(ctx).await,
+        SECCOMP_SET_MODE_FILTER => set_filter(ctx, flags, args).await,
         SECCOMP_GET_ACTION_AVAIL if flags == 0 => {
             let action = ctx.memory().read_value(UserPtr::<u32>::new(args))?;
             if seccomp::is_available(action) { Ok(0) } else { Err(Errno::EOPNOTSUPP) }
@@ -42,21 +42,22 @@ pub fn seccomp(ctx: &mut Ctx, operation: u32, flags: u32, args: u64) -> SysResul
 }
 
 /// `PR_SET_SECCOMP`. Errors: EINVAL for another mode, and those of [`seccomp`].
-pub(super) fn set_mode(ctx: &mut Ctx, mode: u64, program: u64) -> SysResult {
+pub(super) async fn set_mode(ctx: &mut Ctx, mode: u64, program: u64) -> SysResult {
     match u32::try_from(mode) {
-        Ok(SECCOMP_MODE_STRICT) => set_strict(ctx),
-        Ok(SECCOMP_MODE_FILTER) => set_filter(ctx, 0, program),
+        Ok(SECCOMP_MODE_STRICT) => set_strict(ctx).await,
+        Ok(SECCOMP_MODE_FILTER) => set_filter(ctx, 0, program).await,
         _ => Err(Errno::EINVAL),
     }
 }
 
-fn set_strict(ctx: &mut Ctx) -> SysResult {
+async fn set_strict(ctx: &mut Ctx) -> SysResult {
+    ctx.thread.catch_all().await?;
     seccomp::set_strict(&ctx.task)?;
     ctx.tell_identity();
     Ok(0)
 }
 
-fn set_filter(ctx: &mut Ctx, flags: u32, program: u64) -> SysResult {
+async fn set_filter(ctx: &mut Ctx, flags: u32, program: u64) -> SysResult {
     let flags = SeccompFilterFlags::from_bits(flags).ok_or(Errno::EINVAL)?;
     let has = |flag| flags.contains(flag);
     let listens = has(SeccompFilterFlags::NEW_LISTENER);
@@ -69,6 +70,9 @@ fn set_filter(ctx: &mut Ctx, flags: u32, program: u64) -> SysResult {
     let program = read_program(ctx, UserPtr::new(program))?;
     if listens {
         return Err(Errno::EINVAL);
+    }
+    if !program.always_allows_all(platform::NATIVE_CALLS) {
+        ctx.thread.catch_all().await?;
     }
     let installed = seccomp::install(&ctx.task, flags, &Arc::new(program))?;
     ctx.tell_identity();

@@ -340,9 +340,9 @@ syscall_table! {
         135 personality(persona: Hex)
             => [sync] system::personality, partial "kept; address space layout does not follow it";
         157 prctl(option: PrctlOption, arg2: Hex, arg3: Hex, arg4: Hex, arg5: Hex)
-            => [sync] prctl::prctl, partial "no PR_SET_MM, speculation control; others are EINVAL";
+            => [async] prctl::prctl, partial "no PR_SET_MM, speculation control; others are EINVAL";
         317 seccomp(op: SeccompOp, flags: SeccompFlags, args: Pointer)
-            => [sync] seccomp::seccomp, partial "no user notifications; futexes and the vsyscall page go unseen on systrap";
+            => [async] seccomp::seccomp, partial "no user notifications";
         158 arch_prctl(code: ArchPrctlCode, addr: Pointer)
             => [async] prctl::arch_prctl, partial "FS and GS bases only";
         160 setrlimit(resource: RlimitResource, rlim: Rlimit) => [sync] limits::setrlimit, full;

@@ -76,6 +76,20 @@ impl Ctx {
         }
     }
 
+    /// Sees to it that all calls of a filtered task are judged that its filters could refuse.
+    ///
+    /// Errors: those of [`Thread::catch_all`]; nothing must run then.
+    pub async fn follow_filters(&mut self) -> Result<(), Errno> {
+        if !self.task.seccomp.is_on() {
+            return Ok(());
+        }
+        self.tell_identity();
+        if self.task.seccomp.get().allows_all(platform::NATIVE_CALLS) {
+            return Ok(());
+        }
+        self.thread.catch_all().await
+    }
+
     /// Waits for `future`, or until a signal (or stop, or exit) wants the task.
     ///
     /// Errors: ERESTARTSYS when interrupted; the caller may turn it into EINTR (or another

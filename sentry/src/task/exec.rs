@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering;
 
 use linux_abi::Errno;
 use linux_abi::poll::PollEvents;
+use linux_abi::signal::SIGKILL;
+use linux_abi::task::signaled_status;
 use platform::NewProcess;
 
 use super::{Credentials, Ctx, SchedState, Task};
@@ -135,6 +137,10 @@ async fn commit(ctx: &mut Ctx, loaded: Loaded, credentials: Credentials, comm: V
     ctx.reload_memory();
     super::exit::release_vfork_parent(&task);
     become_program(ctx, credentials, comm);
+    if ctx.follow_filters().await.is_err() {
+        // There is no program to go back to.
+        super::end_group(&task.group, signaled_status(SIGKILL, false) as u32);
+    }
 }
 
 /// What changes for a task that has its new memory and thread.

@@ -26,6 +26,9 @@ async fn serve(ctx: &mut Ctx) -> ExitReason {
     let mut is_running = false;
     let mut answered = None;
     ctx.tell_identity();
+    if ctx.follow_filters().await.is_err() {
+        return killed_by_host();
+    }
     loop {
         if !is_running {
             if let Some(reason) = settle(ctx, interrupted.take()).await {
@@ -46,7 +49,10 @@ async fn serve(ctx: &mut Ctx) -> ExitReason {
         }
         match trap {
             Trap::Syscall => match enter(ctx).await {
-                Entered::Runs => is_running = true,
+                Entered::Runs => {
+                    is_running = true;
+                    answered = None;
+                }
                 Entered::Goes(restart) => interrupted = restart,
                 Entered::Exits(reason) => return reason,
             },
@@ -60,9 +66,9 @@ async fn serve(ctx: &mut Ctx) -> ExitReason {
             Trap::Interrupted => {
                 ctx.refresh_identity();
                 interrupted = signal::interrupted_wait(ctx, answered.as_ref());
-                if ctx.task.seccomp.is_on() {
-                    // Another thread may have put a filter on this one.
-                    ctx.tell_identity();
+                // Another thread may have put a filter on this one.
+                if ctx.follow_filters().await.is_err() {
+                    return killed_by_host();
                 }
             }
             Trap::Failed => ctx.take_back(),
@@ -122,6 +128,35 @@ fn finish(ctx: &mut Ctx, op: HostOp<'static>) -> bool {
     ctx.thread.resume_with(op)
 }
 
+/// Whether a call is one that guest code makes of the host.
+fn is_native(ctx: &Ctx, number: u64, args: &[u64; 6]) -> bool {
+    ctx.task.kernel.platform.has_native_futexes() && platform::is_native(number, args)
+}
+
+/// Lets the host execute the present call and guest code run, unless something has to be settled
+/// first.
+fn make_native(ctx: &mut Ctx) -> bool {
+    if ctx.task.has_attention() {
+        return false;
+    }
+    ctx.task.is_in_guest.store(true, Ordering::Relaxed);
+    ctx.thread.resume_call()
+}
+
+/// Waits for the end of a call that the host executes, of which a tracer wants to know.
+async fn native_end(ctx: &mut Ctx, number: u64) -> Entered {
+    let trap = std::future::poll_fn(|cx| ctx.thread.poll_trap(cx)).await;
+    ctx.task.is_in_guest.store(false, Ordering::Relaxed);
+    match trap {
+        Trap::Dead => return Entered::Exits(killed_by_host()),
+        Trap::Fault(fault) => signal::force_fault(&ctx.task, &fault),
+        _ => {}
+    }
+    let restart = signal::interrupted_wait(ctx, None);
+    ctx.thread.registers_mut().orig_rax = number;
+    Entered::Goes(restart)
+}
+
 /// Serves one system call.
 async fn enter(ctx: &mut Ctx) -> Entered {
     if ctx.task.tracing.is_traced() {
@@ -159,6 +194,14 @@ async fn serve_call(ctx: &mut Ctx, may_finish: bool) -> Entered {
     }
     ctx.may_finish = may_finish && trace.is_none();
     let flow = match refusal {
+        // One that guest code makes of the host, seen only because of filters.
+        None if is_native(ctx, number, &raw) => {
+            return match make_native(ctx) {
+                true if may_finish => Entered::Runs,
+                true => native_end(ctx, number).await,
+                false => Entered::Goes(Some(SyscallRestart::Always)),
+            };
+        }
         None => syscall::dispatch(ctx, number, raw).await,
         Some(flow) => flow,
     };

@@ -17,6 +17,9 @@ const TRACE: u32 = 0x7ff0_0000;
 const LOG: u32 = 0x7ffc_0000;
 const ALLOW: u32 = 0x7fff_0000;
 
+const FUTEX_WAIT_PRIVATE: i32 = FUTEX_WAIT | FUTEX_PRIVATE_FLAG;
+const FUTEX_WAKE_PRIVATE: i32 = FUTEX_WAKE | FUTEX_PRIVATE_FLAG;
+
 const STRICT: i32 = 0;
 const FILTER: i32 = 1;
 const ACTION_AVAIL: i32 = 2;
@@ -128,6 +131,85 @@ case!(memory_calls_are_judged, [seccomp, mmap, munmap, mprotect, mremap, brk], {
             Err(Errno(10))
         );
         check_eq!(sys!(brk, 0), Err(Errno(11)));
+    })
+    .ok();
+});
+
+case!(futexes_are_judged, [seccomp, futex, futex_waitv], {
+    let word = AtomicU32::new(1);
+    let address = std::ptr::from_ref(&word) as usize;
+    fork(|| {
+        check_eq!(sys!(futex, address, FUTEX_WAKE, 1), Ok(0));
+        install(&[(nr::futex, ERRNO | 77), (nr::futex_waitv, ERRNO | 78)]);
+        check_eq!(sys!(futex, address, FUTEX_WAKE, 1), Err(Errno(77)));
+        check_eq!(sys!(futex, address, FUTEX_WAIT, 1, NULL), Err(Errno(77)));
+        check_eq!(sys!(futex_waitv, NULL, 0, 0, NULL, 0), Err(Errno(78)));
+        // Its children, too.
+        fork(|| check_eq!(sys!(futex, address, FUTEX_WAKE, 1), Err(Errno(77)))).ok();
+    })
+    .ok();
+    check_eq!(sys!(futex, address, FUTEX_WAKE, 1), Ok(0));
+});
+
+/// Refuses wake-ups of just 6.
+fn refuse_six() {
+    no_new_privs();
+    let code = [
+        op(LOAD, 0, 0, 0),
+        op(JEQ, 0, 3, nr::futex as u32),
+        op(LOAD, 0, 0, 32),
+        op(JEQ, 0, 1, 6),
+        op(RET, 0, 0, ERRNO | 77),
+        op(RET, 0, 0, ALLOW),
+    ];
+    check_eq!(install_with(0, &code), Ok(0));
+}
+
+case!(futexes_are_judged_by_their_arguments, [seccomp, futex], {
+    static WORD: AtomicU32 = AtomicU32::new(0);
+    let address = std::ptr::from_ref(&WORD) as usize;
+    fork(|| {
+        refuse_six();
+        let waiter = spawn(move || {
+            check_eq!(sys!(futex, address, FUTEX_WAIT_PRIVATE, 0, NULL), Ok(0));
+            check_eq!(sys!(futex, address, FUTEX_WAKE_PRIVATE, 6), Err(Errno(77)));
+        });
+        sleep_ms(60);
+        check_eq!(sys!(futex, address, FUTEX_WAKE_PRIVATE, 6), Err(Errno(77)));
+        check_eq!(sys!(futex, address, FUTEX_WAKE_PRIVATE, 1), Ok(1));
+        waiter.join().ok().must();
+        check_eq!(sys!(futex, address, FUTEX_WAIT_PRIVATE, 1, NULL), Err(EAGAIN));
+        let brief = timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+        check_eq!(sys!(futex, address, FUTEX_WAIT_PRIVATE, 0, &brief), Err(ETIMEDOUT));
+    })
+    .ok();
+});
+
+case!(filtered_waits_are_interrupted, [seccomp, futex], {
+    static WORD: AtomicU32 = AtomicU32::new(0);
+    let address = std::ptr::from_ref(&WORD) as usize;
+    fork(|| {
+        refuse_six();
+        count_signal(SIGUSR1, 0);
+        let (parent, thread) = (getpid(), gettid());
+        let sender = spawn(move || {
+            sleep_ms(60);
+            sys!(tgkill, parent, thread, SIGUSR1).must();
+        });
+        check_eq!(sys!(futex, address, FUTEX_WAIT_PRIVATE, 0, NULL), Err(EINTR));
+        check_eq!(counted(SIGUSR1), 1);
+        sender.join().ok().must();
+        count_signal(SIGUSR1, SA_RESTART);
+        let sender = spawn(move || {
+            sleep_ms(60);
+            sys!(tgkill, parent, thread, SIGUSR1).must();
+            sleep_ms(60);
+            WORD.store(1, SeqCst);
+            check_eq!(sys!(futex, address, FUTEX_WAKE_PRIVATE, 1), Ok(1));
+        });
+        check_eq!(sys!(futex, address, FUTEX_WAIT_PRIVATE, 0, NULL), Ok(0));
+        check_eq!(counted(SIGUSR1), 2);
+        sender.join().ok().must();
     })
     .ok();
 });
@@ -341,6 +423,12 @@ case!(strict_mode_leaves_four_calls, [seccomp, prctl], {
     check_eq!(
         strict(|| {
             let _ = sys!(sched_yield);
+        }),
+        Status::Signaled(SIGKILL)
+    );
+    check_eq!(
+        strict(|| {
+            let _ = sys!(futex, 0, FUTEX_WAKE, 1);
         }),
         Status::Signaled(SIGKILL)
     );

@@ -20,6 +20,8 @@
 //!    reach the host within their bounds if futexes are native, all others are user notifications.
 //!    That goes for the doorbell too: it rings, but not from the stub.
 //!
+//! A thread may have a second filter ([`catch_all`]) by which what 3 and 4 let through traps, too.
+//!
 //! About two numbers newer hosts ask no filter: `uretprobe` and `uprobe` (335 and 336). They act for
 //! the host's own trampolines only; elsewhere the caller gets SIGILL.
 //!
@@ -27,15 +29,17 @@
 //! replaces. The filter checks every address that a call states. Where the host chooses one, it
 //! takes what is free: so the stub must keep its whole window mapped.
 
+mod catch_all;
 mod program;
 mod table;
 #[cfg(test)]
 mod tests;
 
+pub use catch_all::{NATIVE_CALLS, catch_all};
 pub use program::{Error, Layout, program};
 pub use table::{
     Bound, CLONE_COPY, CLONE_SHARE, CLONE_THREAD, FUTEX_CALLS, HOST_CALLS, HostCall, TRAPPED,
-    VSYSCALLS,
+    VSYSCALLS, is_native,
 };
 
 /// The system call by which the stub calls the sentry. Linux has no such number, and none near.

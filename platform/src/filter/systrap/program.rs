@@ -13,7 +13,7 @@ use crate::filter::bpf::{self, Answer, Assembler, Instruction, Label, Switch, Te
 /// First number with the bit that marks the x32 ABI. Numbers above are negative; Linux has none.
 const X32_START: u32 = 0x4000_0000;
 /// Upper half of all addresses in the vsyscall page, and of nothing else that is ever executed.
-const VSYSCALL_HIGH: u32 = 0xffff_ffff;
+pub(super) const VSYSCALL_HIGH: u32 = 0xffff_ffff;
 /// End of the lower half of the address space with 4-level paging.
 const USER_END: u64 = 1 << 47;
 /// How the channel memory is mapped.
@@ -30,6 +30,8 @@ pub struct Layout {
     pub code: Range<u64>,
     /// The channel memory inside the window.
     pub channel: Range<u64>,
+    /// Where in the stub's code the `struct sock_fprog` of the second filter lies.
+    pub catch_all: u64,
     /// Whether guest code makes [`FUTEX_CALLS`] of the host.
     pub has_native_futexes: bool,
 }
@@ -77,7 +79,7 @@ pub(super) fn assemble(layout: &Layout) -> Result<Vec<Instruction>, Error> {
 }
 
 impl Layout {
-    fn check(&self) -> Result<(), Error> {
+    pub(super) fn check(&self) -> Result<(), Error> {
         let Layout { window, code, channel, .. } = self;
         let places = WINDOW_BYTES..=USER_END - WINDOW_BYTES;
         if !window.is_multiple_of(WINDOW_BYTES) || !places.contains(window) {
@@ -95,7 +97,7 @@ impl Layout {
         Ok(())
     }
 
-    fn window_high(&self) -> u32 {
+    pub(super) fn window_high(&self) -> u32 {
         high(self.window)
     }
 }
@@ -225,6 +227,11 @@ impl Generator<'_> {
             }
             Bound::IsLong(arg, value) => self.require_long(arg, value, otherwise),
             Bound::Outside { addr, len } => self.require_outside(addr, len, otherwise),
+            Bound::CatchAll => {
+                self.require_long(0, libc::SECCOMP_SET_MODE_FILTER.into(), otherwise);
+                self.require_long(1, 0, otherwise);
+                self.require_long(2, self.layout.catch_all, otherwise);
+            }
             Bound::Channel => {
                 let channel = &self.layout.channel;
                 self.require_long(0, channel.start, otherwise);
@@ -290,7 +297,7 @@ impl Generator<'_> {
     }
 }
 
-const fn low(value: u64) -> u32 {
+pub(super) const fn low(value: u64) -> u32 {
     value as u32
 }
 
@@ -299,6 +306,6 @@ const fn high(value: u64) -> u32 {
 }
 
 /// The one number of a call; those of the tables are small and positive.
-fn only(number: i64) -> std::ops::RangeInclusive<u32> {
+pub(super) fn only(number: i64) -> std::ops::RangeInclusive<u32> {
     number as u32..=number as u32
 }

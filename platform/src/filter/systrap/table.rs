@@ -18,7 +18,7 @@ use linux_abi::time::{
     CLOCK_REALTIME_COARSE, CLOCK_TAI,
 };
 
-use Bound::{Channel, IsLong, Lacks, OneOf, OneOfBeside, Outside};
+use Bound::{CatchAll, Channel, IsLong, Lacks, OneOf, OneOfBeside, Outside};
 
 /// Flags of `clone(2)` for a process with a copy of the memory; it becomes the sentry's child.
 pub const CLONE_COPY: u64 = (libc::CLONE_PARENT | libc::SIGCHLD) as u64;
@@ -65,6 +65,9 @@ pub enum Bound {
     /// The arguments of `mmap(2)` by which a forked stub replaces its channel memory: just that
     /// range, shared and fixed, readable and writable.
     Channel,
+    /// The arguments of `seccomp(2)` that install the second filter, which lies in the stub's code,
+    /// without flags.
+    CatchAll,
 }
 
 const fn always(number: i64, reason: &'static str) -> HostCall {
@@ -142,6 +145,14 @@ pub const HOST_CALLS: &[HostCall] = &[
          asked, so that there are no more threads and processes than the sentry has commanded",
     )),
     FUTEX,
+    FUTEX_WAITV,
+    asked(within(
+        libc::SYS_seccomp,
+        &[&[CatchAll]],
+        Errno::EINVAL,
+        "its own calls: fewer reach the host then; asked, so that the host keeps no more filters \
+         than the sentry has commanded",
+    )),
     always(
         libc::SYS_set_tid_address,
         "its own thread; a word of its own memory, which the host clears at its end",
@@ -188,15 +199,27 @@ const FUTEX: HostCall = within(
 /// What guest code asks of the host by itself where futexes are native: all of it then, as those
 /// who wait for a word must be in one place. Out of bounds the sentry is notified, which refuses as
 /// said here.
-pub const FUTEX_CALLS: &[HostCall] = &[
-    FUTEX,
-    within(
-        libc::SYS_futex_waitv,
-        &[&[OneOf(2, &[0])]],
-        Errno::EINVAL,
-        "who waits on memory that it shares, on 128 words at most",
-    ),
-];
+pub const FUTEX_CALLS: &[HostCall] = &[FUTEX, FUTEX_WAITV];
+
+const FUTEX_WAITV: HostCall = within(
+    libc::SYS_futex_waitv,
+    &[&[OneOf(2, &[0])]],
+    Errno::EINVAL,
+    "who waits on memory that it shares, on 128 words at most",
+);
+
+/// Whether a call is one of [`FUTEX_CALLS`] within its bounds.
+pub fn is_native(number: u64, args: &[u64; 6]) -> bool {
+    let holds = |bound: &Bound| match *bound {
+        OneOf(arg, values) => values.contains(&(args[usize::from(arg)] as i32)),
+        OneOfBeside { arg, ignored, values } => {
+            values.contains(&(args[usize::from(arg)] as i32 & !ignored))
+        }
+        _ => false,
+    };
+    let call = FUTEX_CALLS.iter().find(|call| call.number as u64 == number);
+    call.is_some_and(|call| call.when.iter().any(|bounds| bounds.iter().all(holds)))
+}
 
 /// What `madvise(2)` may say. MADV_MERGEABLE, MADV_UNMERGEABLE, MADV_HWPOISON and
 /// MADV_SOFT_OFFLINE are missing on purpose, others because Linux did not have them yet.

@@ -73,6 +73,27 @@ pub fn clones_by_the_guest_kill() {
     arena.end();
 }
 
+/// Filters that the sentry has not commanded are none of the guest's business.
+pub fn filters_by_the_guest_kill() {
+    const CATCH_ALL_OFFSET: u64 = 0x10_0000 + 0x4000 - 0x200;
+    let mut arena = Arena::new();
+    let mut guest = Guest::on(&arena.platform, spin());
+    let at = arena.stub.call_and_fault();
+    let program = guest.space.layout().reserved.start + CATCH_ALL_OFFSET;
+    let mode = u64::from(libc::SECCOMP_SET_MODE_FILTER);
+    for args in [[mode, 0, program + 8, 0, 0, 0], [mode, 1, program, 0, 0, 0]] {
+        call(&mut guest, at, libc::SYS_seccomp as u64, args);
+        let fault = guest.run_to_fault();
+        assert_eq!(fault.signo, libc::SIGILL);
+        assert_eq!(guest.registers().rax, Errno::EINVAL.to_return_value());
+    }
+    call(&mut guest, at, libc::SYS_seccomp as u64, [mode, 0, program, 0, 0, 0]);
+    assert_eq!(guest.run(), Trap::Dead);
+    drop(guest);
+    arena.check();
+    arena.end();
+}
+
 /// Waits until a running thread is the host's no more, whose process then has `left` threads.
 fn await_silent_end(sibling: &mut Guest, pid: i32, left: usize) {
     let limit = Instant::now() + Duration::from_secs(20);

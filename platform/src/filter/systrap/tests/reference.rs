@@ -78,6 +78,11 @@ fn stub(layout: &Layout, number: u32, args: [u64; 6]) -> Answer {
         56 => (false, Errno::EINVAL),
         // futex
         202 => (is_futex(b), Errno::ENOSYS),
+        // futex_waitv
+        449 => (c as u32 == 0, Errno::EINVAL),
+        // seccomp
+        317 if a == 1 && b == 0 && c == layout.catch_all => return Answer::Notify,
+        317 => (false, Errno::EINVAL),
         // arch_prctl
         158 => (matches!(a as u32, 0x1001..=0x1004), Errno::EINVAL),
         // clock_gettime
