@@ -7,6 +7,7 @@ use linux_abi::task::{SECCOMP_RET_ALLOW, SeccompData, SeccompFilterFlags};
 
 use super::action::is_more_severe;
 use super::analysis::Analysis;
+use super::notifier::Notifier;
 use super::program::Program;
 
 /// Most instructions of a chain, with [`PENALTY`] more for each filter but the newest.
@@ -22,6 +23,8 @@ pub struct Filter {
     previous: Option<Arc<Filter>>,
     /// `SECCOMP_FILTER_FLAG_LOG`.
     pub logs: bool,
+    /// The supervisor to whom it leaves decisions.
+    notifier: Option<Arc<Notifier>>,
     /// Of the whole chain, with the penalty of each.
     weight: usize,
     count: u32,
@@ -37,6 +40,7 @@ impl Filter {
     pub fn new(
         program: Arc<Program>,
         flags: SeccompFilterFlags,
+        notifier: Option<Arc<Notifier>>,
         previous: Option<Arc<Filter>>,
     ) -> Result<Arc<Filter>, Errno> {
         let before = previous.as_ref().map_or(0, |filter| filter.weight);
@@ -54,10 +58,14 @@ impl Filter {
         }
         let count = 1 + previous.as_ref().map_or(0, |filter| filter.count);
         let logs = flags.contains(SeccompFilterFlags::LOG);
+        if let Some(notifier) = &notifier {
+            notifier.add_filter();
+        }
         Ok(Arc::new(Filter {
             program,
             previous,
             logs,
+            notifier,
             weight: before + own + PENALTY,
             count,
             allowed,
@@ -67,6 +75,18 @@ impl Filter {
     /// How many filters there are.
     pub fn count(&self) -> u32 {
         self.count
+    }
+
+    /// The supervisor to whom it leaves decisions.
+    pub(super) fn notifier(&self) -> Option<&Arc<Notifier>> {
+        self.notifier.as_ref()
+    }
+
+    /// Whether one of the chain has a supervisor.
+    pub fn has_supervisor(self: &Arc<Filter>) -> bool {
+        let is_open =
+            |filter: &Arc<Filter>| filter.notifier.as_ref().is_some_and(|it| it.is_open());
+        self.chain().any(is_open)
     }
 
     /// Whether calls with this number are allowed whatever else they are.
@@ -107,6 +127,9 @@ impl Filter {
 impl Drop for Filter {
     /// A long chain must not be dropped by recursion.
     fn drop(&mut self) {
+        if let Some(notifier) = &self.notifier {
+            notifier.remove_filter();
+        }
         let mut next = self.previous.take();
         while let Some(filter) = next {
             next = Arc::into_inner(filter).and_then(|mut filter| filter.previous.take());

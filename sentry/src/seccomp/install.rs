@@ -5,7 +5,7 @@ use std::sync::Arc;
 use linux_abi::Errno;
 use linux_abi::task::SeccompFilterFlags;
 
-use super::{Filter, Program, Seccomp};
+use super::{Filter, Notifier, Program, Seccomp};
 use crate::task::{Credentials, Pid, Task};
 
 /// What came of an installation.
@@ -19,11 +19,12 @@ pub enum Installed {
 /// Puts a filter on `task`, with `TSYNC` on all threads of its process.
 ///
 /// # Errors
-/// EINVAL in strict mode, ENOMEM when the chain becomes too long.
+/// EINVAL in strict mode, EBUSY for a second supervisor, ENOMEM when the chain becomes too long.
 pub fn install(
     task: &Arc<Task>,
     flags: SeccompFilterFlags,
     program: &Arc<Program>,
+    notifier: Option<&Arc<Notifier>>,
 ) -> Result<Installed, Errno> {
     let is_for_all = flags.contains(SeccompFilterFlags::TSYNC);
     loop {
@@ -32,7 +33,11 @@ pub fn install(
             return Err(Errno::EINVAL);
         }
         // To look at a long program takes a while, and must not be done under the lock.
-        let new = Filter::new(program.clone(), flags, before.filter().cloned())?;
+        if notifier.is_some() && before.filter().is_some_and(|filter| filter.has_supervisor()) {
+            return Err(Errno::EBUSY);
+        }
+        let before_filter = before.filter().cloned();
+        let new = Filter::new(program.clone(), flags, notifier.cloned(), before_filter)?;
         let tree = task.kernel.tasks.lock();
         let now = task.seccomp.get();
         if !is_same(now.filter(), before.filter()) {

@@ -5,6 +5,8 @@
 //! children share and never change: a new filter only refers to those before it. [`screen`] asks
 //! them before a call is dispatched.
 //!
+//! A filter may leave the decision to another process ([`Notifier`]), which has a [`Listener`].
+//!
 //! The platform makes some calls without a word to the kernel. A filter knows for which numbers it
 //! answers "allow" whatever the arguments are ([`analysis`]); only if all calls that would not be
 //! seen are among them ([`Seccomp::allows_all`]) may they go on unseen.
@@ -13,6 +15,8 @@ mod action;
 mod analysis;
 mod filter;
 mod install;
+mod listener;
+mod notifier;
 mod program;
 mod screen;
 mod state;
@@ -20,6 +24,8 @@ mod state;
 pub(crate) use action::is_available;
 pub use filter::Filter;
 pub use install::{Installed, install, set_strict};
+pub use listener::Listener;
+pub use notifier::{Notifier, Reply};
 pub use program::Program;
 pub use screen::screen;
 pub use state::{Seccomp, TaskSeccomp};

@@ -1,13 +1,20 @@
 //! The look at a call before it is dispatched (Linux: `__secure_computing`).
 
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
 use linux_abi::Errno;
+use linux_abi::poll::PollEvents;
 use linux_abi::signal::{SIGKILL, SIGSYS, SigInfo};
 use linux_abi::task::{AUDIT_ARCH_X86_64, SeccompData, signaled_status};
 
 use super::action::Action;
-use super::{Filter, Seccomp};
+use super::{Notifier, Reply, Seccomp};
 use crate::ptrace::{self, CallEntry};
 use crate::signal;
+use crate::sync::wait_for;
 use crate::syscall::Flow;
 use crate::task::{Ctx, ExitReason};
 
@@ -24,6 +31,7 @@ pub async fn screen(ctx: &mut Ctx, number: u64, args: [u64; 6]) -> Option<Flow> 
         Look::Allow => None,
         Look::Refuse(flow) => Some(flow),
         Look::AskTracer(message) => ask_tracer(ctx, message).await,
+        Look::AskSupervisor(notifier, data) => ask_supervisor(ctx, &notifier, data).await,
     }
 }
 
@@ -32,6 +40,7 @@ enum Look {
     Allow,
     Refuse(Flow),
     AskTracer(u16),
+    AskSupervisor(Arc<Notifier>, SeccompData),
 }
 
 fn look(ctx: &mut Ctx, number: u64, args: [u64; 6]) -> Look {
@@ -44,11 +53,14 @@ fn look(ctx: &mut Ctx, number: u64, args: [u64; 6]) -> Look {
     match ctx.task.seccomp.with(|state| judge(state, number, &data)) {
         Verdict::Allow => Look::Allow,
         Verdict::Strict => Look::Refuse(Flow::Exit(ExitReason::Thread(killed_by(SIGKILL)))),
-        Verdict::Answer { action, logs } => {
+        Verdict::Answer { action, logs, notifier } => {
             if logs {
                 note(ctx, &data, action);
             }
-            act(ctx, action, number, &data)
+            match (action, notifier) {
+                (Action::UserNotification, Some(notifier)) => Look::AskSupervisor(notifier, data),
+                _ => act(ctx, action, number, &data),
+            }
         }
     }
 }
@@ -60,6 +72,8 @@ enum Verdict {
     Answer {
         action: Action,
         logs: bool,
+        /// The supervisor of the filter whose answer it is.
+        notifier: Option<Arc<Notifier>>,
     },
 }
 
@@ -71,10 +85,14 @@ fn judge(state: &Seccomp, number: u64, data: &SeccompData) -> Verdict {
         Seccomp::Filter(filter) if filter.always_allows(number as u32) => Verdict::Allow,
         Seccomp::Filter(filter) => {
             let (answer, whose) = filter.judge(data);
-            let logs = whose.is_some_and(|filter: &std::sync::Arc<Filter>| filter.logs);
+            let logs = whose.is_some_and(|filter| filter.logs);
+            let notifier = whose.and_then(|filter| filter.notifier()).cloned();
             match Action::decode(answer) {
                 Action::Allow => Verdict::Allow,
-                action => Verdict::Answer { action, logs: logs || is_always_logged(action) },
+                action => {
+                    let logs = logs || is_always_logged(action);
+                    Verdict::Answer { action, logs, notifier }
+                }
             }
         }
     }
@@ -126,6 +144,40 @@ fn act(ctx: &mut Ctx, action: Action, number: u64, data: &SeccompData) -> Look {
     Look::Refuse(flow)
 }
 
+/// Asks the supervisor and waits for the reply. A signal interrupts that as it does a call that can
+/// be restarted.
+async fn ask_supervisor(
+    ctx: &mut Ctx,
+    notifier: &Arc<Notifier>,
+    data: SeccompData,
+) -> Option<Flow> {
+    let Some(asked) = notifier.begin(&ctx.task, data) else {
+        return Some(answer(ctx, Err(Errno::ENOSYS)));
+    };
+    let task = ctx.task.clone();
+    let reply = {
+        let wait = wait_for(&notifier.answered, PollEvents::IN, || asked.reply());
+        let mut wait = pin!(wait);
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(reply) = wait.as_mut().poll(cx) {
+                return Poll::Ready(Some(reply));
+            }
+            let is_interrupted = match asked.must_wait() {
+                true => task.must_exit() || signal::is_killed(&task),
+                false => task.must_attend(),
+            };
+            if is_interrupted { Poll::Ready(None) } else { Poll::Pending }
+        })
+        .await
+    };
+    match reply {
+        None => Some(Flow::Return(Err(Errno::ERESTARTSYS))),
+        Some(reply) if reply.continues() => None,
+        Some(Reply { value, error: 0, .. }) => Some(answer(ctx, Ok(value as u64))),
+        Some(Reply { error, .. }) => Some(answer(ctx, Ok(i64::from(error) as u64))),
+    }
+}
+
 /// Puts a result in place that is not the kernel's own: even one that looks like a restart code is
 /// just a number to the guest.
 fn answer(ctx: &mut Ctx, result: Result<u64, Errno>) -> Flow {
@@ -153,6 +205,7 @@ async fn ask_tracer(ctx: &mut Ctx, message: u16) -> Option<Flow> {
         // Nobody is asked twice.
         Look::Allow | Look::AskTracer(_) => None,
         Look::Refuse(flow) => Some(flow),
+        Look::AskSupervisor(notifier, data) => ask_supervisor(ctx, &notifier, data).await,
     }
 }
 

@@ -73,6 +73,13 @@ impl TaskSeccomp {
         look(&self.state.read())
     }
 
+    /// The task is over: its filters are nobody's any more.
+    pub fn release(&self) {
+        let old = std::mem::take(&mut *self.state.write());
+        // A chain is dropped with no lock held.
+        drop(old);
+    }
+
     pub(super) fn set(&self, new: Seccomp) {
         let old = std::mem::replace(&mut *self.state.write(), new);
         self.is_on.store(true, Ordering::Release);

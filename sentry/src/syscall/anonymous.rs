@@ -28,11 +28,21 @@ pub(super) fn reserve(task: &Arc<Task>) -> Result<Reservation, Errno> {
 /// Errors: EMFILE.
 pub(super) fn install(ctx: &Ctx, file: impl File, label: &str, flags: OpenFlags) -> SysResult {
     let reservation = reserve(&ctx.task)?;
+    let description = describe(ctx, file, label, flags);
+    Ok(reservation.fill(description, flags.contains(OpenFlags::CLOEXEC)) as usize)
+}
+
+/// An open description of `file`, as for [`install`].
+pub(super) fn describe(
+    ctx: &Ctx,
+    file: impl File,
+    label: &str,
+    flags: OpenFlags,
+) -> Arc<FileDescription> {
     // Linux: anonymous inodes have no kind; programs see mode 0600 alone.
     let location =
         anonymous_location(&ctx.task.kernel, label, FileKind::Regular, ANONYMOUS_PERMISSIONS);
-    let description = FileDescription::new(Box::new(file), location, flags);
-    Ok(reservation.fill(description, flags.contains(OpenFlags::CLOEXEC)) as usize)
+    FileDescription::new(Box::new(file), location, flags)
 }
 
 /// The inode of a new pipe, owned by the caller.

@@ -10,8 +10,9 @@ use linux_abi::fs::{
 use linux_abi::task::RLIMIT_NOFILE;
 use linux_abi::tty::{FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD};
 
-use super::{Fd, SysResult, async_io, locks};
+use super::{Fd, SysResult, async_io, locks, seccomp_listener};
 use crate::memory::UserPtr;
+use crate::seccomp::Listener;
 use crate::task::Ctx;
 use crate::vfs::permission::is_owner;
 use crate::vfs::{AsyncOwner, AsyncTarget, FileDescription};
@@ -164,7 +165,7 @@ fn owner(ctx: &Ctx, file: &FileDescription, command: i32, argument: u64) -> SysR
 }
 
 /// `ioctl(2)`: what concerns every descriptor here, the rest in the file.
-pub fn ioctl(ctx: &mut Ctx, fd: Fd, command: u32, argument: u64) -> SysResult {
+pub async fn ioctl(ctx: &mut Ctx, fd: Fd, command: u32, argument: u64) -> SysResult {
     let file = ctx.task.fds().get_usable(fd)?;
     let read_flag = || ctx.memory().read_value(UserPtr::<i32>::new(argument));
     match command {
@@ -186,7 +187,10 @@ pub fn ioctl(ctx: &mut Ctx, fd: Fd, command: u32, argument: u64) -> SysResult {
             ctx.memory().write_value(UserPtr::new(argument), &left)?;
             Ok(0)
         }
-        _ => file.file().ioctl(command, argument, &file.io(&ctx.task)),
+        _ => match file.downcast::<Listener>() {
+            Some(listener) => seccomp_listener::ioctl(ctx, listener, command, argument).await,
+            None => file.file().ioctl(command, argument, &file.io(&ctx.task)),
+        },
     }
 }
 

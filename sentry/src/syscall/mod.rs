@@ -45,6 +45,7 @@ mod ptrace;
 mod read_write;
 mod sched;
 mod seccomp;
+mod seccomp_listener;
 mod select;
 mod sem;
 mod shm;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use linux_abi::Errno;
+use linux_abi::fs::OpenFlags;
 use linux_abi::task::{
     BPF_MAXINSNS, CAP_SYS_ADMIN, SECCOMP_GET_ACTION_AVAIL, SECCOMP_GET_NOTIF_SIZES,
     SECCOMP_MODE_FILTER, SECCOMP_MODE_STRICT, SECCOMP_SET_MODE_FILTER, SECCOMP_SET_MODE_STRICT,
@@ -10,16 +11,16 @@ use linux_abi::task::{
     SockFprog,
 };
 
-use super::SysResult;
+use super::{SysResult, anonymous};
 use crate::memory::UserPtr;
-use crate::seccomp::{self, Installed, Program};
+use crate::seccomp::{self, Installed, Listener, Notifier, Program};
 use crate::task::Ctx;
 
 /// Filters system calls, seccomp(2).
 ///
 /// Errors: EINVAL for unknown operations and flags, bad programs, and for a mode other than the
-/// present one; EACCES without `no_new_privs` and CAP_SYS_ADMIN; EFAULT; ENOMEM when there are too
-/// many filters; ESRCH when a thread has others (TSYNC_ESRCH); EOPNOTSUPP for unknown actions.
+/// present one; EACCES without `no_new_privs` and CAP_SYS_ADMIN; EFAULT; EMFILE; EBUSY for a
+/// second listener; ENOMEM when there are too many filters; ESRCH when a thread has others (TSYNC_ESRCH); EOPNOTSUPP for unknown actions.
 pub async fn seccomp(ctx: &mut Ctx, operation: u32, flags: u32, args: u64) -> SysResult {
     match operation {
         SECCOMP_SET_MODE_STRICT if flags == 0 && args == 0 => set_strict(ctx).await,
@@ -68,19 +69,32 @@ async fn set_filter(ctx: &mut Ctx, flags: u32, program: u64) -> SysResult {
         return Err(Errno::EINVAL);
     }
     let program = read_program(ctx, UserPtr::new(program))?;
-    if listens {
-        return Err(Errno::EINVAL);
-    }
+    let listener = match listens {
+        true => Some((anonymous::reserve(&ctx.task)?, new_notifier(flags)?)),
+        false => None,
+    };
     if !program.always_allows_all(platform::NATIVE_CALLS) {
         ctx.thread.catch_all().await?;
     }
-    let installed = seccomp::install(&ctx.task, flags, &Arc::new(program))?;
+    let notifier = listener.as_ref().map(|(_, notifier)| notifier);
+    let installed = seccomp::install(&ctx.task, flags, &Arc::new(program), notifier)?;
     ctx.tell_identity();
     match installed {
-        Installed::Done => Ok(0),
+        Installed::Done => Ok(listener.map_or(0, |(place, notifier)| {
+            let file = Listener::new(notifier);
+            let file = anonymous::describe(ctx, file, "seccomp notify", OpenFlags::RDWR);
+            place.fill(file, true) as usize
+        })),
         Installed::Unlike(_) if has(SeccompFilterFlags::TSYNC_ESRCH) => Err(Errno::ESRCH),
         Installed::Unlike(tid) => Ok(tid as usize),
     }
+}
+
+/// Errors: those of `getrandom(2)`.
+fn new_notifier(flags: SeccompFilterFlags) -> Result<Arc<Notifier>, Errno> {
+    // Linux: the numbers start anywhere. They never wrap.
+    let first = platform::host::random::number()? >> 1;
+    Ok(Notifier::new(first, flags.contains(SeccompFilterFlags::WAIT_KILLABLE_RECV)))
 }
 
 fn read_program(ctx: &Ctx, program: UserPtr<SockFprog>) -> Result<Program, Errno> {

@@ -136,7 +136,7 @@ syscall_table! {
         4 stat(path: Path, buf: Stat) => [sync] stat::stat, full;
         5 fstat(fd: Fd, buf: Stat) => [sync] stat::fstat, full;
         6 lstat(path: Path, buf: Stat) => [sync] stat::lstat, full;
-        16 ioctl(fd: Fd, command: IoctlCmd, argument: IoctlArg) => [sync] fd::ioctl, full;
+        16 ioctl(fd: Fd, command: IoctlCmd, argument: IoctlArg) => [async] fd::ioctl, full;
         21 access(path: Path, mode: AccessMode) => [sync] stat::access, full;
         32 dup(fd: Fd) => [sync] fd::dup, full;
         33 dup2(old: Fd, new: Fd) => [sync] fd::dup2, full;
@@ -341,8 +341,7 @@ syscall_table! {
             => [sync] system::personality, partial "kept; address space layout does not follow it";
         157 prctl(option: PrctlOption, arg2: Hex, arg3: Hex, arg4: Hex, arg5: Hex)
             => [async] prctl::prctl, partial "no PR_SET_MM, speculation control; others are EINVAL";
-        317 seccomp(op: SeccompOp, flags: SeccompFlags, args: Pointer)
-            => [async] seccomp::seccomp, partial "no user notifications";
+        317 seccomp(op: SeccompOp, flags: SeccompFlags, args: Pointer) => [async] seccomp::seccomp, full;
         158 arch_prctl(code: ArchPrctlCode, addr: Pointer)
             => [async] prctl::arch_prctl, partial "FS and GS bases only";
         160 setrlimit(resource: RlimitResource, rlim: Rlimit) => [sync] limits::setrlimit, full;

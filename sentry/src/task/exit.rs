@@ -139,8 +139,9 @@ fn record_cpu_time(task: &Task, process_user_ns: Option<u64>) {
 }
 
 impl Task {
-    /// Lets go of files and directories; the last holder closes them.
+    /// Lets go of filters, files and directories; the last holder closes them.
     fn release_resources(&self) {
+        self.seccomp.release();
         self.set_fds(crate::vfs::FdTable::new());
     }
 }

@@ -60,6 +60,7 @@ mod read_write;
 mod rename;
 mod sched;
 mod seccomp;
+mod seccomp_notify;
 mod seek;
 mod signal_action;
 mod signal_frame;
