@@ -588,6 +588,8 @@ case!(actions_are_told, [seccomp], {
     check_eq!(sys!(seccomp, ACTION_AVAIL, 0, &(ALLOW | 1)), Err(EOPNOTSUPP));
     check_eq!(sys!(seccomp, ACTION_AVAIL, 1, &ALLOW), Err(EINVAL));
     check_eq!(sys!(seccomp, ACTION_AVAIL, 0, BAD), Err(EFAULT));
+    let names = "kill_process kill_thread trap errno user_notif trace log allow\n";
+    check_eq!(content(c"/proc/sys/kernel/seccomp/actions_avail"), names.as_bytes());
     let mut sizes = [0u16; 3];
     check_eq!(sys!(seccomp, NOTIF_SIZES, 0, &mut sizes), Ok(0));
     check_eq!(sizes, [80, 24, 64]);

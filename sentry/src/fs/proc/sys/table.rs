@@ -39,6 +39,7 @@ const KERNEL: Table = &[
     ("printk", Fixed("4\t4\t1\t7")),
     ("random", Dir(RANDOM)),
     ("randomize_va_space", Fixed("2")),
+    ("seccomp", Dir(SECCOMP)),
     ("sem", Shown(|_| format!("{SEMMSL}\t{SEMMNS}\t{SEMOPM}\t{SEMMNI}"))),
     ("shm_rmid_forced", Fixed("0")),
     ("shmall", Shown(|_| SHMALL.to_string())),
@@ -49,6 +50,12 @@ const KERNEL: Table = &[
     ("threads-max", Shown(|_| (PID_MAX - 1).to_string())),
     ("version", Shown(|_| KERNEL_VERSION.to_owned())),
     ("yama", Dir(&[("ptrace_scope", Fixed("0"))])),
+];
+
+/// The names of actions, seccomp(2).
+const SECCOMP: Table = &[
+    ("actions_avail", Fixed("kill_process kill_thread trap errno user_notif trace log allow")),
+    ("actions_logged", Fixed("kill_process kill_thread trap errno user_notif trace log")),
 ];
 
 const RANDOM: Table = &[
