@@ -166,6 +166,12 @@ pub trait File: Send + Sync + 'static {
         Err(Errno::ENODEV)
     }
 
+    /// The host's file that holds its bytes, if the host may copy them (`is_written`: put others
+    /// there) without a word to this object. None where bytes have to go through it.
+    fn host_bytes(&self, _is_written: bool) -> Option<Arc<OwnedFd>> {
+        None
+    }
+
     /// What holds now. The default is always ready.
     fn readiness(&self) -> PollEvents {
         PollEvents::IN | PollEvents::OUT | PollEvents::RDNORM | PollEvents::WRNORM

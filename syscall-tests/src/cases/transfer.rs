@@ -81,6 +81,24 @@ case!(copy_file_range_errors, [copy_file_range], {
     check_eq!(sys!(copy_file_range, same, &mut a, same, &mut b, 4, 0), Err(EINVAL), "overlapping");
 });
 
+case!(copies_end_at_the_limit_of_file_sizes, [copy_file_range, sendfile], {
+    let from = source();
+    let limit = rlimit { rlim_cur: 6, rlim_max: 6 };
+    sys!(setrlimit, RLIMIT_FSIZE, &limit).must();
+    count_signal(SIGXFSZ, 0);
+    let to = open(c"dst", O_RDWR | O_CREAT);
+    check_eq!(sys!(copy_file_range, from, &mut 0i64, to, NULL, 10, 0), Ok(6));
+    check_eq!(sys!(copy_file_range, from, &mut 0i64, to, NULL, 10, 0), Err(EFBIG));
+    check_eq!(sys!(copy_file_range, from, &mut 10i64, to, NULL, 10, 0), Err(EFBIG));
+    check_eq!(counted(SIGXFSZ), 2);
+    let other = open(c"other", O_RDWR | O_CREAT);
+    check_eq!(sys!(sendfile, other, from, &mut 0i64, 10), Ok(6));
+    check_eq!(sys!(sendfile, other, from, &mut 10i64, 10), Ok(0), "nothing to send");
+    check_eq!(counted(SIGXFSZ), 3, "by a transfer that goes on at the limit");
+    check_eq!(content(c"dst"), b"012345");
+    check_eq!(content(c"other"), b"012345");
+});
+
 case!(splice_between_file_and_pipe, [splice], {
     let from = source();
     let (r, w) = pipe();

@@ -142,6 +142,11 @@ impl File for GoferFile {
         Ok(MapSource::Host { fd, offset: request.offset })
     }
 
+    fn host_bytes(&self, is_written: bool) -> Option<Arc<OwnedFd>> {
+        let fd = if is_written { self.written() } else { self.any() };
+        fd.ok().cloned()
+    }
+
     fn truncate(&self, size: u64) -> Result<(), Errno> {
         host_fs::ftruncate(self.written()?, size)
     }

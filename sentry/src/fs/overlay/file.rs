@@ -1,6 +1,7 @@
 //! Open regular files of an overlay: they read the lower file until the store has the content.
 
 use std::any::Any;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock};
 
 use linux_abi::Errno;
@@ -107,6 +108,12 @@ impl File for OverlayFile {
             false => self.current(&io)?,
         };
         file.map(request)
+    }
+
+    fn host_bytes(&self, is_written: bool) -> Option<Arc<OwnedFd>> {
+        let io = self.io();
+        let file = if is_written { self.writable(u64::MAX, &io) } else { self.current(&io) };
+        file.ok()?.host_bytes(is_written)
     }
 
     fn truncate(&self, size: u64) -> Result<(), Errno> {
