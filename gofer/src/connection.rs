@@ -33,19 +33,19 @@ pub struct Connection {
     on_settled: fn(),
 }
 
-/// A descriptor to send along with a response.
+/// Descriptors to send along with a response.
 #[derive(Debug)]
 pub enum Donation {
-    Opened(OwnedFd),
+    Opened(Vec<OwnedFd>),
     /// That of a new file, which may be a node as well.
     Created(Rc<Handle>),
 }
 
-impl AsFd for Donation {
-    fn as_fd(&self) -> BorrowedFd<'_> {
+impl Donation {
+    fn fds(&self) -> Vec<BorrowedFd<'_>> {
         match self {
-            Donation::Opened(fd) => fd.as_fd(),
-            Donation::Created(handle) => handle.donated(),
+            Donation::Opened(fds) => fds.iter().map(AsFd::as_fd).collect(),
+            Donation::Created(handle) => vec![handle.donated()],
         }
     }
 }
@@ -151,6 +151,7 @@ impl Connection {
             Op::ListXattr => self.list_xattr(request),
             Op::RemoveXattr => self.remove_xattr(request),
             Op::Sync => self.sync(request),
+            Op::Survey => self.survey(request),
             Op::Release | Op::Settle => Err(Errno::EINVAL),
         }
     }
@@ -162,19 +163,19 @@ impl Connection {
             Err(error) => (Some(error), None),
         };
         let quiet_error = self.quiet_error.take().map_or(0, |error| error.raw() as u32);
-        let fd_count = donation.is_some().into();
+        let fds = donation.as_ref().map(Donation::fds).unwrap_or_default();
+        let fd_count = fds.len() as u32;
         let header = ResponseHeader { fd_count, quiet_error, ..ResponseHeader::default() };
         match error {
             Some(error) => self.write_error(error, header),
             None => self.response.replace(0, &header),
         }
         let socket = self.socket.as_fd();
-        match transport::send(socket, self.response.as_bytes(), donation.as_ref().map(AsFd::as_fd))
-        {
+        match transport::send(socket, self.response.as_bytes(), &fds) {
             // Too many descriptors in flight (unix(7)): the client does not take them.
             Err(Errno::ETOOMANYREFS) => {
                 self.write_error(Errno::EMFILE, ResponseHeader { fd_count: 0, ..header });
-                transport::send(self.socket.as_fd(), self.response.as_bytes(), None)
+                transport::send(self.socket.as_fd(), self.response.as_bytes(), &[])
             }
             sent => sent,
         }

@@ -268,7 +268,7 @@ fn garbage_gets_an_answer_and_no_panic() {
         if message.is_empty() {
             continue;
         }
-        transport::send(socket.as_fd(), message.as_bytes(), None).unwrap();
+        transport::send(socket.as_fd(), message.as_bytes(), &[]).unwrap();
         let header: Option<RequestHeader> = Reader::new(message.as_bytes()).fixed().ok();
         let is_silent = |header: RequestHeader| {
             let op = Op::from_raw(header.op);
@@ -284,7 +284,7 @@ fn garbage_gets_an_answer_and_no_panic() {
         assert!(answer.is_ok(), "round {round}");
     }
     let too_long = vec![1; MAX_MESSAGE_BYTES + 1];
-    transport::send(socket.as_fd(), &too_long, None).unwrap();
+    transport::send(socket.as_fd(), &too_long, &[]).unwrap();
     let (len, _) = transport::receive(socket.as_fd(), &mut response).unwrap();
     let answer: ResponseHeader = Reader::new(&response[..len]).fixed().unwrap();
     assert_eq!(answer.error, Errno::EMSGSIZE.raw() as u32);
@@ -299,7 +299,7 @@ fn descriptors_sent_to_the_gofer_are_dropped() {
     let (socket, thread) = serve_raw(&served.path(""), Options::default());
     let mut response = vec![0; MAX_MESSAGE_BYTES];
     for _ in 0..2000 {
-        transport::send(socket.as_fd(), b"nonsense", Some(socket.as_fd())).unwrap();
+        transport::send(socket.as_fd(), b"nonsense", &[socket.as_fd()]).unwrap();
         transport::receive(socket.as_fd(), &mut response).unwrap();
     }
     let open = fs::read_dir("/proc/self/fd").unwrap().count();

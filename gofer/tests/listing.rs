@@ -4,9 +4,10 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 use common::{DIRECTORY, Options, Served, small_tree};
-use gofer_protocol::{DirPosition, NodeId, ReadDirFlags};
+use gofer_protocol::{DirPosition, NodeId, ReadDirFlags, SurveyFlags, Target};
 use linux_abi::Errno;
 
 const ROOT: NodeId = NodeId::ROOT;
@@ -128,4 +129,61 @@ fn nonsense_positions_do_no_harm() {
     let flags = ReadDirFlags::from_bits_retain(2);
     let result = served.client().read_dir(ROOT, DirPosition::START, flags).map(drop);
     assert_eq!(result, Err(Errno::EINVAL));
+}
+
+#[test]
+fn survey_tells_of_many_entries_at_once() {
+    let served = Served::with(Options::default(), |root| {
+        small_tree(root);
+        fs::write(root.join("dir/inner"), b"").unwrap();
+        fs::create_dir(root.join("large")).unwrap();
+        (0..2000).for_each(|i| fs::write(root.join(format!("large/{i:0100}")), b"").unwrap());
+    });
+    let client = served.client();
+    let names: [&[u8]; 5] = [b"file", b"none", b"dir", b"link", b"large"];
+    let plain = client.survey(ROOT, &names, SurveyFlags::empty()).unwrap();
+    let errors: Vec<_> = plain.iter().map(|entry| entry.as_ref().err().copied()).collect();
+    assert_eq!(errors, [None, Some(Errno::ENOENT), None, None, None]);
+    for (entry, name) in plain.iter().zip(["file", "none", "dir", "link", "large"]) {
+        let Ok(entry) = entry else { continue };
+        let host = fs::symlink_metadata(served.path(name)).unwrap();
+        assert_eq!((entry.attr.ino, entry.attr.mode), (host.ino(), host.mode()));
+        assert!(entry.node.is_none() && entry.fd.is_none() && entry.listing.is_none());
+    }
+    let mut whole = client.survey(ROOT, &names, SurveyFlags::LIST | SurveyFlags::OPEN).unwrap();
+    let large = whole.pop().unwrap().unwrap();
+    assert!(large.listing.is_none(), "it does not fit");
+    assert!(client.get_attr(large.node.unwrap().into()).unwrap().is_directory());
+    let link = whole.pop().unwrap().unwrap();
+    assert!(link.attr.is_symlink() && link.fd.is_none(), "links are not followed");
+    let dir = whole.pop().unwrap().unwrap();
+    let attr = client.get_attr(Target::child(dir.node.unwrap(), b"inner")).unwrap();
+    assert_eq!(attr.ino, fs::metadata(served.path("dir/inner")).unwrap().ino());
+    assert!(names_of(&dir.listing.unwrap()).contains(&b"inner"[..]));
+    let fd = whole.swap_remove(0).unwrap().fd.unwrap();
+    let mut content = [0; 16];
+    let count = rustix::io::read(&fd, &mut content).unwrap();
+    assert_eq!(content[..count], fs::read(served.path("file")).unwrap());
+    assert_eq!(rustix::io::write(&fd, b"x"), Err(rustix::io::Errno::BADF));
+}
+
+fn names_of(entries: &[gofer_protocol::DirEntry]) -> BTreeSet<&[u8]> {
+    entries.iter().map(|entry| &*entry.name).collect()
+}
+
+#[test]
+fn survey_has_limits() {
+    let served = many(200);
+    let client = served.client();
+    let all = client.read_dir_all(ROOT, ReadDirFlags::empty()).unwrap();
+    let names: Vec<&[u8]> = all.iter().map(|entry| &*entry.name).collect();
+    let told = client.survey(ROOT, &names, SurveyFlags::OPEN).unwrap();
+    assert_eq!(told.len(), 200);
+    let opened = told.iter().filter(|entry| entry.as_ref().unwrap().fd.is_some()).count();
+    assert_eq!(opened, gofer_protocol::transport::MAX_DESCRIPTORS);
+    assert_eq!(client.survey(ROOT, &[], SurveyFlags::OPEN).err(), Some(Errno::EINVAL));
+    assert_eq!(client.survey(ROOT, &[b".."], SurveyFlags::LIST).err(), Some(Errno::EINVAL));
+    let too_many = vec![&b"x"[..]; 257];
+    assert_eq!(client.survey(ROOT, &too_many, SurveyFlags::OPEN).err(), Some(Errno::EINVAL));
+    assert_eq!(served.client().survey(ROOT, &names, SurveyFlags::empty()).unwrap().len(), 200);
 }

@@ -36,6 +36,15 @@ bitflags! {
         const ATTRIBUTES = 1;
     }
 
+    /// What [`crate::Client::survey`] returns besides attributes.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct SurveyFlags: u32 {
+        /// For directories a node, and what they hold, as far as that fits into the message.
+        const LIST = 1;
+        /// For regular files a descriptor to read.
+        const OPEN = 2;
+    }
+
     /// Flags of `renameat2(2)`; `RENAME_WHITEOUT` is not offered.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct RenameFlags: u32 {

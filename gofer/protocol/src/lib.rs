@@ -2,7 +2,7 @@
 //!
 //! A gofer serves host directory trees, one per connection. A connection is a `SOCK_SEQPACKET`
 //! Unix socket; each message is one packet: a fixed header ([`message`]), bounded trailing bytes,
-//! and for some responses one descriptor (`SCM_RIGHTS`). The client asks, the gofer answers, in
+//! and for some responses descriptors (`SCM_RIGHTS`). The client asks, the gofer answers, in
 //! turn; only [`message::Op::Release`], [`message::Op::Settle`] and quiet requests have no answer.
 //! `docs/gofer-protocol.md` is the reference.
 //!
@@ -21,13 +21,13 @@ pub mod wire;
 
 pub use attr::{Attr, FsStats, SetAttr, SetTime, Time};
 pub use client::Client;
-pub use client::reply::{Created, DirChunk, DirEntry, Entry, Opened, RootInfo, WalkReply};
+pub use client::reply::{Created, DirChunk, DirEntry, Entry, Opened, RootInfo, Surveyed, WalkReply};
 pub use client::request::{DirPosition, NewNode, Target};
-pub use flags::{OpenFlags, ReadDirFlags, RenameFlags, WalkFlags, XattrFlags};
+pub use flags::{OpenFlags, ReadDirFlags, RenameFlags, SurveyFlags, WalkFlags, XattrFlags};
 pub use name::{Name, NodeId};
 
 /// Version of the protocol, compared when a client connects.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Longest message in bytes: an extended attribute of the greatest size and its headers.
 pub const MAX_MESSAGE_BYTES: usize = 72 << 10;
 /// Longest path component in bytes (`NAME_MAX`).

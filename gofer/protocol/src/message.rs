@@ -71,6 +71,8 @@ operations! {
     Release = 22,
     /// Nothing: the sandbox has started, and there will be less to do. Has no response.
     Settle = 23,
+    /// [`SurveyRequest`] → [`SurveyReply`] and descriptors.
+    Survey = 24,
 }
 
 macro_rules! wire_structs {
@@ -137,6 +139,13 @@ wire_structs! {
     /// Followed by `count` entries, each a [`WireDirEntry`], an [`Attr`] if it says so, a name.
     ReadDirReply { stream: u64, offset: u64, count: u32, is_end: u32, }
     WireDirEntry { ino: u64, offset: u64, kind: u32, has_attr: u32, }
+    /// Followed by `count` names.
+    SurveyRequest { dir: u64, flags: u32, count: u32, }
+    /// Followed by `count` times a [`SurveyEntry`], which may be less than asked for.
+    SurveyReply { count: u32, reserved: u32, }
+    /// Followed by `count` entries as in [`ReadDirReply`] if `is_listed`. If there is an `error` all
+    /// else is zero. The descriptors come in the order of the entries that have one.
+    SurveyEntry { node: u64, error: u32, has_descriptor: u32, is_listed: u32, count: u32, attr: Attr, }
     /// Followed by a name as in [`TargetRequest`], the attribute's name, and the value.
     XattrRequest { node: u64, flags: u32, reserved: u32, }
     /// Followed by `count` nodes (`u64`).

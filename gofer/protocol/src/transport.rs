@@ -1,4 +1,4 @@
-//! Packets with at most one descriptor over a `SOCK_SEQPACKET` Unix socket.
+//! Packets with a few descriptors over a `SOCK_SEQPACKET` Unix socket.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -11,6 +11,9 @@ use rustix::net::{
     SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
 
+/// Most descriptors that come with one packet.
+pub const MAX_DESCRIPTORS: usize = 16;
+
 /// Makes a connection: the gofer's end and the client's.
 ///
 /// # Errors
@@ -20,24 +23,26 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
         .map_err(errno)
 }
 
-/// Sends one packet, with a descriptor if there is one.
+/// Sends one packet with at most [`MAX_DESCRIPTORS`] descriptors.
 ///
 /// # Errors
-/// Those of `sendmsg(2)`: EPIPE when the peer is gone, EMSGSIZE for a packet that is too long.
+/// Those of `sendmsg(2)`: EPIPE when the peer is gone, EMSGSIZE for a packet that is too long, or
+/// for too many descriptors.
 pub fn send(
     socket: BorrowedFd<'_>,
     packet: &[u8],
-    fd: Option<BorrowedFd<'_>>,
+    fds: &[BorrowedFd<'_>],
 ) -> Result<(), Errno> {
-    let Some(fd) = fd else {
+    if fds.is_empty() {
         return retry_on_intr(|| rustix::net::send(socket, packet, SendFlags::NOSIGNAL))
             .map(drop)
             .map_err(errno);
-    };
-    let fds = [fd];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    }
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    ancillary.push(SendAncillaryMessage::ScmRights(&fds));
+    if !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
+        return Err(Errno::EMSGSIZE);
+    }
     let parts = [IoSlice::new(packet)];
     retry_on_intr(|| rustix::net::sendmsg(socket, &parts, &mut ancillary, SendFlags::NOSIGNAL))
         .map(drop)
@@ -55,26 +60,26 @@ pub fn receive_plain(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize,
     if length > buffer.len() { Err(Errno::EMSGSIZE) } else { Ok(length) }
 }
 
-/// Receives one packet and the descriptor that came with it.
+/// Receives one packet and the descriptors that came with it, in their order.
 ///
 /// # Errors
-/// Those of `recvmsg(2)`; EMSGSIZE for a packet longer than `buffer`; EMFILE when the descriptor
-/// was lost for want of a free number.
+/// Those of `recvmsg(2)`; EMSGSIZE for a packet longer than `buffer`; EMFILE when a descriptor was
+/// lost for want of a free number.
 pub fn receive(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
-) -> Result<(usize, Option<OwnedFd>), Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+) -> Result<(usize, Vec<OwnedFd>), Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let received = retry_on_intr(|| {
         let mut parts = [IoSliceMut::new(buffer)];
         rustix::net::recvmsg(socket, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC)
     })
     .map_err(errno)?;
-    let mut fd = None;
+    let mut fds = Vec::new();
     for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(fds) = message {
-            fd = fds.into_iter().next();
+        if let RecvAncillaryMessage::ScmRights(received) = message {
+            fds.extend(received);
         }
     }
     if received.flags.contains(ReturnFlags::TRUNC) {
@@ -83,7 +88,7 @@ pub fn receive(
     if received.flags.contains(ReturnFlags::CTRUNC) {
         return Err(Errno::EMFILE);
     }
-    Ok((received.bytes, fd))
+    Ok((received.bytes, fds))
 }
 
 /// The same error as a number of ours.

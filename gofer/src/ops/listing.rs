@@ -89,7 +89,7 @@ impl Connection {
 
 /// Adds entries until the message is full or the directory ends. An error after the first entry
 /// is left for the next request to meet.
-fn fill(
+pub(super) fn fill(
     response: &mut Writer,
     reply: &mut ReadDirReply,
     dir: &Handle,

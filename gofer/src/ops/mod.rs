@@ -6,6 +6,7 @@ mod attributes;
 mod change;
 mod listing;
 mod make;
+mod survey;
 mod walk;
 mod xattr;
 

@@ -70,7 +70,7 @@ impl Connection {
         let mut donation = None;
         if flags.contains(WalkFlags::OPEN) && reply.count as usize == count {
             match self.open_file(&current, open_flags) {
-                Ok(opened) => donation = Some(Donation::Opened(opened)),
+                Ok(opened) => donation = Some(Donation::Opened(vec![opened])),
                 Err(error) => reply.open_error = error.raw() as u32,
             }
         }
@@ -117,7 +117,7 @@ impl Connection {
         let fd = self.open_file(&handle, flags)?;
         let attr = known.map_or_else(|| handle.attr(), Ok)?;
         self.reply_node(handle, attr, wants_node, None)?;
-        Ok(Some(Donation::Opened(fd)))
+        Ok(Some(Donation::Opened(vec![fd])))
     }
 
     fn open_file(&self, handle: &Handle, flags: OpenFlags) -> Result<OwnedFd, Errno> {

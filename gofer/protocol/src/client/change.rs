@@ -79,14 +79,14 @@ impl Client {
                 complete(request);
                 Ok(())
             },
-            |response, fd| {
+            |response, fds| {
                 let reply: NodeReply = response.fixed()?;
                 let created = Created {
                     node: NodeId::from_raw(reply.node),
                     attr: reply.attr,
                     owner_error: optional_error(reply.owner_error),
                 };
-                Ok((created, fd))
+                Ok((created, fds.into_iter().next()))
             },
         )
     }

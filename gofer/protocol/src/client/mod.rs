@@ -16,6 +16,7 @@ pub mod request;
 
 mod attributes;
 mod change;
+mod survey;
 mod walk;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -129,7 +130,7 @@ impl Client {
         let mut message = Writer::default();
         message.fixed(&RequestHeader { op: Op::Settle as u32, ..RequestHeader::default() });
         // An error means that the gofer is gone.
-        let _ = transport::send(self.socket.as_fd(), message.as_bytes(), None);
+        let _ = transport::send(self.socket.as_fd(), message.as_bytes(), &[]);
     }
 
     /// Sends release messages. A packet is sent whole, so no lock keeps it from others' requests.
@@ -142,7 +143,7 @@ impl Client {
             for node in nodes {
                 message.fixed(&node.raw());
             }
-            let _ = transport::send(self.socket.as_fd(), message.as_bytes(), None);
+            let _ = transport::send(self.socket.as_fd(), message.as_bytes(), &[]);
         }
     }
 
@@ -191,7 +192,7 @@ impl Client {
         // Before it is sent, so that nobody takes it for served who sees what it has done.
         self.quiet_sent.store(sent + 1, Ordering::Release);
         let socket = self.socket.as_fd();
-        transport::send(socket, channel.request.as_bytes(), None).map_err(|_| Errno::EIO)
+        transport::send(socket, channel.request.as_bytes(), &[]).map_err(|_| Errno::EIO)
     }
 
     /// Sends a request that `write` completes and has `read` take the response apart.
@@ -199,7 +200,7 @@ impl Client {
         &self,
         op: Op,
         write: impl FnOnce(&mut Writer) -> Result<(), Errno>,
-        read: impl FnOnce(&mut Reader<'_>, Option<OwnedFd>) -> Result<T, Errno>,
+        read: impl FnOnce(&mut Reader<'_>, Vec<OwnedFd>) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
         self.call_on(&mut self.channel.lock(), op, write, read)
     }
@@ -209,7 +210,7 @@ impl Client {
         channel: &mut Channel,
         op: Op,
         write: impl FnOnce(&mut Writer) -> Result<(), Errno>,
-        read: impl FnOnce(&mut Reader<'_>, Option<OwnedFd>) -> Result<T, Errno>,
+        read: impl FnOnce(&mut Reader<'_>, Vec<OwnedFd>) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
         channel.request.clear();
         let processor = rustix::thread::sched_getcpu() as u32 + 1;
@@ -220,8 +221,8 @@ impl Client {
             return Err(Errno::E2BIG);
         }
         let socket = self.socket.as_fd();
-        transport::send(socket, channel.request.as_bytes(), None).map_err(|_| Errno::EIO)?;
-        let (len, fd) = match transport::receive(socket, &mut channel.response) {
+        transport::send(socket, channel.request.as_bytes(), &[]).map_err(|_| Errno::EIO)?;
+        let (len, fds) = match transport::receive(socket, &mut channel.response) {
             Ok((0, _)) => return Err(Errno::EIO),
             Ok(received) => received,
             // The descriptor limit of this process, not the gofer's fault.
@@ -238,7 +239,7 @@ impl Client {
             return Err(from_wire(header.error));
         }
         // A response that cannot be read is the gofer's fault, not the caller's.
-        read(&mut response, fd).map_err(|_| Errno::EIO)
+        read(&mut response, fds).map_err(|_| Errno::EIO)
     }
 
     /// A call whose request is a target only.
@@ -246,7 +247,7 @@ impl Client {
         &self,
         op: Op,
         target: Target<'_>,
-        read: impl FnOnce(&mut Reader<'_>, Option<OwnedFd>) -> Result<T, Errno>,
+        read: impl FnOnce(&mut Reader<'_>, Vec<OwnedFd>) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
         self.call(op, |request| write_target(request, target), read)
     }

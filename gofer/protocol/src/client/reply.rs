@@ -77,6 +77,18 @@ pub struct DirEntry {
     pub attr: Option<Attr>,
 }
 
+/// What a survey tells of an entry.
+#[derive(Debug)]
+pub struct Surveyed {
+    pub attr: Attr,
+    /// That of a directory, if it was to be listed and there was room.
+    pub node: Option<NodeId>,
+    /// All that a directory holds, if it was to be listed and fitted into the message.
+    pub listing: Option<Vec<DirEntry>>,
+    /// That of a regular file, if it was to be opened and could be.
+    pub fd: Option<OwnedFd>,
+}
+
 /// A part of a directory's listing.
 #[derive(Clone, Debug)]
 pub struct DirChunk {

@@ -58,7 +58,7 @@ impl Client {
                 });
                 names.iter().try_for_each(|name| request.short_bytes(name))
             },
-            |response, fd| read_walk(response, fd, flags, names.len()),
+            |response, fds| read_walk(response, fds.into_iter().next(), flags, names.len()),
         )
     }
 
@@ -83,9 +83,9 @@ impl Client {
                 });
                 request.short_bytes(target.name)
             },
-            |response, fd| {
+            |response, fds| {
                 let reply: NodeReply = response.fixed()?;
-                let fd = fd.ok_or(Errno::EIO)?;
+                let fd = fds.into_iter().next().ok_or(Errno::EIO)?;
                 Ok(Opened { fd, attr: reply.attr, node: NodeId::from_raw(reply.node) })
             },
         )
@@ -165,14 +165,23 @@ fn read_walk(
 
 fn read_chunk(response: &mut Reader<'_>) -> Result<DirChunk, Errno> {
     let reply: message::ReadDirReply = response.fixed()?;
-    let mut entries = Vec::with_capacity((reply.count as usize).min(4096));
-    for _ in 0..reply.count {
+    let entries = read_entries(response, reply.count)?;
+    let next = DirPosition { stream: reply.stream, offset: reply.offset };
+    Ok(DirChunk { entries, next: (reply.is_end == 0).then_some(next) })
+}
+
+/// Reads `count` entries of a directory.
+pub(super) fn read_entries(
+    response: &mut Reader<'_>,
+    count: u32,
+) -> Result<Vec<DirEntry>, Errno> {
+    let mut entries = Vec::with_capacity((count as usize).min(4096));
+    for _ in 0..count {
         let entry: message::WireDirEntry = response.fixed()?;
         let attr = if entry.has_attr != 0 { Some(response.fixed::<Attr>()?) } else { None };
         let name = response.name()?.as_bytes().to_vec();
         let kind = u8::try_from(entry.kind).map_err(|_| Errno::EIO)?;
         entries.push(DirEntry { name, ino: entry.ino, offset: entry.offset, kind, attr });
     }
-    let next = DirPosition { stream: reply.stream, offset: reply.offset };
-    Ok(DirChunk { entries, next: (reply.is_end == 0).then_some(next) })
+    Ok(entries)
 }

@@ -78,6 +78,7 @@ impl GoferInode {
         if let Some(fd) = &self.state.lock().descriptors.read {
             return Ok(fd.clone());
         }
+        self.note_opened();
         let fd = self.open_host(OpenFlags::RDONLY)?;
         Ok(self.keep_read_only(fd))
     }

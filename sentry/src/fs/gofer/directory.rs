@@ -7,6 +7,7 @@
 //! there and the listings that are kept are not too many.
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -15,7 +16,7 @@ use linux_abi::Errno;
 use linux_abi::fs::FileKind;
 
 use super::budget::Answer;
-use super::inode::GoferInode;
+use super::inode::{GoferInode, State};
 use crate::fs::synthetic::seek_dir;
 use crate::memory::IoDest;
 use crate::sync::{Mutex, Rank};
@@ -37,11 +38,13 @@ const KEPT_LENGTH_MAX: usize = 1 << 12;
 
 /// A complete listing that a directory keeps.
 pub(super) struct Kept {
-    parts: Vec<Arc<Part>>,
-    length: usize,
+    pub(super) parts: Vec<Arc<Part>>,
+    pub(super) length: usize,
     /// Of the directory's attributes before it was read.
     version: u64,
     is_used: bool,
+    /// Numbers of entries by name, once somebody looks for one.
+    index: Option<HashMap<Arc<[u8]>, u32>>,
 }
 
 /// What of a listing was fetched.
@@ -53,16 +56,33 @@ struct Listing {
     next: Option<DirPosition>,
 }
 
-struct Part {
+pub(super) struct Part {
     /// Number of the first entry.
     first: u64,
     entries: Vec<Entry>,
 }
 
-struct Entry {
-    name: Vec<u8>,
+pub(super) struct Entry {
+    pub(super) name: Arc<[u8]>,
     inode: u64,
-    kind: FileKind,
+    pub(super) kind: FileKind,
+}
+
+impl Kept {
+    /// The number of the entry `name`.
+    pub(super) fn number(&mut self, name: &[u8]) -> Option<u32> {
+        let parts = &self.parts;
+        let index = self.index.get_or_insert_with(|| {
+            let entries = parts.iter().flat_map(|part| &part.entries);
+            entries.zip(0..).map(|(entry, number)| (entry.name.clone(), number)).collect()
+        });
+        index.get(name).copied()
+    }
+
+    /// The entries from number `first` on.
+    pub(super) fn entries_from(&self, first: u32) -> impl Iterator<Item = &Entry> {
+        self.parts.iter().flat_map(|part| &part.entries).skip(first as usize)
+    }
 }
 
 impl Listing {
@@ -100,6 +120,9 @@ impl GoferDir {
 
     /// Fetches the part at `start`.
     fn fetch(&self, start: DirPosition) -> Result<(), Errno> {
+        if start == DirPosition::START {
+            self.inode.note_listed();
+        }
         let flags = ReadDirFlags::empty();
         let chunk = self.inode.with_node(|client, node| client.read_dir(node, start, flags))?;
         let entries: Vec<Entry> =
@@ -130,7 +153,7 @@ impl GoferDir {
                 |client: &gofer_protocol::Client, node| client.get_attr(Target::child(node, name));
             FileKind::from_mode(self.inode.with_node(ask).ok()?.mode)
         })?;
-        Some(Entry { name: entry.name, inode: entry.ino, kind })
+        Some(Entry { name: Arc::from(entry.name), inode: entry.ino, kind })
     }
 
     /// Passes `.` and `..` on; answers with the position behind what was taken and whether to go on.
@@ -173,7 +196,7 @@ impl GoferInode {
             return;
         }
         let Ok(shared) = self.shared() else { return };
-        let kept = Kept { parts, length, version, is_used: false };
+        let kept = Kept { parts, length, version, is_used: false, index: None };
         let old = {
             let mut state = self.state.lock();
             if state.attributes.version() != version {
@@ -190,6 +213,27 @@ impl GoferInode {
         if listed.load(Ordering::Relaxed) > KEPT_ENTRIES_MAX {
             self.export.listings.shed_half(GoferInode::let_listing_go);
         }
+    }
+
+    /// Takes over all that a survey has told of this directory, which was found by it.
+    pub(super) fn keep_surveyed(&self, listing: Vec<gofer_protocol::DirEntry>) {
+        let entry = |entry: gofer_protocol::DirEntry| {
+            let kind = FileKind::from_dirent_type(entry.kind)?;
+            Some(Entry { name: Arc::from(entry.name), inode: entry.ino, kind })
+        };
+        // Kinds that the host's listing does not tell have to be asked for.
+        let Some(entries) = listing.into_iter().map(entry).collect::<Option<Vec<_>>>() else {
+            return;
+        };
+        let version = self.state.lock().attributes.version();
+        let parts = if entries.is_empty() { vec![] } else { vec![Part { first: 0, entries }] };
+        self.keep_listing(parts.into_iter().map(Arc::new).collect(), version);
+    }
+
+    /// The listing that is kept, if nothing has changed since.
+    pub(super) fn kept_listing<'a>(&self, state: &'a mut State) -> Option<&'a mut Kept> {
+        let version = state.attributes.version();
+        state.listing.as_mut().filter(|kept| kept.version == version)
     }
 
     fn let_listing_go(&self) -> Answer {
@@ -248,7 +292,7 @@ impl File for GoferDir {
         while let Some(part) = self.part(at - DOTS)? {
             for entry in &part.entries[(at - DOTS - part.first) as usize..] {
                 let Entry { inode, kind, .. } = *entry;
-                if !sink(DirEntry { name: entry.name.clone(), inode, kind, next: at + 1 }) {
+                if !sink(DirEntry { name: entry.name.to_vec(), inode, kind, next: at + 1 }) {
                     return Ok(at);
                 }
                 at += 1;

@@ -1,7 +1,7 @@
 //! A connection to a gofer and what is bounded by it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use gofer_protocol::{Attr, Client, NodeId, Target};
@@ -31,6 +31,9 @@ pub(super) struct Export {
     pub(super) nodes: Budget,
     pub(super) descriptors: Budget,
     pub(super) listings: Budget,
+    pub(super) foresights: Budget,
+    /// Counts the times that what was foreseen may have become wrong.
+    departures: AtomicU64,
     /// Entries in the listings that are kept.
     pub(super) listed: AtomicUsize,
     /// Names that are known of directories.
@@ -44,6 +47,9 @@ const LOCAL_FILE_SYSTEMS: [u64; 6] =
 
 /// Directories whose listings are kept, for each export.
 const LISTINGS_MAX: usize = 16_384;
+
+/// Directories of which something is foreseen, for each export.
+const FORESIGHTS_MAX: usize = 32;
 
 /// A node of the gofer, given back when dropped.
 pub(super) struct Node {
@@ -77,6 +83,8 @@ impl Export {
             nodes: Budget::new(max_nodes - max_nodes / 4),
             descriptors: Budget::new(IDLE_DESCRIPTORS),
             listings: Budget::new(LISTINGS_MAX),
+            foresights: Budget::new(FORESIGHTS_MAX),
+            departures: AtomicU64::new(0),
             listed: AtomicUsize::new(0),
             named: AtomicUsize::new(0),
         })
@@ -119,9 +127,20 @@ impl Export {
         is_waiting
     }
 
+    /// What tells whether something that is foreseen now can be believed later.
+    pub(super) fn departures(&self) -> u64 {
+        self.departures.load(Ordering::Acquire)
+    }
+
+    /// Nothing that was foreseen is believed any more: an inode that was changed is gone.
+    pub(super) fn forget_foresight(&self) {
+        self.departures.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// A change that was taken for granted has failed, so nothing is that is known of the tree.
     fn doubt(&self, errno: Errno) {
         tracing::error!(?errno, "the host has refused a change that could not fail");
+        self.forget_foresight();
         for inode in self.inodes.all() {
             inode.forget_names();
             inode.forget_listing();

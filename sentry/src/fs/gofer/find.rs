@@ -39,6 +39,9 @@ impl GoferInode {
         if self.take_absent(name) || self.is_known_to_lack(name) {
             return Err(Errno::ENOENT);
         }
+        if let Some(found) = self.find_foreseen(name, false)? {
+            return Ok(found);
+        }
         let walked = self.walk(&[name], WalkFlags::DIRECTORY_NODES)?;
         let error = walked.error;
         let found = self.adopt_all(&[name], walked)?.pop();
@@ -57,6 +60,11 @@ impl GoferInode {
         }
         if names.first().is_some_and(|name| self.is_known_to_lack(name)) {
             return Ok(Vec::new());
+        }
+        if let [name] = names
+            && let Some(found) = self.find_foreseen(name, opens)?
+        {
+            return Ok(vec![found]);
         }
         let mut flags = WalkFlags::DIRECTORY_NODES;
         flags.set(WalkFlags::OPEN, opens);
@@ -156,7 +164,11 @@ impl GoferInode {
     ) -> Result<(), Errno> {
         let parent = self.shared()?;
         self.learn_name(&name);
-        self.state.lock().children.insert(name.clone(), Arc::downgrade(child));
+        let _foreseen = {
+            let mut state = self.state.lock();
+            state.children.insert(name.clone(), Arc::downgrade(child));
+            state.foresight.remove(&name)
+        };
         // A place goes only when its lock is free: its directory may go with it.
         let _old = child.state.lock().place.replace(Place { parent, name });
         Ok(())
@@ -170,7 +182,11 @@ impl GoferInode {
 
     pub(super) fn forget_child(&self, name: &[u8]) {
         self.unlearn_name(name);
-        self.state.lock().children.remove(name);
+        let _foreseen = {
+            let mut state = self.state.lock();
+            state.children.remove(name);
+            state.foresight.remove(name)
+        };
     }
 
     pub(super) fn forget_dead_child(&self, name: &[u8]) {
@@ -178,6 +194,7 @@ impl GoferInode {
         if state.children.get(name).is_some_and(|weak| weak.strong_count() == 0) {
             state.children.remove(name);
         }
+        state.foresight.note_gone();
     }
 
     /// Whether this directory of a shared tree still has `child` as `name`; refreshes its

@@ -15,6 +15,7 @@ use super::directory::{GoferDir, Kept};
 use super::export::{Export, Named, Node};
 use super::file::GoferFile;
 use super::find::Absent;
+use super::foresight::Foresight;
 use super::inodes::Identity;
 use crate::sync::{Mutex, Rank};
 use crate::vfs::{
@@ -54,6 +55,8 @@ pub(super) struct State {
     pub(super) names: Option<HashSet<Arc<[u8]>>>,
     /// What it holds, as it was read last.
     pub(super) listing: Option<Kept>,
+    /// What is known of entries that nobody has asked for yet.
+    pub(super) foresight: Foresight,
     /// The target of a symbolic link, which cannot change.
     pub(super) link_target: Option<Arc<[u8]>>,
 }
@@ -85,6 +88,7 @@ impl GoferInode {
             absent: None,
             names: None,
             listing: None,
+            foresight: Foresight::default(),
             link_target: None,
         };
         Arc::new_cyclic(|this| GoferInode {
@@ -274,21 +278,29 @@ impl Inode for GoferInode {
     }
 }
 
-impl Drop for GoferInode {
-    /// Lets go of the ancestors one by one: directories may be nested deeper than our stack.
-    fn drop(&mut self) {
+impl GoferInode {
+    /// Takes leave of the export; answers with where it was.
+    fn leave(&mut self) -> Option<Place> {
         self.export.inodes.forget_dead(&self.identity);
         self.forget_listing();
         self.forget_names();
-        let mut place = self.state.get_mut().place.take();
+        let state = self.state.get_mut();
+        let is_changed = state.attributes.version() > 0 || state.descriptors.writable().is_some();
+        let is_alone = self.kind != FileKind::Directory && state.attributes.links() <= 1;
+        if is_changed && !is_alone {
+            self.export.forget_foresight();
+        }
+        state.place.take()
+    }
+}
+
+impl Drop for GoferInode {
+    /// Lets go of the ancestors one by one: directories may be nested deeper than our stack.
+    fn drop(&mut self) {
+        let mut place = self.leave();
         while let Some(Place { parent, name }) = place {
             parent.forget_dead_child(&name);
-            place = Arc::into_inner(parent).and_then(|mut inode| {
-                inode.export.inodes.forget_dead(&inode.identity);
-                inode.forget_listing();
-                inode.forget_names();
-                inode.state.get_mut().place.take()
-            });
+            place = Arc::into_inner(parent).and_then(|mut inode| inode.leave());
         }
     }
 }

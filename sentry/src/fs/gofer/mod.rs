@@ -12,7 +12,8 @@
 //! name is compared with the inode before it is believed. Nodes and idle descriptors may be given
 //! back at any time and are fetched again by name.
 //!
-//! **Exclusive** exports (nobody else changes them) cache attributes and descriptors. What was made
+//! **Exclusive** exports (nobody else changes them) cache attributes and descriptors, and ask for many
+//! entries at once where a program goes through a directory (`foresight`). What was made
 //! by us there, on a local file system, is changed and removed by *quiet* requests where nothing but
 //! a failing disk can prevent it (`Export::takes_for_granted`); whatever depends on the order of what
 //! the gofer and what we do to a file waits for them (`GoferInode::await_quiet`). **Shared** ones
@@ -29,6 +30,7 @@ mod directory;
 mod export;
 mod file;
 mod find;
+mod foresight;
 mod inode;
 mod inodes;
 mod names;

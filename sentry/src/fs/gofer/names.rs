@@ -72,6 +72,8 @@ impl GoferInode {
     pub(super) fn after<T>(&self, result: Result<T, Errno>) -> Result<T, Errno> {
         if result.is_err() {
             self.forget_names();
+            // Nor is a listing that is being read.
+            self.outdate_names();
         }
         result
     }
