@@ -37,15 +37,15 @@ pub struct Connection {
 #[derive(Debug)]
 pub enum Donation {
     Opened(Vec<OwnedFd>),
-    /// That of a new file, which may be a node as well.
-    Created(Rc<Handle>),
+    /// Those of new files, which may be nodes as well.
+    Created(Vec<Rc<Handle>>),
 }
 
 impl Donation {
     fn fds(&self) -> Vec<BorrowedFd<'_>> {
         match self {
             Donation::Opened(fds) => fds.iter().map(AsFd::as_fd).collect(),
-            Donation::Created(handle) => vec![handle.donated()],
+            Donation::Created(handles) => handles.iter().map(|handle| handle.donated()).collect(),
         }
     }
 }
@@ -101,8 +101,23 @@ impl Connection {
         }
     }
 
+    /// Serves a message: a request, or a batch of them.
+    fn answer(&mut self, message: &[u8]) -> Result<(), Errno> {
+        let mut rest = Reader::new(message);
+        if !matches!(parse_header(&mut rest), Ok((_, Op::Batch))) {
+            return self.answer_one(message);
+        }
+        while let Ok(len) = rest.fixed::<u32>() {
+            match rest.bytes(len as usize) {
+                Ok(request) => self.answer_one(request)?,
+                Err(error) => return self.send(Err(error)),
+            }
+        }
+        Ok(())
+    }
+
     /// Serves one request.
-    fn answer(&mut self, request: &[u8]) -> Result<(), Errno> {
+    fn answer_one(&mut self, request: &[u8]) -> Result<(), Errno> {
         let mut request = Reader::new(request);
         self.response.clear();
         self.response.fixed(&ResponseHeader::default());
@@ -152,7 +167,9 @@ impl Connection {
             Op::RemoveXattr => self.remove_xattr(request),
             Op::Sync => self.sync(request),
             Op::Survey => self.survey(request),
-            Op::Release | Op::Settle => Err(Errno::EINVAL),
+            Op::MakeUnnamed => self.make_unnamed(request),
+            Op::Name => self.name(request),
+            Op::Release | Op::Settle | Op::Batch => Err(Errno::EINVAL),
         }
     }
 

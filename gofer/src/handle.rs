@@ -102,6 +102,19 @@ impl Handle {
         Ok((handle, attr))
     }
 
+    /// Makes and opens a regular file without a name on the file system of this directory.
+    ///
+    /// # Errors
+    /// EOPNOTSUPP where there are no such files.
+    pub fn create_unnamed(&self, mode: Mode, how: Resolution) -> Result<(Handle, Attr), Errno> {
+        let flags = host_flags(OpenFlags::RDWR) | OFlags::TMPFILE;
+        let dir = self.as_dir()?;
+        let fd = rustix::fs::openat2(dir, c".", flags, mode, how.0).map_err(open_errno)?;
+        let attr = attr_of(fd.as_fd())?;
+        let handle = Handle { fd, file_type: attr.file_type(), dev: attr.dev(), is_sealed: false };
+        Ok((handle, attr))
+    }
+
     /// Reads the attributes of an entry of this directory.
     pub fn entry_attr(&self, name: Name<'_>) -> Result<Attr, Errno> {
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;

@@ -5,6 +5,7 @@ mod common;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::time::{Duration, Instant};
 
 use common::{ALL_NODES, DIRECTORY, Options, PLAIN, Served, may_chown, serve_path, small_tree};
 use gofer_protocol::{NewNode, NodeId, OpenFlags, RenameFlags, SetAttr, Target};
@@ -226,4 +227,71 @@ fn quiet_requests_are_served_though_the_client_is_gone() {
     drop(client);
     thread.join().unwrap().unwrap();
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn quiet_requests_do_not_wait_long_for_others() {
+    let served = Served::with(Options::default(), |root| {
+        (0..100).for_each(|i| fs::write(root.join(format!("f{i}")), b"x").unwrap());
+    });
+    let client = served.client();
+    client.unlink_quietly(ROOT, b"f0").unwrap();
+    let start = Instant::now();
+    while served.path("f0").exists() {
+        assert!(start.elapsed() < Duration::from_secs(10), "nobody sends it");
+        std::thread::yield_now();
+    }
+    // A request that is waited for comes behind all of them.
+    (1..100).for_each(|i| client.unlink_quietly(ROOT, format!("f{i}").as_bytes()).unwrap());
+    assert_eq!(client.get_attr(Target::child(ROOT, b"f99")), Err(Errno::ENOENT));
+    assert_eq!(fs::read_dir(served.path("")).unwrap().count(), 0);
+    assert_eq!(client.take_quiet_error(), None);
+}
+
+#[test]
+fn nodes_are_released_behind_quiet_requests_that_name_them() {
+    let served = Served::new();
+    let client = served.client();
+    for i in 0..300 {
+        let made = client.make_unnamed(ROOT, PLAIN, 1).unwrap().remove(0).0.node.unwrap();
+        client.name_quietly(made, ROOT, format!("f{i}").as_bytes()).unwrap();
+        client.release(made);
+    }
+    client.await_quiet();
+    assert_eq!(client.take_quiet_error(), None);
+    assert_eq!(fs::read_dir(served.path("")).unwrap().count(), 300);
+}
+
+#[test]
+fn unnamed_files_become_files_once_they_have_a_name() {
+    let served = Served::new();
+    let client = served.client();
+    let dir = client.mkdir(ROOT, b"d", DIRECTORY).unwrap().node.unwrap();
+    let new = NewNode { mode: 0o4711, ..PLAIN };
+    let mut made = client.make_unnamed(dir, new, 3).unwrap();
+    assert_eq!(made.len(), 3);
+    assert_eq!(fs::read_dir(served.path("d")).unwrap().count(), 0);
+    let (file, fd) = made.remove(0);
+    assert_eq!((file.attr.mode, file.attr.nlink, file.attr.size), (0o104711, 0, 0));
+    rustix::io::write(&fd, b"content").unwrap();
+    let node = file.node.unwrap();
+    client.name_quietly(node, dir, b"f").unwrap();
+    let attr = client.get_attr(Target::child(dir, b"f")).unwrap();
+    assert_eq!((attr.ino, attr.nlink, attr.size), (file.attr.ino, 1, 7));
+    assert!(attr.atime >= attr.mtime, "it was accessed when it got its name");
+    assert_eq!(fs::read(served.path("d/f")).unwrap(), b"content");
+    // A name that is taken, or leads elsewhere, is refused.
+    for (name, error) in [(&b"f"[..], Errno::EEXIST), (b"..", Errno::EINVAL)] {
+        client.name_quietly(made[0].0.node.unwrap(), dir, name).unwrap();
+        client.await_quiet();
+        assert_eq!(client.take_quiet_error(), Some(error));
+    }
+    assert_eq!(client.make_unnamed(ROOT, new, 0).err(), Some(Errno::EINVAL));
+    assert_eq!(client.make_unnamed(ROOT, new, 17).err(), Some(Errno::EINVAL));
+    assert_eq!(client.make_unnamed(node, new, 1).err(), Some(Errno::ENOTDIR));
+    drop(made);
+    let options = Options { is_readonly: true, ..Options::default() };
+    let readonly = Served::with(options, |_| {});
+    assert_eq!(readonly.client().make_unnamed(ROOT, new, 1).err(), Some(Errno::EROFS));
+    assert_eq!(fs::read_dir(served.path("d")).unwrap().count(), 1);
 }

@@ -1,6 +1,8 @@
 //! Host trees as the sentry's file systems: gofer file systems and overlays over them, with a real
 //! gofer behind.
 
+#[path = "host_files/ahead.rs"]
+mod ahead;
 #[path = "host_files/common.rs"]
 mod common;
 #[path = "host_files/gofer.rs"]

@@ -73,6 +73,13 @@ operations! {
     Settle = 23,
     /// [`SurveyRequest`] → [`SurveyReply`] and descriptors.
     Survey = 24,
+    /// [`UnnamedRequest`] → [`UnnamedReply`] and descriptors.
+    MakeUnnamed = 25,
+    /// [`LinkRequest`] → nothing.
+    Name = 26,
+    /// Requests one after the other, each behind its length in bytes (`u32`). Only the last may have a
+    /// response, and none may be a batch.
+    Batch = 27,
 }
 
 macro_rules! wire_structs {
@@ -118,6 +125,9 @@ wire_structs! {
         wants_node: u32,
         reserved: u32,
     }
+    UnnamedRequest { dir: u64, mode: u32, uid: u32, gid: u32, count: u32, }
+    /// Followed by `count` [`NodeReply`], which may be less than asked for, each with a descriptor.
+    UnnamedReply { count: u32, reserved: u32, }
     /// `owner_error` tells why a new file does not have the owner asked for.
     NodeReply { node: u64, owner_error: u32, reserved: u32, attr: Attr, }
     /// Followed by the source's name as in [`TargetRequest`] and the new name.

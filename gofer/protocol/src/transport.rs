@@ -28,11 +28,7 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
 /// # Errors
 /// Those of `sendmsg(2)`: EPIPE when the peer is gone, EMSGSIZE for a packet that is too long, or
 /// for too many descriptors.
-pub fn send(
-    socket: BorrowedFd<'_>,
-    packet: &[u8],
-    fds: &[BorrowedFd<'_>],
-) -> Result<(), Errno> {
+pub fn send(socket: BorrowedFd<'_>, packet: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), Errno> {
     if fds.is_empty() {
         return retry_on_intr(|| rustix::net::send(socket, packet, SendFlags::NOSIGNAL))
             .map(drop)
@@ -65,10 +61,7 @@ pub fn receive_plain(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize,
 /// # Errors
 /// Those of `recvmsg(2)`; EMSGSIZE for a packet longer than `buffer`; EMFILE when a descriptor was
 /// lost for want of a free number.
-pub fn receive(
-    socket: BorrowedFd<'_>,
-    buffer: &mut [u8],
-) -> Result<(usize, Vec<OwnedFd>), Errno> {
+pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, Vec<OwnedFd>), Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let received = retry_on_intr(|| {

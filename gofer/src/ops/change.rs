@@ -5,7 +5,7 @@ use gofer_protocol::message::{LinkRequest, RenameRequest, TargetRequest};
 use gofer_protocol::transport::errno;
 use gofer_protocol::wire::Reader;
 use linux_abi::Errno;
-use rustix::fs::{AtFlags, CWD};
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 
 use crate::connection::{Connection, Outcome};
 
@@ -39,6 +39,28 @@ impl Connection {
         linked.map_err(errno)?;
         let attr = dir.entry_attr(name)?;
         self.response.fixed(&attr);
+        Ok(None)
+    }
+
+    /// Gives a file without a name its first one.
+    pub(crate) fn name(&mut self, request: &mut Reader<'_>) -> Outcome {
+        let fixed: LinkRequest = request.fixed()?;
+        let name = request.name()?;
+        request.finish()?;
+        self.check_writable()?;
+        let file = self.nodes.get(fixed.node)?;
+        let dir = self.nodes.get(fixed.dir)?;
+        let from = file.proc_name(self.proc_dir)?;
+        let to = dir.as_dir()?;
+        rustix::fs::linkat(CWD, from, to, name.as_bytes(), AtFlags::SYMLINK_FOLLOW)
+            .map_err(errno)?;
+        // When it was written, its descriptor tells.
+        let times = Timestamps {
+            last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
+            last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        };
+        rustix::fs::utimensat(file.as_object()?, c"", &times, AtFlags::EMPTY_PATH)
+            .map_err(errno)?;
         Ok(None)
     }
 

@@ -3,10 +3,10 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
-use gofer_protocol::message::NewRequest;
-use gofer_protocol::transport::errno;
+use gofer_protocol::message::{NewRequest, UnnamedReply, UnnamedRequest};
+use gofer_protocol::transport::{MAX_DESCRIPTORS, errno};
 use gofer_protocol::wire::Reader;
-use gofer_protocol::{Attr, MAX_LINK_BYTES, Name};
+use gofer_protocol::{Attr, FsStats, MAX_LINK_BYTES, Name};
 use linux_abi::Errno;
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Uid};
 use rustix::path::DecInt;
@@ -18,6 +18,10 @@ use crate::ops::walk::{parse_bool, parse_open_flags};
 /// Bits that a change of owner takes away, and that `mkdir(2)` ignores.
 const SET_ID_BITS: u32 = 0o6000;
 
+/// Files without a name are made only while at least so much is free.
+const RESERVED_BYTES: u64 = 16 << 20;
+const RESERVED_FILES: u64 = 256;
+
 impl Connection {
     pub(crate) fn create(&mut self, request: &mut Reader<'_>) -> Outcome {
         let (new, dir, name) = self.start_making(request)?;
@@ -25,7 +29,7 @@ impl Connection {
         let flags = parse_open_flags(new.open_flags)?;
         let (handle, attr) = dir.create(name, flags, permissions(new.mode), self.resolution)?;
         let handle = self.finish_making(handle, attr, &new)?;
-        Ok(Some(Donation::Created(handle)))
+        Ok(Some(Donation::Created(vec![handle])))
     }
 
     pub(crate) fn make_directory(&mut self, request: &mut Reader<'_>) -> Outcome {
@@ -66,6 +70,37 @@ impl Connection {
         let (handle, attr) = dir.lookup(name, self.resolution)?;
         self.finish_making(handle, attr, &new)?;
         Ok(None)
+    }
+
+    pub(crate) fn make_unnamed(&mut self, request: &mut Reader<'_>) -> Outcome {
+        let fixed: UnnamedRequest = request.fixed()?;
+        request.finish()?;
+        let count = fixed.count as usize;
+        if !(1..=MAX_DESCRIPTORS).contains(&count) {
+            return Err(Errno::EINVAL);
+        }
+        self.check_writable()?;
+        let dir = self.nodes.get(fixed.dir)?;
+        let UnnamedRequest { mode, uid, gid, .. } = fixed;
+        let new = NewRequest { mode, uid, gid, wants_node: 1, ..NewRequest::default() };
+        if !has_space_for_names(&dir.stat_fs()?) {
+            return Err(Errno::ENOSPC);
+        }
+        let start = self.response.len();
+        self.response.fixed(&UnnamedReply::default());
+        let mut made = Vec::with_capacity(count);
+        while made.len() < count {
+            let file = dir
+                .create_unnamed(permissions(mode), self.resolution)
+                .and_then(|(handle, attr)| self.finish_making(handle, attr, &new));
+            match file {
+                Ok(handle) => made.push(handle),
+                Err(error) if made.is_empty() => return Err(error),
+                Err(_) => break,
+            }
+        }
+        self.response.replace(start, &UnnamedReply { count: made.len() as u32, reserved: 0 });
+        Ok(Some(Donation::Created(made)))
     }
 
     /// Reads the common part of the requests and does the common checks.
@@ -114,6 +149,14 @@ impl Connection {
         self.reply_node(Rc::clone(&handle), attr, new.wants_node != 0, owner_error)?;
         Ok(handle)
     }
+}
+
+/// Whether directories can surely grow by some names.
+fn has_space_for_names(stats: &FsStats) -> bool {
+    let bytes = stats.blocks_available.saturating_mul(stats.fragment_size.max(stats.block_size));
+    // Figures that are not kept are zero.
+    let has_bytes = stats.blocks == 0 || bytes >= RESERVED_BYTES;
+    has_bytes && (stats.files == 0 || stats.files_free >= RESERVED_FILES)
 }
 
 /// Changes the owner to what is asked for, where it differs; at least the group if not both.

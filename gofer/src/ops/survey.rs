@@ -55,8 +55,9 @@ impl Connection {
         } else {
             self.survey_opened(dir, name, flags, fds)
         };
-        let entry = entry.unwrap_or_else(|error| {
-            SurveyEntry { error: error.raw() as u32, ..SurveyEntry::default() }
+        let entry = entry.unwrap_or_else(|error| SurveyEntry {
+            error: error.raw() as u32,
+            ..SurveyEntry::default()
         });
         self.response.replace(start, &entry);
     }

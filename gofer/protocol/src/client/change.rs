@@ -10,9 +10,11 @@ use crate::client::reply::Created;
 use crate::client::request::{NewNode, Target};
 use crate::client::{Client, optional_error, write_target};
 use crate::flags::{OpenFlags, RenameFlags};
-use crate::message::{LinkRequest, NewRequest, NodeReply, Op, RenameRequest};
+use crate::message::{
+    LinkRequest, NewRequest, NodeReply, Op, RenameRequest, UnnamedReply, UnnamedRequest,
+};
 use crate::name::NodeId;
-use crate::wire::Writer;
+use crate::wire::{Reader, Writer};
 
 impl Client {
     /// Makes and opens a regular file. EEXIST if the name is taken, by whatever.
@@ -54,6 +56,45 @@ impl Client {
         self.make(Op::Symlink, dir, name, OpenFlags::RDONLY, new, add_target).map(|made| made.0)
     }
 
+    /// Makes up to `count` (at most [`crate::transport::MAX_DESCRIPTORS`]) regular files without a name on the file
+    /// system of `dir`, as they would be made in it, open to read and write. They last as long as their
+    /// nodes and descriptors do, unless they get a name.
+    ///
+    /// # Errors
+    /// EOPNOTSUPP where the file system has no such files; ENOSPC already when little space is left,
+    /// so that there is room to give them a name.
+    pub fn make_unnamed(
+        &self,
+        dir: NodeId,
+        new: NewNode,
+        count: usize,
+    ) -> Result<Vec<(Created, OwnedFd)>, Errno> {
+        self.call(
+            Op::MakeUnnamed,
+            |request| {
+                let (count, NewNode { mode, uid, gid, .. }) = (count as u32, new);
+                request.fixed(&UnnamedRequest { dir: dir.raw(), mode, uid, gid, count });
+                Ok(())
+            },
+            |response, fds| {
+                let reply: UnnamedReply = response.fixed()?;
+                if reply.count as usize != fds.len() {
+                    return Err(Errno::EIO);
+                }
+                fds.into_iter().map(|fd| Ok((read_created(response)?, fd))).collect()
+            },
+        )
+    }
+
+    /// Gives a file that was made without a name the name `name` in `dir`, quietly; it was accessed
+    /// at that time.
+    pub fn name_quietly(&self, file: NodeId, dir: NodeId, name: &[u8]) -> Result<(), Errno> {
+        self.tell(Op::Name, |request| {
+            request.fixed(&LinkRequest { node: file.raw(), dir: dir.raw() });
+            request.short_bytes(name)
+        })
+    }
+
     fn make(
         &self,
         op: Op,
@@ -79,15 +120,7 @@ impl Client {
                 complete(request);
                 Ok(())
             },
-            |response, fds| {
-                let reply: NodeReply = response.fixed()?;
-                let created = Created {
-                    node: NodeId::from_raw(reply.node),
-                    attr: reply.attr,
-                    owner_error: optional_error(reply.owner_error),
-                };
-                Ok((created, fds.into_iter().next()))
-            },
+            |response, fds| Ok((read_created(response)?, fds.into_iter().next())),
         )
     }
 
@@ -102,6 +135,15 @@ impl Client {
             },
             |response, _| response.fixed(),
         )
+    }
+
+    /// Gives a file another name as [`Client::link`] does, quietly.
+    pub fn link_quietly(&self, source: Target<'_>, dir: NodeId, name: &[u8]) -> Result<(), Errno> {
+        self.tell(Op::Link, |request| {
+            request.fixed(&LinkRequest { node: source.node.raw(), dir: dir.raw() });
+            request.short_bytes(source.name)?;
+            request.short_bytes(name)
+        })
     }
 
     /// Removes an entry that is no directory (EISDIR).
@@ -148,4 +190,13 @@ impl Client {
             |_, _| Ok(()),
         )
     }
+}
+
+fn read_created(response: &mut Reader<'_>) -> Result<Created, Errno> {
+    let reply: NodeReply = response.fixed()?;
+    Ok(Created {
+        node: NodeId::from_raw(reply.node),
+        attr: reply.attr,
+        owner_error: optional_error(reply.owner_error),
+    })
 }

@@ -7,6 +7,8 @@
 //! A *quiet* request is not waited for: its sender goes on as if it had been successful, which is for
 //! changes that nothing should prevent. The gofer serves it before any later request, and tells of a
 //! failure with the next response ([`Client::take_quiet_error`]). Only a few are under way at a time.
+//! They are gathered (`gather`): what comes within half a millisecond, and the request that waits
+//! for an answer behind them, is one packet.
 //!
 //! Any method returns EIO if the gofer is gone or has answered nonsense, ESTALE for a node that it
 //! does not know, EINVAL for a name that is not one path component, and the host's own error.
@@ -16,15 +18,18 @@ pub mod request;
 
 mod attributes;
 mod change;
+mod gather;
 mod survey;
 mod walk;
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use linux_abi::Errno;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
+use crate::client::gather::Gathered;
 use crate::client::reply::RootInfo;
 use crate::client::request::Target;
 use crate::message::{
@@ -38,13 +43,12 @@ use crate::{MAX_MESSAGE_BYTES, VERSION, transport};
 const RELEASE_BATCH: usize = 64;
 
 /// Most quiet requests that may be under way.
-const QUIET_MAX: u64 = 32;
+const QUIET_MAX: u64 = 64;
 
 /// A connection to a gofer: one tree of host files.
 #[derive(Debug)]
 pub struct Client {
-    socket: OwnedFd,
-    channel: Mutex<Channel>,
+    shared: Arc<Shared>,
     released: Mutex<Vec<NodeId>>,
     root: RootInfo,
     /// How many quiet requests have been sent, and how many of them are known to be served.
@@ -54,10 +58,20 @@ pub struct Client {
     quiet_error: AtomicU32,
 }
 
+/// What the thread that sends gathered requests needs.
+#[derive(Debug)]
+struct Shared {
+    socket: OwnedFd,
+    channel: Mutex<Channel>,
+    /// Notified when requests begin to be gathered, or the client is gone.
+    begins: Condvar,
+}
+
 #[derive(Debug)]
 struct Channel {
     request: Writer,
     response: Box<[u8]>,
+    gathered: Gathered,
 }
 
 impl Client {
@@ -68,12 +82,15 @@ impl Client {
     /// another version, EIO if there is none.
     pub fn new(socket: OwnedFd) -> Result<Client, Errno> {
         transport::check_socket(&socket)?;
-        let channel =
-            Channel { request: Writer::default(), response: vec![0; MAX_MESSAGE_BYTES].into() };
+        let channel = Channel {
+            request: Writer::default(),
+            response: vec![0; MAX_MESSAGE_BYTES].into(),
+            gathered: Gathered::default(),
+        };
+        let shared = Shared { socket, channel: Mutex::new(channel), begins: Condvar::new() };
         let unknown = RootInfo { attr: Default::default(), is_readonly: true, max_nodes: 0 };
         let mut client = Client {
-            socket,
-            channel: Mutex::new(channel),
+            shared: Arc::new(shared),
             released: Mutex::new(Vec::with_capacity(RELEASE_BATCH)),
             root: unknown,
             quiet_sent: AtomicU64::new(0),
@@ -130,20 +147,22 @@ impl Client {
         let mut message = Writer::default();
         message.fixed(&RequestHeader { op: Op::Settle as u32, ..RequestHeader::default() });
         // An error means that the gofer is gone.
-        let _ = transport::send(self.socket.as_fd(), message.as_bytes(), &[]);
+        let _ = transport::send(self.shared.socket.as_fd(), message.as_bytes(), &[]);
     }
 
-    /// Sends release messages. A packet is sent whole, so no lock keeps it from others' requests.
-    /// An error means that the gofer is gone, and its nodes with it.
+    /// Sends release messages, behind the quiet requests that may name the nodes. An error means
+    /// that the gofer is gone, and its nodes with it.
     fn send_releases(&self, nodes: &[NodeId]) {
+        let channel = &mut *self.shared.channel.lock();
         for nodes in nodes.chunks(crate::MAX_RELEASE_NODES) {
-            let mut message = Writer::default();
-            message.fixed(&RequestHeader { op: Op::Release as u32, ..RequestHeader::default() });
-            message.fixed(&ReleaseRequest { count: nodes.len() as u32, reserved: 0 });
+            let request = &mut channel.request;
+            request.clear();
+            request.fixed(&RequestHeader { op: Op::Release as u32, ..RequestHeader::default() });
+            request.fixed(&ReleaseRequest { count: nodes.len() as u32, reserved: 0 });
             for node in nodes {
-                message.fixed(&node.raw());
+                request.fixed(&node.raw());
             }
-            let _ = transport::send(self.socket.as_fd(), message.as_bytes(), &[]);
+            let _ = self.shared.send(channel);
         }
     }
 
@@ -180,7 +199,7 @@ impl Client {
         op: Op,
         write: impl FnOnce(&mut Writer) -> Result<(), Errno>,
     ) -> Result<(), Errno> {
-        let channel = &mut *self.channel.lock();
+        let channel = &mut *self.shared.channel.lock();
         let sent = self.quiet_sent.load(Ordering::Relaxed);
         if sent - self.quiet_served.load(Ordering::Relaxed) >= QUIET_MAX {
             return self.call_on(channel, op, write, |_, _| Ok(()));
@@ -191,8 +210,7 @@ impl Client {
         write(&mut channel.request)?;
         // Before it is sent, so that nobody takes it for served who sees what it has done.
         self.quiet_sent.store(sent + 1, Ordering::Release);
-        let socket = self.socket.as_fd();
-        transport::send(socket, channel.request.as_bytes(), &[]).map_err(|_| Errno::EIO)
+        Shared::gather(&self.shared, channel)
     }
 
     /// Sends a request that `write` completes and has `read` take the response apart.
@@ -202,7 +220,7 @@ impl Client {
         write: impl FnOnce(&mut Writer) -> Result<(), Errno>,
         read: impl FnOnce(&mut Reader<'_>, Vec<OwnedFd>) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
-        self.call_on(&mut self.channel.lock(), op, write, read)
+        self.call_on(&mut self.shared.channel.lock(), op, write, read)
     }
 
     fn call_on<T>(
@@ -220,9 +238,9 @@ impl Client {
         if channel.request.len() > MAX_MESSAGE_BYTES {
             return Err(Errno::E2BIG);
         }
-        let socket = self.socket.as_fd();
-        transport::send(socket, channel.request.as_bytes(), &[]).map_err(|_| Errno::EIO)?;
-        let (len, fds) = match transport::receive(socket, &mut channel.response) {
+        self.shared.send(channel)?;
+        let (len, fds) = match transport::receive(self.shared.socket.as_fd(), &mut channel.response)
+        {
             Ok((0, _)) => return Err(Errno::EIO),
             Ok(received) => received,
             // The descriptor limit of this process, not the gofer's fault.
@@ -261,8 +279,9 @@ fn write_target(request: &mut Writer, target: Target<'_>) -> Result<(), Errno> {
 
 impl Drop for Client {
     fn drop(&mut self) {
+        self.shared.close();
         // The gofer closes all nodes of a connection that ends.
-        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+        let _ = rustix::net::shutdown(&self.shared.socket, rustix::net::Shutdown::Both);
     }
 }
 

@@ -171,10 +171,7 @@ fn read_chunk(response: &mut Reader<'_>) -> Result<DirChunk, Errno> {
 }
 
 /// Reads `count` entries of a directory.
-pub(super) fn read_entries(
-    response: &mut Reader<'_>,
-    count: u32,
-) -> Result<Vec<DirEntry>, Errno> {
+pub(super) fn read_entries(response: &mut Reader<'_>, count: u32) -> Result<Vec<DirEntry>, Errno> {
     let mut entries = Vec::with_capacity((count as usize).min(4096));
     for _ in 0..count {
         let entry: message::WireDirEntry = response.fixed()?;

@@ -8,6 +8,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gofer_protocol::{Attr, SetAttr, SetTime, Target, Time};
@@ -96,6 +97,12 @@ impl CachedAttributes {
         self.version
     }
 
+    /// The file has another name.
+    pub(super) fn note_linked(&mut self) {
+        self.known.links += 1;
+        self.outdate_rest();
+    }
+
     fn refresh(&mut self, fresh: Attributes, asked: Asked) {
         if self.version == asked.version {
             self.known = fresh;
@@ -109,6 +116,26 @@ impl CachedAttributes {
 
 impl GoferInode {
     pub(super) fn current_attributes(&self) -> Result<Attributes, Errno> {
+        if !self.is_being_named() {
+            return self.named_attributes();
+        }
+        if !self.is_fresh.load(Ordering::Acquire) {
+            // What was written before is not to look as if it had changed after.
+            self.await_name()?;
+            return self.named_attributes();
+        }
+        let (known, fd) = {
+            let state = self.state.lock();
+            (state.attributes.known, state.descriptors.writable())
+        };
+        let Some(fd) = fd else { return self.named_attributes() };
+        let now = merge(&known, &host::fs::stat(&fd)?);
+        let Attributes { links, permissions, .. } = known;
+        Ok(Attributes { links, permissions, accessed: now.modified, ..now })
+    }
+
+    /// The attributes of a file that has its name.
+    fn named_attributes(&self) -> Result<Attributes, Errno> {
         let is_exclusive = self.export.is_exclusive();
         let (known, is_current, is_told_by_host, written, open) = {
             let state = self.state.lock();
@@ -256,6 +283,7 @@ impl GoferInode {
         if set == SetAttr::default() {
             return Ok(());
         }
+        self.note_written();
         if self.is_ours() && self.is_harmless(&set) {
             return self.change_quietly(&set);
         }
@@ -294,6 +322,7 @@ impl GoferInode {
             _ => return Err(Errno::EINVAL),
         }
         self.await_quiet();
+        self.note_written();
         // In an exclusive export the descriptor is kept for the open that often follows.
         let known = self.state.lock().descriptors.writable();
         let fd = match known {

@@ -21,6 +21,11 @@ impl GoferInode {
     ///
     /// Errors: EEXIST, EROFS, EPERM for a device, ENOSPC, EACCES.
     pub(super) fn make(&self, name: &[u8], new: &NewNode<'_>) -> Result<Arc<GoferInode>, Errno> {
+        if new.kind == NewNodeKind::Regular
+            && let Some(made) = self.make_quietly(name, new)?
+        {
+            return Ok(made);
+        }
         let dir = self.node()?;
         let asked_at = asking_time();
         let wire = WireNode {
@@ -60,6 +65,7 @@ impl GoferInode {
         inode.state.lock().is_ours = self.export.is_exclusive();
         if matches!(new.kind, NewNodeKind::Directory) {
             inode.is_new_and_empty();
+            self.share_pool(&inode);
         }
         if let Some(fd) = fd {
             inode.keep_writable(Writable { fd: Arc::new(fd), is_readable: true });
@@ -74,10 +80,19 @@ impl GoferInode {
     pub(super) fn add_link(&self, name: &[u8], target: &Arc<dyn Inode>) -> Result<(), Errno> {
         let target = downcast(target)?;
         let dir = self.node()?;
-        let link =
-            |client: &gofer_protocol::Client, node| client.link(Target::from(node), dir.id(), name);
-        self.after(target.with_node(link))?;
-        target.outdate_names();
+        if self.links_quietly(target, name) {
+            let link = |client: &gofer_protocol::Client, node| {
+                client.link_quietly(Target::from(node), dir.id(), name)
+            };
+            self.after(target.with_node(link))?;
+            target.note_linked();
+        } else {
+            let link = |client: &gofer_protocol::Client, node| {
+                client.link(Target::from(node), dir.id(), name)
+            };
+            self.after(target.with_node(link))?;
+            target.outdate_names();
+        }
         self.outdate_names();
         self.place_child(Arc::from(name), &target.shared()?)
     }
@@ -110,6 +125,8 @@ impl GoferInode {
         }
         self.outdate_names();
         self.forget_child(name);
+        let version = self.state.lock().attributes.version();
+        self.note_lacking(name, version);
         target.unlinked_from(self, name);
         Ok(())
     }

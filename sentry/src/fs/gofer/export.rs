@@ -1,7 +1,7 @@
 //! A connection to a gofer and what is bounded by it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use gofer_protocol::{Attr, Client, NodeId, Target};
@@ -12,6 +12,7 @@ use super::attributes::from_attr;
 use super::budget::Budget;
 use super::inode::GoferInode;
 use super::inodes::Inodes;
+use super::unnamed::Pools;
 use crate::sync::{Mutex, Rank};
 use crate::vfs::{DeviceId, DeviceNumbers};
 
@@ -31,6 +32,13 @@ pub(super) struct Export {
     pub(super) nodes: Budget,
     pub(super) descriptors: Budget,
     pub(super) listings: Budget,
+    /// Whether the host's file system makes files without a name, as far as known.
+    pub(super) makes_unnamed: AtomicBool,
+    pub(super) pools: Pools,
+    /// Whether a file was given its name so.
+    has_named: AtomicBool,
+    /// Number of the first error of a quiet request, or zero.
+    doubted: AtomicI32,
     pub(super) foresights: Budget,
     /// Counts the times that what was foreseen may have become wrong.
     departures: AtomicU64,
@@ -83,6 +91,10 @@ impl Export {
             nodes: Budget::new(max_nodes - max_nodes / 4),
             descriptors: Budget::new(IDLE_DESCRIPTORS),
             listings: Budget::new(LISTINGS_MAX),
+            makes_unnamed: AtomicBool::new(true),
+            pools: Pools::default(),
+            has_named: AtomicBool::new(false),
+            doubted: AtomicI32::new(0),
             foresights: Budget::new(FORESIGHTS_MAX),
             departures: AtomicU64::new(0),
             listed: AtomicUsize::new(0),
@@ -104,6 +116,30 @@ impl Export {
         self.trusted_device == Some(device)
     }
 
+    /// Whether new files on this device of the host may be taken from those made in advance.
+    pub(super) fn makes_unnamed(&self, device: (u32, u32)) -> bool {
+        self.takes_for_granted(device) && self.makes_unnamed.load(Ordering::Relaxed)
+    }
+
+    /// Whether the host lets files without a name get one: waits for the first time that it does.
+    pub(super) fn has_named(&self) -> bool {
+        if self.has_named.load(Ordering::Relaxed) {
+            return true;
+        }
+        self.client.await_quiet();
+        let can = self.take_doubt().is_none() && self.makes_unnamed.load(Ordering::Relaxed);
+        self.has_named.store(can, Ordering::Relaxed);
+        can
+    }
+
+    /// Why a quiet request has failed, should one have.
+    pub(super) fn doubted(&self) -> Option<Errno> {
+        match self.doubted.load(Ordering::Relaxed) {
+            0 => None,
+            raw => Some(Errno::from_raw(raw)),
+        }
+    }
+
     /// Asks the gofer; when it has no room for another node, gives some back and asks again.
     pub(super) fn call<T>(
         &self,
@@ -114,10 +150,14 @@ impl Export {
             self.give_nodes_back();
             result = request(&self.client);
         }
-        if let Some(errno) = self.client.take_quiet_error() {
-            self.doubt(errno);
-        }
+        self.take_doubt();
         result
+    }
+
+    /// The error of a quiet request that has failed, told once.
+    pub(super) fn take_doubt(&self) -> Option<Errno> {
+        let errno = self.client.take_quiet_error();
+        errno.inspect(|errno| self.doubt(*errno))
     }
 
     /// Waits until all that was removed is gone; whether there was anything to wait for.
@@ -139,6 +179,10 @@ impl Export {
 
     /// A change that was taken for granted has failed, so nothing is that is known of the tree.
     fn doubt(&self, errno: Errno) {
+        self.makes_unnamed.store(false, Ordering::Relaxed);
+        if self.doubted().is_none() {
+            self.doubted.store(errno.raw(), Ordering::Relaxed);
+        }
         tracing::error!(?errno, "the host has refused a change that could not fail");
         self.forget_foresight();
         for inode in self.inodes.all() {

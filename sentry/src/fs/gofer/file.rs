@@ -42,7 +42,9 @@ impl GoferFile {
         self.read.as_ref().or(written).ok_or(Errno::EBADF)
     }
 
+    /// The descriptor for what is about to be written.
     fn written(&self) -> Result<&Arc<OwnedFd>, Errno> {
+        self.inode.note_written();
         self.write.as_ref().map(|writable| &writable.fd).ok_or(Errno::EBADF)
     }
 
@@ -107,9 +109,9 @@ impl File for GoferFile {
             (count, offset + count as u64)
         };
         if io.flags.contains(OpenFlags::SYNC) {
-            host_fs::fsync(fd)?;
+            self.sync(false)?;
         } else if io.flags.contains(OpenFlags::DSYNC) {
-            host_fs::fdatasync(fd)?;
+            self.sync(true)?;
         }
         Ok((count, end))
     }
@@ -135,6 +137,7 @@ impl File for GoferFile {
         let fd = if request.shared && request.writable {
             let writable = self.write.as_ref().filter(|writable| writable.is_readable);
             self.inode.note_mapped_writable();
+            self.inode.note_written();
             writable.ok_or(Errno::EACCES)?.fd.clone()
         } else {
             self.inode.read_only_descriptor()?
@@ -157,6 +160,7 @@ impl File for GoferFile {
     }
 
     fn sync(&self, data_only: bool) -> Result<(), Errno> {
+        self.inode.await_name()?;
         let fd = self.any()?;
         if data_only { host_fs::fdatasync(fd) } else { host_fs::fsync(fd) }
     }

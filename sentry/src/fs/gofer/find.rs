@@ -36,14 +36,22 @@ pub(super) struct Absent {
 impl GoferInode {
     /// Finds an entry of this directory. Errors: ENOENT, ENOTDIR, ESTALE, EIO.
     pub(super) fn find(&self, name: &[u8]) -> Result<Arc<GoferInode>, Errno> {
-        if self.take_absent(name) || self.is_known_to_lack(name) {
+        if let Some(version) = self.take_absent(name) {
+            self.note_lacking(name, version);
+            return Err(Errno::ENOENT);
+        }
+        if self.is_known_to_lack(name) {
             return Err(Errno::ENOENT);
         }
         if let Some(found) = self.find_foreseen(name, false)? {
             return Ok(found);
         }
+        let version = self.state.lock().attributes.version();
         let walked = self.walk(&[name], WalkFlags::DIRECTORY_NODES)?;
         let error = walked.error;
+        if error == Some(Errno::ENOENT) {
+            self.note_lacking(name, version);
+        }
         let found = self.adopt_all(&[name], walked)?.pop();
         found.ok_or(error.unwrap_or(Errno::EIO))
     }
@@ -86,12 +94,14 @@ impl GoferInode {
     }
 
     /// Whether a walk found lately that there is no `name` here, and nothing can have changed.
-    fn take_absent(&self, name: &[u8]) -> bool {
+    /// Answers with the version of the directory's attributes then.
+    fn take_absent(&self, name: &[u8]) -> Option<u64> {
         let mut state = self.state.lock();
-        let Some(absent) = state.absent.take() else { return false };
-        *absent.name == *name
+        let absent = state.absent.take()?;
+        let is_absent = *absent.name == *name
             && absent.version == state.attributes.version()
-            && (self.export.is_exclusive() || is_of_this_operation(absent.asked_at))
+            && (self.export.is_exclusive() || is_of_this_operation(absent.asked_at));
+        is_absent.then_some(absent.version)
     }
 
     pub(super) fn walk(&self, names: &[&[u8]], flags: WalkFlags) -> Result<Walked, Errno> {

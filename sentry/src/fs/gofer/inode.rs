@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use super::file::GoferFile;
 use super::find::Absent;
 use super::foresight::Foresight;
 use super::inodes::Identity;
+use super::unnamed::Pool;
 use crate::sync::{Mutex, Rank};
 use crate::vfs::{
     AttributeChange, Attributes, File, Inode, InodeCommon, IoContext, NewNode, XattrFlags,
@@ -31,6 +33,8 @@ pub struct GoferInode {
     kind: FileKind,
     is_protected: bool,
     pub(super) state: Mutex<State>,
+    /// Whether it was made quietly, and nothing was written or changed since.
+    pub(super) is_fresh: AtomicBool,
     /// Held by what uses the position of a host file: appending, seeking for data.
     pub(super) position: Mutex<()>,
 }
@@ -47,6 +51,12 @@ pub(super) struct State {
     pub(super) descriptors: Descriptors,
     /// When the last quiet request that concerns it was sent.
     pub(super) quiet_mark: u64,
+    /// When the request that gives it its name was sent.
+    pub(super) name_mark: u64,
+    /// Where new files in this directory come from.
+    pub(super) pool: Option<Arc<Pool>>,
+    /// A name that this directory did not have when its attributes had this version.
+    pub(super) lacks: Option<(Arc<[u8]>, u64)>,
     /// The inodes found in this directory, by name.
     pub(super) children: HashMap<Arc<[u8]>, Weak<GoferInode>>,
     /// A name that the last walk through here did not find.
@@ -84,6 +94,9 @@ impl GoferInode {
             attributes: CachedAttributes::new(attributes, asked_at),
             descriptors: Descriptors::default(),
             quiet_mark: 0,
+            name_mark: 0,
+            pool: None,
+            lacks: None,
             children: HashMap::new(),
             absent: None,
             names: None,
@@ -99,6 +112,7 @@ impl GoferInode {
             kind: attributes.kind,
             is_protected,
             state: Mutex::new(Rank::Leaf, state),
+            is_fresh: AtomicBool::new(false),
             position: Mutex::new(Rank::FileObject, ()),
         })
     }

@@ -15,7 +15,8 @@
 //! **Exclusive** exports (nobody else changes them) cache attributes and descriptors, and ask for many
 //! entries at once where a program goes through a directory (`foresight`). What was made
 //! by us there, on a local file system, is changed and removed by *quiet* requests where nothing but
-//! a failing disk can prevent it (`Export::takes_for_granted`); whatever depends on the order of what
+//! a failing disk can prevent it (`Export::takes_for_granted`), and regular files get their names so
+//! (`unnamed`); whatever depends on the order of what
 //! the gofer and what we do to a file waits for them (`GoferInode::await_quiet`). **Shared** ones
 //! ask again: names are revalidated on each walk, attributes come from the host each time.
 //!
@@ -35,6 +36,7 @@ mod inode;
 mod inodes;
 mod names;
 mod nodes;
+mod unnamed;
 mod xattr;
 
 use std::os::fd::OwnedFd;

@@ -30,6 +30,29 @@ impl GoferInode {
         self.state.lock().names.as_ref().is_some_and(|names| !names.contains(name))
     }
 
+    /// Notes that the directory did not have `name` when its attributes had this version.
+    pub(super) fn note_lacking(&self, name: &[u8], version: u64) {
+        if !self.export.is_exclusive() {
+            return;
+        }
+        match &mut self.state.lock().lacks {
+            Some((known, at)) if **known == *name => *at = version,
+            lacks => *lacks = Some((Arc::from(name), version)),
+        }
+    }
+
+    /// Whether the directory, which the caller keeps from changing, certainly does not have `name`.
+    pub(super) fn surely_lacks(&self, name: &[u8]) -> bool {
+        let mut state = self.state.lock();
+        if let Some(names) = &state.names {
+            return !names.contains(name);
+        }
+        let version = state.attributes.version();
+        let is_known = |(known, at): &(Arc<[u8]>, u64)| **known == *name && *at == version;
+        state.lacks.as_ref().is_some_and(is_known)
+            || self.kept_listing(&mut state).is_some_and(|kept| kept.number(name).is_none())
+    }
+
     /// Whether the directory is empty, as far as known.
     pub(super) fn is_known_to_be_empty(&self) -> Option<bool> {
         self.state.lock().names.as_ref().map(HashSet::is_empty)

@@ -24,6 +24,7 @@ impl GoferInode {
         };
         self.with_node(|client, node| client.set_xattr(Target::from(node), name, value, flags))?;
         self.outdate_attributes();
+        self.forget_pool();
         Ok(())
     }
 
@@ -34,6 +35,7 @@ impl GoferInode {
     pub(super) fn remove_xattr(&self, name: &[u8]) -> Result<(), Errno> {
         self.with_node(|client, node| client.remove_xattr(Target::from(node), name))?;
         self.outdate_attributes();
+        self.forget_pool();
         Ok(())
     }
 }

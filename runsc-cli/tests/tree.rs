@@ -1,0 +1,167 @@
+//! The host's tree below a sandbox that writes to its root file system: what is there when the
+//! sandbox has ended, of its own accord or not.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{Outcome, Scratch};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+
+common::on_each_platform! {
+    tree_is_right_when_the_sandbox_has_ended,
+    tree_is_in_order_when_the_sentry_was_killed,
+    full_file_system_is_told,
+}
+
+/// Puts programs and their libraries into a root file system.
+fn fill_root(root: &Path, programs: &[&str]) {
+    let copy = |source: &str| {
+        let target = root.join(source.trim_start_matches('/'));
+        fs::create_dir_all(target.parent().expect("no program is /")).expect("a directory");
+        fs::copy(source, target).expect("a copy");
+    };
+    for program in programs {
+        copy(program);
+        let libraries = Command::new("ldd").arg(program).output().expect("ldd");
+        let text = String::from_utf8_lossy(&libraries.stdout).into_owned();
+        text.split_whitespace().filter(|word| word.starts_with('/')).for_each(copy);
+    }
+    fs::create_dir(root.join("work")).expect("work");
+}
+
+/// A bundle whose root file system is `root`, to run a shell script in `/work`.
+fn bundle(scratch: &Scratch, root: &Path, script: &str) -> String {
+    scratch.bundle("b", |config| {
+        config["root"] = json!({ "path": root, "readonly": false });
+        config["process"]["args"] = json!(["/bin/sh", "-c", script]);
+        config["process"]["cwd"] = json!("/work");
+    })
+}
+
+/// What lies below `dir`: contents of files, nothing of directories.
+fn tree(dir: &Path) -> BTreeMap<PathBuf, Option<String>> {
+    let mut found = BTreeMap::new();
+    let mut left = vec![dir.to_owned()];
+    while let Some(next) = left.pop() {
+        for entry in fs::read_dir(&next).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            let name = path.strip_prefix(dir).expect("below").to_owned();
+            if path.is_dir() {
+                left.push(path);
+                found.insert(name, None);
+            } else {
+                found.insert(name, Some(fs::read_to_string(&path).expect("a file")));
+            }
+        }
+    }
+    found
+}
+
+fn tree_is_right_when_the_sandbox_has_ended() {
+    let scratch = Scratch::new();
+    let root = scratch.path().join("root");
+    fill_root(&root, &["/bin/sh", "/bin/rm", "/bin/mkdir", "/bin/mv", "/bin/ln"]);
+    // Each ends with another kind of change. The shell redirects by itself.
+    let script = |last: &str| {
+        format!(
+            "rm -rf a; mkdir -p a/b; for i in 1 2 3 4 5 6 7 8 9; do echo $i >a/b/$i; : >a/e$i; done;
+             rm a/e1 a/b/1; mv a/b/2 a/two; ln a/b/3 a/three; {last}"
+        )
+    };
+    for (last, removed, added) in [
+        ("echo end >a/last", None, Some(("last", "end\n"))),
+        (": >a/last", None, Some(("last", ""))),
+        ("rm a/e9", Some("e9"), None),
+        ("echo x >a/t; rm a/t", None, None),
+        ("mv a/e9 a/last", Some("e9"), Some(("last", ""))),
+    ] {
+        let bundle = bundle(&scratch, &root, &script(last));
+        let outcome = scratch.run(&["run", "--bundle", &bundle, "c"]);
+        assert_eq!(outcome.status, Some(0), "{outcome:?}");
+        let mut expected = BTreeMap::from([("b".into(), None)]);
+        let mut put = |name: String, text: String| expected.insert(name.into(), Some(text));
+        (3..=9).for_each(|i| drop(put(format!("b/{i}"), format!("{i}\n"))));
+        (2..=9).for_each(|i| drop(put(format!("e{i}"), String::new())));
+        put("two".into(), "2\n".into());
+        put("three".into(), "3\n".into());
+        added.inspect(|(name, text)| drop(put((*name).into(), (*text).into())));
+        removed.inspect(|name| drop(expected.remove(Path::new(name))));
+        assert_eq!(tree(&root.join("work/a")), expected, "{last}");
+    }
+}
+
+fn tree_is_in_order_when_the_sentry_was_killed() {
+    let scratch = Scratch::new();
+    let root = scratch.path().join("root");
+    fill_root(&root, &["/bin/sh"]);
+    let script = "i=0; while :; do echo $i >f$i; i=$((i + 1)); done";
+    let bundle = bundle(&scratch, &root, script);
+    let mut child = scratch
+        .runsc(&["run", "--bundle", &bundle, "c"])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("runsc-rs runs");
+    let start = Instant::now();
+    while !root.join("work/f200").exists() {
+        assert!(start.elapsed() < Duration::from_secs(60), "nothing is made");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let sentry = common::child_named(&child, "boot").expect("a sentry");
+    kill_process(Pid::from_raw(sentry).expect("a process"), Signal::KILL).expect("kill");
+    child.wait().expect("it ends");
+    let found = tree(&root.join("work"));
+    let count = found.len();
+    assert!(count > 200);
+    // No later file is there without the ones before; of those only the last may lack its content.
+    for i in 0..count {
+        let content = found.get(Path::new(&format!("f{i}"))).expect("no gaps");
+        let content = content.as_deref().expect("a file");
+        assert!(content == format!("{i}\n") || (i + 1 == count && content.is_empty()), "f{i}");
+    }
+}
+
+fn full_file_system_is_told() {
+    for (options, script) in [
+        // Names run out.
+        ("size=64m,nr_inodes=600", "i=0; while true >f$i; do i=$((i + 1)); done; echo $i"),
+        // Space does.
+        (
+            "size=24m",
+            "x=0123456789abcdef; for i in 1 2 3 4 5 6 7 8 9; do x=$x$x; done
+             i=0; while echo $x$x >f$i; do i=$((i + 1)); done; echo $i",
+        ),
+    ] {
+        let scratch = Scratch::new();
+        let [filled, root, result] = ["filled", "root", "result"].map(|n| scratch.path().join(n));
+        fill_root(&filled, &["/bin/sh"]);
+        fs::create_dir(&root).expect("a directory");
+        let bundle = bundle(&scratch, &root, &format!("{{ {script}; }} 2>/dev/null"));
+        let run = scratch.runsc(&["run", "--bundle", &bundle, "c"]);
+        // Nobody else sees this mount.
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-ec"]);
+        command.arg(
+            "mount -t tmpfs -o \"$1\" tmpfs root; cp -a filled/. root; shift
+             \"$@\"; cp -r root/work result",
+        );
+        command.args(["sh", options]).arg(run.get_program()).args(run.get_args());
+        let output = command.current_dir(scratch.path()).output().expect("unshare");
+        let outcome = Outcome::of(output);
+        let made: usize = outcome.stdout.trim().parse().expect("a number");
+        assert!(made > 200, "{outcome:?}");
+        let found = tree(&result);
+        // What the shell was told is what is there.
+        for i in 0..made {
+            let content = found.get(Path::new(&format!("f{i}"))).expect("no gaps");
+            let length = content.as_deref().expect("a file").len();
+            assert_eq!(length, if options.contains("nr") { 0 } else { 16 * 512 * 2 + 1 });
+        }
+        assert!(found.len() <= made + 1, "{} of {made}", found.len());
+    }
+}

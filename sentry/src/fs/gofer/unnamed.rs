@@ -1,0 +1,277 @@
+//! Files that are made before somebody wants them.
+//!
+//! Where files are made one after the other, the gofer makes some without a name (`O_TMPFILE`) in
+//! advance, and hands their descriptors over. A new file is one of them; its name is put into the
+//! directory by a quiet request. That can fail only where the directory cannot grow, so the gofer makes
+//! such files only while there is space to spare; a failure is told by `fsync(2)` of the file.
+//!
+//! A directory that we have made inherits what new files inherit from it (default ACLs, project
+//! numbers, flags) from its parent, so they share a [`Pool`]. Modification and change time of a new file are
+//! set when it is taken, by its descriptor, and its access time with its name.
+//!
+//! Divergence: the birth time of a new file is up to a second too early, and its change time moves
+//! when the name is put in place, which whoever has written to it waits for before it sees any.
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use gofer_protocol::transport::MAX_DESCRIPTORS;
+use gofer_protocol::{Attr, Created, NewNode as WireNode};
+use linux_abi::Errno;
+use linux_abi::fs::{FileKind, S_ISGID, S_ISUID};
+use platform::host;
+use platform::host::time::Clock;
+
+use super::descriptors::Writable;
+use super::export::Node;
+use super::inode::GoferInode;
+use crate::sync::{Mutex, Rank};
+use crate::vfs::{Inode, NewNode};
+
+/// No file system of the host has a lower limit.
+const LINKS_MAX: u64 = 1000;
+/// Older ones are not used: it shows in their birth time.
+const AGE_MAX: Duration = Duration::from_secs(1);
+
+/// Pools that may have files, for each export.
+const POOLS_MAX: usize = 8;
+
+/// Files without a name, made alike in directories that are alike.
+pub(super) struct Pool(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    files: Vec<Unnamed>,
+    /// Permissions and owners of the files.
+    kind: (u32, u32, u32),
+    made_at: Duration,
+    /// How many were asked for last.
+    batch: usize,
+    /// Whether the export counts this pool among those that may have files.
+    is_counted: bool,
+}
+
+struct Unnamed {
+    attr: Attr,
+    node: Node,
+    fd: OwnedFd,
+}
+
+impl Default for Pool {
+    fn default() -> Pool {
+        Pool(Mutex::new(Rank::Leaf, Waiting::default()))
+    }
+}
+
+impl Pool {
+    /// A file of this kind, or how many to make.
+    fn take(&self, kind: (u32, u32, u32), now: Duration) -> Result<Unnamed, usize> {
+        let mut waiting = self.0.lock();
+        let is_recent = now.saturating_sub(waiting.made_at) < AGE_MAX;
+        if is_recent && waiting.kind == kind {
+            if let Some(file) = waiting.files.pop() {
+                return Ok(file);
+            }
+            waiting.batch = (2 * waiting.batch).clamp(1, MAX_DESCRIPTORS);
+        } else {
+            waiting.batch = 0;
+        }
+        (waiting.kind, waiting.made_at) = (kind, now);
+        let batch = waiting.batch;
+        let _old = std::mem::take(&mut waiting.files);
+        drop(waiting);
+        Err(batch)
+    }
+
+    /// Whether the gofer has made files of it just now.
+    fn has_made_lately(&self, now: Duration) -> bool {
+        let waiting = self.0.lock();
+        waiting.batch > 0 && now.saturating_sub(waiting.made_at) < AGE_MAX
+    }
+
+    /// Adds files; answers with whether the export has to count this pool from now on.
+    fn add(&self, files: Vec<Unnamed>) -> bool {
+        let mut waiting = self.0.lock();
+        waiting.files.extend(files);
+        !std::mem::replace(&mut waiting.is_counted, true)
+    }
+
+    /// Drops all that wait.
+    fn empty(&self) {
+        let _files = {
+            let mut waiting = self.0.lock();
+            waiting.is_counted = false;
+            std::mem::take(&mut waiting.files)
+        };
+    }
+}
+
+/// The pools that may have files: a few.
+pub(super) struct Pools(Mutex<VecDeque<Weak<Pool>>>);
+
+impl Default for Pools {
+    fn default() -> Pools {
+        Pools(Mutex::new(Rank::Leaf, VecDeque::new()))
+    }
+}
+
+impl Pools {
+    /// Counts `pool`; empties the one that was counted first if they are too many.
+    fn count(&self, pool: &Arc<Pool>) {
+        let first = {
+            let mut pools = self.0.lock();
+            pools.push_back(Arc::downgrade(pool));
+            if pools.len() > POOLS_MAX { pools.pop_front() } else { None }
+        };
+        if let Some(pool) = first.and_then(|pool| pool.upgrade()) {
+            pool.empty();
+        }
+    }
+}
+
+impl GoferInode {
+    /// Makes a regular file that nobody waits for; none if it has to be waited for.
+    ///
+    /// Errors: EIO.
+    pub(super) fn make_quietly(
+        &self,
+        name: &[u8],
+        new: &NewNode<'_>,
+    ) -> Result<Option<Arc<GoferInode>>, Errno> {
+        if !self.export.makes_unnamed(self.identity().device()) || !self.surely_lacks(name) {
+            return Ok(None);
+        }
+        let Some(file) = self.take_unnamed(new) else { return Ok(None) };
+        // Sets its times.
+        if host::fs::ftruncate(&file.fd, 0).is_err() {
+            return Ok(None);
+        }
+        let dir = self.node()?;
+        let give =
+            |client: &gofer_protocol::Client| client.name_quietly(file.node.id(), dir.id(), name);
+        self.after(self.export.call(give))?;
+        if !self.export.has_named() {
+            return Ok(None);
+        }
+        self.outdate_names();
+        let attr = Attr { nlink: 1, ..file.attr };
+        let inode = self.after(self.adopt(name, &attr, Some(file.node), None))?;
+        inode.note_named();
+        if new.permissions & (S_ISUID | S_ISGID) == 0 {
+            inode.common().set_plain();
+        }
+        inode.keep_writable(Writable { fd: Arc::new(file.fd), is_readable: true });
+        Ok(Some(inode))
+    }
+
+    /// A file of the pool, which is filled if it is empty and files are made again and again.
+    fn take_unnamed(&self, new: &NewNode<'_>) -> Option<Unnamed> {
+        let kind = (new.permissions, new.uid, new.gid);
+        let pool = self.pool();
+        let now = host::time::now(Clock::Monotonic);
+        let count = match pool.take(kind, now) {
+            Ok(file) => return Some(file),
+            Err(0) => return None,
+            Err(count) => count,
+        };
+        let dir = self.node().ok()?;
+        let (mode, uid, gid) = kind;
+        let wire = WireNode { mode, uid, gid, wants_node: true };
+        let made = self.export.call(|client| client.make_unnamed(dir.id(), wire, count));
+        if let Err(Errno::EOPNOTSUPP | Errno::EINVAL | Errno::EISDIR) = made {
+            self.export.makes_unnamed.store(false, Ordering::Relaxed);
+        }
+        // Whatever else is wrong: making the file in the usual way tells.
+        let own = |(created, fd): (Created, OwnedFd)| {
+            let node = Node::new(&self.export, created.node?);
+            Some(Unnamed { attr: created.attr, node, fd })
+        };
+        let mut files: Vec<Unnamed> = made.ok()?.into_iter().filter_map(own).collect();
+        let file = files.pop();
+        if !files.is_empty() && pool.add(files) {
+            self.export.pools.count(&pool);
+        }
+        file
+    }
+
+    /// The pool of this directory.
+    pub(super) fn pool(&self) -> Arc<Pool> {
+        self.state.lock().pool.get_or_insert_default().clone()
+    }
+
+    /// `child` was made here just now, as a directory.
+    pub(super) fn share_pool(&self, child: &GoferInode) {
+        let pool = self.pool();
+        child.state.lock().pool = Some(pool);
+    }
+
+    /// What new files inherit from this directory may be something else from now on.
+    pub(super) fn forget_pool(&self) {
+        let _pool = self.state.lock().pool.take();
+    }
+
+    /// The file was given its name by a quiet request.
+    fn note_named(&self) {
+        self.is_fresh.store(true, Ordering::Release);
+        let mut state = self.state.lock();
+        state.is_ours = true;
+        state.name_mark = self.export.client().quiet_mark();
+    }
+
+    /// Whether it is certain that `target` can be linked here as `name`: it is ours, and files have
+    /// just been made with space to spare.
+    pub(super) fn links_quietly(&self, target: &GoferInode, name: &[u8]) -> bool {
+        let device = self.identity().device();
+        self.export.makes_unnamed(device)
+            && target.identity().device() == device
+            && target.kind() == FileKind::Regular
+            && target.is_ours()
+            && target.state.lock().attributes.links() < LINKS_MAX
+            && self.surely_lacks(name)
+            && self.pool().has_made_lately(host::time::now(Clock::Monotonic))
+    }
+
+    /// The file was given another name by a quiet request.
+    pub(super) fn note_linked(&self) {
+        self.note_written();
+        let mut state = self.state.lock();
+        state.attributes.note_linked();
+        state.name_mark = self.export.client().quiet_mark();
+    }
+
+    /// Waits until the file has its name. Errors: why it could not be given any.
+    pub(super) fn await_name(&self) -> Result<(), Errno> {
+        let (mark, links) = {
+            let state = self.state.lock();
+            (state.name_mark, state.attributes.links())
+        };
+        let client = self.export.client();
+        if !client.is_served(mark) {
+            client.await_quiet();
+            self.export.take_doubt();
+        }
+        match self.export.doubted() {
+            Some(errno) if mark > 0 && links > 0 => {
+                let attr = self.with_node(|client, node| client.get_attr(node.into()))?;
+                if attr.nlink == 0 { Err(errno) } else { Ok(()) }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the name of the file may still be on its way.
+    pub(super) fn is_being_named(&self) -> bool {
+        let mark = self.state.lock().name_mark;
+        !self.export.client().is_served(mark)
+    }
+
+    /// Something is written to the file, or its attributes are changed.
+    pub(super) fn note_written(&self) {
+        if self.is_fresh.load(Ordering::Relaxed) {
+            self.is_fresh.store(false, Ordering::Release);
+        }
+    }
+}
