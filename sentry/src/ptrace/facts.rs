@@ -3,9 +3,10 @@
 use linux_abi::Errno;
 use linux_abi::signal::{SIGTRAP, SigInfo};
 use linux_abi::task::{
-    PTRACE_EVENTMSG_SYSCALL_ENTRY, PTRACE_EVENTMSG_SYSCALL_EXIT, PTRACE_PEEKSIGINFO_SHARED,
-    PTRACE_SYSCALL_INFO_ENTRY, PTRACE_SYSCALL_INFO_EXIT, PTRACE_SYSCALL_INFO_NONE,
-    PtracePeekSigInfoArgs, PtraceSyscallInfo,
+    PTRACE_EVENT_SECCOMP, PTRACE_EVENTMSG_SYSCALL_ENTRY, PTRACE_EVENTMSG_SYSCALL_EXIT,
+    PTRACE_PEEKSIGINFO_SHARED, PTRACE_SYSCALL_INFO_ENTRY, PTRACE_SYSCALL_INFO_EXIT,
+    PTRACE_SYSCALL_INFO_NONE, PTRACE_SYSCALL_INFO_SECCOMP, PtracePeekSigInfoArgs,
+    PtraceSyscallInfo,
 };
 use zerocopy::IntoBytes;
 
@@ -65,6 +66,7 @@ pub(super) fn call_info(request: &Request<'_>) -> SysResult {
     const BASE: usize = 24;
     const ENTRY: usize = BASE + 7 * 8;
     const EXIT: usize = BASE + 9;
+    const SECCOMP: usize = ENTRY + 4;
     let message = request.message()?;
     let (info, size) = request.with_stop(|stop| {
         let registers = stop.registers;
@@ -75,10 +77,16 @@ pub(super) fn call_info(request: &Request<'_>) -> SysResult {
             stack_pointer: registers.rsp,
             ..PtraceSyscallInfo::default()
         };
-        let is_call = stop.info.is_some_and(|info| info.code == SIGTRAP | CALL_MARK);
+        let code = stop.info.map_or(0, |info| info.code);
+        let platform::Registers { orig_rax, rdi, rsi, rdx, r10, r8, r9, .. } = registers;
+        if code == SIGTRAP | PTRACE_EVENT_SECCOMP << 8 {
+            info.op = PTRACE_SYSCALL_INFO_SECCOMP;
+            info.words = [orig_rax, rdi, rsi, rdx, r10, r8, r9, message];
+            return (info, SECCOMP);
+        }
+        let is_call = code == SIGTRAP | CALL_MARK;
         match message {
             PTRACE_EVENTMSG_SYSCALL_ENTRY if is_call => {
-                let platform::Registers { orig_rax, rdi, rsi, rdx, r10, r8, r9, .. } = registers;
                 info.op = PTRACE_SYSCALL_INFO_ENTRY;
                 info.words = [orig_rax, rdi, rsi, rdx, r10, r8, r9, 0];
                 (info, ENTRY)

@@ -2,7 +2,7 @@
 
 use crate::support::numbers as nr;
 use crate::support::prelude::*;
-use crate::support::trace::{Stop, traced};
+use crate::support::trace::{CALL_INFO, Stop, traced};
 
 const LOAD: u16 = 0x20;
 const JEQ: u16 = 0x15;
@@ -348,6 +348,11 @@ case!(a_tracer_decides_about_calls, [seccomp, ptrace], {
         tracee.cont(0);
         check_eq!(tracee.stop(), Stop(SIGTRAP, EVENT_SECCOMP));
         check_eq!(tracee.message(), 0x123);
+        let mut info = [0u64; 12];
+        let size = tracee.must(CALL_INFO, 96, &raw mut info as usize);
+        check!(size == 84 || size == 88, "{size}");
+        check_eq!((info[0] & 0xff, info[3] as i64), (3, nr::getppid));
+        check_eq!(info[10] & 0xffff_ffff, 0x123);
         let mut regs = tracee.regs();
         check_eq!((regs.orig_rax as i64, regs.rax as i64), (nr::getppid, -i64::from(ENOSYS.0)));
         change(&mut regs);
