@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use linux_abi::Errno;
-use linux_abi::signal::{NSIG, SIGKILL, SigInfo, SigSet};
+use linux_abi::signal::{NSIG, SI_USER, SIGKILL, SigInfo, SigSet};
 use linux_abi::task::{
     PTRACE_ARCH_PRCTL, PTRACE_CONT, PTRACE_DETACH, PTRACE_EVENT_STOP, PTRACE_GET_SYSCALL_INFO,
     PTRACE_GETEVENTMSG, PTRACE_GETFPREGS, PTRACE_GETREGS, PTRACE_GETREGSET, PTRACE_GETSIGINFO,
@@ -118,7 +118,9 @@ impl Request<'_> {
 
     fn kill(&self) -> SysResult {
         self.check_tracer()?;
-        signal::send_to_task(&self.tracee, SigInfo::kernel(SIGKILL)).map(|()| 0)
+        let caller = &self.ctx.task;
+        let info = SigInfo::kill(SIGKILL, SI_USER, caller.pid(), caller.credentials().uid);
+        signal::send_to_task(&self.tracee, info).map(|()| 0)
     }
 
     /// Errors: EIO unless the tracee was seized.

@@ -1,7 +1,7 @@
 //! Ends of tracers and tracees that meet.
 
 use crate::support::prelude::*;
-use crate::support::trace::{Stop, Tracee, decode, traced, wait_any};
+use crate::support::trace::{SETREGS, Stop, Tracee, decode, ptrace, traced, wait_any};
 
 case!(a_zombie_left_by_its_tracer_goes_to_its_parent, [ptrace, wait4], {
     let gate = Gate::new();
@@ -111,4 +111,75 @@ case!(a_tracee_traces_its_own_children, [ptrace], {
             }
         }
     }
+});
+
+/// A sequence of numbers that looks random (xorshift).
+fn next(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}
+
+/// One of the values that a register may be set to.
+fn any_value(state: &mut u64, old: u64) -> u64 {
+    match next(state) % 8 {
+        0 => 0,
+        1 => u64::MAX,
+        2 => 1 << 47,
+        3 => (1 << 47) - 1,
+        4 => old.wrapping_add(next(state) % 32),
+        5 => 1 << 63,
+        6 => next(state) & 0xffff,
+        _ => next(state),
+    }
+}
+
+case!(any_registers_hurt_nobody_but_the_tracee, [ptrace], 20, {
+    let mut state = 0x9e37_79b9_7f4a_7c15;
+    for _ in 0..60 {
+        let tracee = traced(|| {
+            loop {
+                let _ = sys!(getppid);
+                let _ = sys!(getpid);
+            }
+        });
+        tracee.options(PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD);
+        for _ in 0..20 {
+            let mut regs = tracee.regs();
+            let words = [
+                &mut regs.rip,
+                &mut regs.rsp,
+                &mut regs.eflags,
+                &mut regs.rax,
+                &mut regs.orig_rax,
+                &mut regs.fs_base,
+                &mut regs.gs_base,
+                &mut regs.cs,
+                &mut regs.ss,
+                &mut regs.ds,
+                &mut regs.rcx,
+                &mut regs.rdi,
+            ];
+            let place = next(&mut state) as usize % words.len();
+            *words[place] = any_value(&mut state, *words[place]);
+            let _ = ptrace(SETREGS, tracee.pid, 0, &raw const regs as usize);
+            let requests = [PTRACE_CONT, PTRACE_SYSCALL, PTRACE_SINGLESTEP].map(|it| it as i32);
+            let request = requests[next(&mut state) as usize % 3];
+            let signal = if next(&mut state) % 4 == 0 { SIGUSR1 } else { 0 };
+            if ptrace(request, tracee.pid, 0, signal as usize).is_err() {
+                break;
+            }
+            if request == PTRACE_CONT as i32 {
+                let _ = sys!(tgkill, tracee.pid, tracee.pid, SIGWINCH);
+            }
+            let (_, word) = wait_any(tracee.pid);
+            if decode(word).is_none() {
+                break;
+            }
+        }
+        let _ = sys!(kill, tracee.pid, SIGKILL);
+        let _ = sys!(wait4, tracee.pid, &mut 0i32, __WALL, 0);
+    }
+    traced(|| {}).ok();
 });
