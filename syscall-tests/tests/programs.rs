@@ -11,8 +11,9 @@ use std::sync::OnceLock;
 use syscall_tests::programs::{self, difference};
 use syscall_tests::runtime::{PLATFORMS, Runtime};
 
-/// Scripts for every platform: many processes, signals and job control, threads.
-const EVERYWHERE: [&str; 4] = ["bash-jobs", "bash-pipes", "gcc-make", "python-threads"];
+/// Scripts for every platform: many processes, signals and job control, threads, tracing.
+const EVERYWHERE: [&str; 6] =
+    ["bash-jobs", "bash-pipes", "gcc-make", "gdb-debugging", "python-threads", "strace-programs"];
 
 /// What all tests share: made by the first that needs it.
 struct Setting {

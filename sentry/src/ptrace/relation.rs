@@ -1,5 +1,6 @@
 //! Who traces whom (Linux: `ptrace_link`, `ptrace_attach`, `ptrace_init_task`, `__ptrace_unlink`).
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use linux_abi::Errno;
@@ -21,6 +22,7 @@ fn link(_: &mut Tree, tracer: &Arc<Task>, tracee: &Arc<Task>, is_seized: bool) {
         state.is_tracer_capable = tracer.credentials().has(CAP_SYS_PTRACE);
         tracee.tracing.set_flags(flags);
     }
+    tracer.group.has_traced.store(true, Ordering::Relaxed);
     tracer.tracing.tracees.lock().push(tracee.clone());
 }
 

@@ -51,11 +51,11 @@ pub(crate) fn attach(
     link_running(caller, target, options).map(|()| 0)
 }
 
-/// Errors: EINVAL for bits that are no options, and what needs seccomp filters.
+/// Errors: EINVAL for bits that are no options, and for `PTRACE_O_SUSPEND_SECCOMP`.
 fn options(data: u64) -> Result<PtraceOptions, Errno> {
     let bits = u32::try_from(data).map_err(|_| Errno::EINVAL)?;
     let options = PtraceOptions::from_bits(bits).ok_or(Errno::EINVAL)?;
-    // Linux: as without CONFIG_SECCOMP.
+    // Linux: as without CONFIG_CHECKPOINT_RESTORE.
     if options.contains(PtraceOptions::SUSPEND_SECCOMP) { Err(Errno::EINVAL) } else { Ok(options) }
 }
 

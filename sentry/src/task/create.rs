@@ -104,6 +104,7 @@ impl NewGroup {
             exec_survivor: Mutex::new(Rank::Leaf, None),
             has_execed: AtomicBool::new(false),
             is_child_subreaper: AtomicBool::new(false),
+            has_traced: AtomicBool::new(false),
             dumpable: AtomicU32::new(1),
             oom_score_adj: AtomicI32::new(self.oom_score_adj),
             personality: AtomicU32::new(self.personality),

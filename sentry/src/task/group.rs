@@ -42,6 +42,8 @@ pub struct ThreadGroup {
     /// Whether the process has called `execve` since it was forked (setpgid: EACCES).
     pub has_execed: AtomicBool,
     pub is_child_subreaper: AtomicBool,
+    /// Whether a thread traces another, or has done so.
+    pub(crate) has_traced: AtomicBool,
     pub dumpable: AtomicU32,
     pub oom_score_adj: AtomicI32,
     /// `personality(2)`.

@@ -95,7 +95,11 @@ fn search(task: &Arc<Task>, filter: ChildFilter, options: WaitOptions) -> Search
             return Search::Found(event);
         }
     }
-    match search_tracees(&mut tree, task, filter, options) {
+    let found = match task.group.has_traced.load(Ordering::Relaxed) {
+        true => search_tracees(&mut tree, task, filter, options),
+        false => Search::NoChild,
+    };
+    match found {
         Search::NoChild if any => Search::Later,
         found => found,
     }

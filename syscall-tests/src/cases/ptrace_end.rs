@@ -166,7 +166,7 @@ case!(any_registers_hurt_nobody_but_the_tracee, [ptrace], 20, {
             let _ = ptrace(SETREGS, tracee.pid, 0, &raw const regs as usize);
             let requests = [PTRACE_CONT, PTRACE_SYSCALL, PTRACE_SINGLESTEP].map(|it| it as i32);
             let request = requests[next(&mut state) as usize % 3];
-            let signal = if next(&mut state) % 4 == 0 { SIGUSR1 } else { 0 };
+            let signal = if next(&mut state).is_multiple_of(4) { SIGUSR1 } else { 0 };
             if ptrace(request, tracee.pid, 0, signal as usize).is_err() {
                 break;
             }

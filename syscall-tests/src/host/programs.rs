@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// What the scripts need beyond the smallest Debian.
 const PACKAGES: &str = "busybox,bash,coreutils,findutils,grep,sed,mawk,tar,gzip,perl,python3,git,\
-                        gcc,make,libc6-dev,procps";
+                        gcc,make,libc6-dev,procps,strace,gdb-minimal";
 
 /// How long one script may take.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -40,7 +40,7 @@ fn scripts_dir() -> PathBuf {
 pub fn rootfs() -> Result<PathBuf> {
     match std::env::var_os("PROGRAMS_ROOTFS") {
         Some(path) => Ok(PathBuf::from(path)),
-        None => debian("rootfs", PACKAGES),
+        None => debian("rootfs-debugging", PACKAGES),
     }
 }
 
