@@ -8,6 +8,7 @@ use linux_abi::poll::PollEvents;
 use linux_abi::signal::{CLD_STOPPED, SIG_IGN, SIGCHLD, SaFlags, SigInfo};
 use platform::Registers;
 
+use super::TraceFlags;
 use crate::signal::{self, SyscallRestart};
 use crate::task::{Ctx, Task};
 
@@ -105,6 +106,10 @@ pub(super) async fn stop(
     let stop = task.tracing.state.lock().stop.take()?;
     load(ctx, &stop, registers, restart);
     ctx.refresh_identity();
+    if task.tracing.flags().intersects(TraceFlags::CALLS | TraceFlags::EMULATION) {
+        // Futexes too. Where the host refuses, those go unseen.
+        let _ = ctx.thread.catch_all().await;
+    }
     Some(Leave { signo: stop.end.unwrap_or(0), info: stop.info })
 }
 

@@ -542,7 +542,7 @@ syscall_table! {
         311 process_vm_writev(pid: Pid, local: IoVec, local_count: Size, remote: Pointer, remote_count: Size, flags: Hex)
             => [sync] process_vm::process_vm_writev, full;
         101 ptrace(request: PtraceRequest, pid: Pid, addr: Hex, data: Hex)
-            => [sync] ptrace::ptrace, partial "no debug registers and block steps, nor requests about filters; futex calls on systrap, and those of 32-bit entries, are not reported";
+            => [sync] ptrace::ptrace, partial "no debug registers and block steps, nor requests about filters; those of 32-bit entries are not reported";
         312 kcmp(pid1: Pid, pid2: Pid, kind: Int, index1: ULong, index2: ULong)
             => [sync] kcmp::kcmp, partial "no KCMP_EPOLL_TFD";
         251 ioprio_set(which: Int, who: Int, priority: Hex)

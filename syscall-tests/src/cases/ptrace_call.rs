@@ -114,6 +114,44 @@ case!(a_tracer_that_comes_late_sees_every_call, [ptrace, getpid], {
     tracee.kill();
 });
 
+case!(futexes_are_reported, [ptrace, futex], {
+    let word = std::ptr::from_ref(&words()[0]) as usize;
+    let tracee = good(|| {
+        let addr = word;
+        check_eq!(sys!(futex, addr, FUTEX_WAIT, 1, 0), Err(EAGAIN));
+        check_eq!(sys!(futex, addr, FUTEX_WAIT, 0, &millis(20)), Err(ETIMEDOUT));
+        check_eq!(sys!(futex, addr, FUTEX_WAKE, 1), Ok(0));
+        check_eq!(sys!(futex, addr, FUTEX_WAKE, 1), Ok(77), "changed");
+        check_eq!(sys!(futex, addr, FUTEX_WAIT, 0, 0), Ok(0), "woken by the tracer");
+    });
+    for result in [-i64::from(EAGAIN.0), -i64::from(ETIMEDOUT.0), 0, 0] {
+        enter(tracee, SYS_futex);
+        check_eq!(tracee.call(), GOOD);
+        let regs = tracee.regs();
+        check_eq!((regs.orig_rax, regs.rax as i64), (SYS_futex as u64, result));
+    }
+    let mut regs = tracee.regs();
+    regs.rax = 77;
+    tracee.set_regs(&regs);
+    enter(tracee, SYS_futex);
+    let addr = tracee.regs().rdi as usize;
+    tracee.must(PTRACE_SYSCALL as i32, 0, 0);
+    settle();
+    check!(tracee.is_quiet(), "it waits");
+    // An interruption shows where it is, and it goes on to wait.
+    sys!(kill, tracee.pid, SIGWINCH).must();
+    check_eq!(tracee.stop(), GOOD);
+    check_eq!(tracee.regs().rax as i64, -512);
+    check_eq!(tracee.call(), Stop(SIGWINCH, 0));
+    check_eq!(tracee.call(), GOOD);
+    tracee.must(PTRACE_SYSCALL as i32, 0, 0);
+    settle();
+    check_eq!(sys!(futex, addr, FUTEX_WAKE, 1), Ok(1));
+    check_eq!(tracee.stop(), GOOD);
+    check_eq!(tracee.regs().rax, 0);
+    tracee.ok();
+});
+
 case!(number_and_arguments_can_be_changed, [ptrace], {
     let tracee = good(|| {
         check_eq!(sys!(getppid), Ok(i64::from(getpid())), "it was made to a getpid");
