@@ -3,7 +3,8 @@
 //! To make one takes the template several switches of threads and the host a `clone`, all of which an
 //! `execve` would have to wait for. So once programs are executed, a few blank processes wait for
 //! the next. They are made by the thread of the [`reaper`]: behind each `execve` the old process dies,
-//! which wakes it, most often on a processor that has nothing else to do.
+//! which wakes it. It and the template are bound to other processors than that of the `execve`, where
+//! the new program shall not have to wait for them.
 //!
 //! A process that waits here is like one that was made just now: it descends from the template, which
 //! never changes, and nothing is set in it before it is taken. It may have been killed from outside.
@@ -11,16 +12,20 @@
 //! [`reaper`]: super::reaper
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use linux_abi::Errno;
 use parking_lot::Mutex;
 
+use super::slot::Slot;
 use super::spawn::{self, Spawned};
+use super::supervisor::Supervisor;
 use super::thread::SystrapThread;
 use crate::contract::{NewProcess, Spawn, Thread};
+use crate::host::process::current_cpu;
+use crate::process::Tid;
 
 /// How many wait.
 const READY_MAX: usize = 2;
@@ -33,11 +38,21 @@ pub(super) struct Nursery {
     ready: Mutex<Vec<Spawned>>,
     /// Whether some are to be made.
     is_wanted: AtomicBool,
+    supervisor: Arc<Supervisor>,
+    template_slot: Arc<Slot>,
+    /// The thread that makes them, 0 before it runs.
+    maker: AtomicI32,
+    /// The processor that those are kept from which take part.
+    spared: AtomicUsize,
 }
 
 impl Nursery {
     pub(super) fn new(template: SystrapThread) -> Arc<Nursery> {
         Arc::new(Nursery {
+            supervisor: Arc::clone(&template.supervisor),
+            template_slot: Arc::clone(&template.slot),
+            maker: AtomicI32::new(0),
+            spared: AtomicUsize::new(usize::MAX),
             template: TemplateLock::new(template),
             ready: Mutex::default(),
             is_wanted: AtomicBool::new(false),
@@ -74,13 +89,36 @@ impl Nursery {
         // If the template was killed there are no more processes, but those that live go on.
         let gone = |error| if error == Errno::ESRCH { Errno::EAGAIN } else { error };
         let (space, mut thread) = made.map_err(gone)?;
+        *thread.slot.processors.lock() = None;
         thread.complete().await.map_err(gone)?;
+        self.supervisor.watch.unbind_thread(&thread.slot);
         Ok((space, thread))
     }
 
-    /// Says that some will be asked for.
+    /// Says that some will be asked for, on the processor of the caller.
     pub(super) fn expect(&self) {
         self.is_wanted.store(true, Ordering::Relaxed);
+        let maker = self.maker.load(Ordering::Relaxed);
+        let cpu = current_cpu();
+        if maker != 0 && self.spared.swap(cpu, Ordering::Relaxed) != cpu {
+            self.spare(cpu, maker);
+        }
+    }
+
+    /// Keeps those who make blank processes from a processor.
+    fn spare(&self, cpu: usize, maker: Tid) {
+        let watch = &self.supervisor.watch;
+        if !watch.is_possible() {
+            return;
+        }
+        // It does no harm if one of them stays where it is.
+        let _ = watch.processors().clone().without(cpu).bind(maker);
+        let _ = watch.bind(&self.template_slot, &|other| other as usize != cpu);
+    }
+
+    /// Notes that the caller is the thread that calls [`Nursery::fill`].
+    pub(super) fn become_maker(&self) {
+        self.maker.store(crate::host::process::tid(), Ordering::Relaxed);
     }
 
     /// Makes those that are wanted, on a thread that is no worker. Calls `meanwhile` from time to

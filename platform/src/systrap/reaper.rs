@@ -41,6 +41,9 @@ impl Drop for Reaper {
 }
 
 fn run(supervisor: &Weak<Supervisor>, nursery: &Weak<Nursery>) {
+    if let Some(nursery) = nursery.upgrade() {
+        nursery.become_maker();
+    }
     while let Ended::One(tgid) = next_ended(0) {
         reap(supervisor, tgid);
         if let Some(supervisor) = supervisor.upgrade() {

@@ -8,7 +8,7 @@
 //! A notification, and its answer, wake on the processor that they come from. With one thread after
 //! the other that is best; of many it would make a queue for one processor. So when notifications
 //! come from a *crowd*, all workers receive, and a thread that another one's call has woken goes
-//! where the host likes.
+//! where the host likes. (Processes that come one after the other, as in a shell's loop, are none.)
 //!
 //! [`hotline`]: super::hotline
 
@@ -28,7 +28,7 @@ const ACTIVITY: u64 = 32;
 const WINDOW: u32 = 64;
 /// ... that is from so many threads at least ...
 const CROWD: usize = 5;
-/// ... each of which has made this many. (At an `execve` some more threads are about than work.)
+/// ... each of which has made this many, and some in either half.
 const SHARE: u32 = 4;
 
 pub(super) struct Reception {
@@ -49,10 +49,18 @@ pub(super) struct Turn<'a>(&'a Reception);
 #[derive(Clone, Copy)]
 struct Window {
     seen: u32,
-    callers: [(Tid, u32); 8],
+    callers: [Caller; 8],
 }
 
-const EMPTY: Window = Window { seen: 0, callers: [(0, 0); 8] };
+#[derive(Clone, Copy)]
+struct Caller {
+    tid: Tid,
+    /// How many it has made in the first and in the second half.
+    counts: [u32; 2],
+}
+
+const NOBODY: Caller = Caller { tid: 0, counts: [0; 2] };
+const EMPTY: Window = Window { seen: 0, callers: [NOBODY; 8] };
 
 thread_local! {
     static WINDOW_OF_WORKER: Cell<Window> = const { Cell::new(EMPTY) };
@@ -63,15 +71,20 @@ thread_local! {
 impl Window {
     /// Counts one; the judgement if the window is full.
     fn count(&mut self, tid: Tid) -> Option<bool> {
+        let half = usize::from(self.seen >= WINDOW / 2);
         self.seen += 1;
-        let place = self.callers.iter_mut().find(|(other, count)| *other == tid || *count == 0);
-        if let Some((caller, count)) = place {
-            (*caller, *count) = (tid, *count + 1);
+        let place = self.callers.iter_mut().find(|caller| caller.tid == tid || caller.tid == 0);
+        if let Some(caller) = place {
+            caller.tid = tid;
+            caller.counts[half] += 1;
         }
         if self.seen < WINDOW {
             return None;
         }
-        let busy = self.callers.iter().filter(|(_, count)| *count >= SHARE).count();
+        let is_busy = |caller: &&Caller| {
+            caller.counts.iter().sum::<u32>() >= SHARE && !caller.counts.contains(&0)
+        };
+        let busy = self.callers.iter().filter(is_busy).count();
         *self = EMPTY;
         Some(busy >= CROWD)
     }
@@ -168,5 +181,8 @@ mod tests {
         let mostly_two: Vec<Tid> =
             (0..64).map(|n| if n % 8 == 0 { 3 + n / 16 } else { n % 2 + 1 }).collect();
         assert!(!judge(&mostly_two));
+        // One process after the other, started by the same.
+        let in_turns: Vec<Tid> = (0..64).map(|n| if n % 4 == 0 { 1 } else { 2 + n / 10 }).collect();
+        assert!(!judge(&in_turns));
     }
 }
