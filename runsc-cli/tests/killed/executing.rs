@@ -48,13 +48,17 @@ pub fn stand_in_killed() {
     end(&case, "stand-in killed");
 }
 
-/// The sentry or the gofer is killed: `exec` ends too, and does not say that all went well.
+/// The sentry or the gofer is killed: `exec` ends too, and does not say that all went well, unless
+/// it was detached and had ended before.
 pub fn victim_killed(victim: &str) {
     for is_detached in [false, true] {
         let case = Case::running();
         let flags: &[&str] = if is_detached { &["exec", "--detach"] } else { &["exec"] };
         let mut exec = case.spawn_args(&[flags, &COMMAND].concat());
         case.await_processes(2);
+        if is_detached {
+            exec.wait().expect("wait");
+        }
         kill_process(find(getpid(), victim), Signal::KILL).expect("kill");
         let status = exec.wait().expect("wait");
         assert_eq!(status.success(), is_detached, "{status}");
