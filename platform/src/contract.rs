@@ -230,8 +230,7 @@ pub struct MemoryUsage {
 pub struct PreparedCode {
     pub file: Arc<OwnedFd>,
     pub len: u64,
-    /// Offsets of what is different.
-    pub(crate) sites: Vec<usize>,
+    pub(crate) changes: Vec<crate::systrap::cpuid::Change>,
 }
 
 /// What the kernel needs to know about where guest code may live.
@@ -264,9 +263,9 @@ pub trait Platform: Send + Sync {
     /// Says that more address spaces will be wanted: the platform may make some when there is time.
     fn expect_address_space(&self) {}
 
-    /// Prepares code of a program that is started often; `None` if that would change nothing, or may
-    /// not be done. Where it is mapped is said by [`AddressSpace::set_prepared`].
-    fn prepare_code(&self, _code: &[u8]) -> Option<PreparedCode> {
+    /// Prepares code of a program that is started often, of which the first `used` bytes are code and
+    /// the rest is nothing; `None` if that would change nothing, or may not be done. Where it is mapped is said by [`AddressSpace::set_prepared`].
+    fn prepare_code(&self, _code: &[u8], _used: usize) -> Option<PreparedCode> {
         None
     }
 

@@ -39,7 +39,7 @@ mod calling;
 mod care;
 mod channel;
 mod counters;
-mod cpuid;
+pub(crate) mod cpuid;
 mod descriptors;
 mod directory;
 mod fast;
@@ -260,9 +260,9 @@ impl Platform for Systrap {
         self.nursery.expect();
     }
 
-    fn prepare_code(&self, code: &[u8]) -> Option<PreparedCode> {
+    fn prepare_code(&self, code: &[u8], used: usize) -> Option<PreparedCode> {
         let may_change = self.supervisor.serves_fast_calls.load(Ordering::Relaxed);
-        if may_change { self.cpuid.prepare(code) } else { None }
+        if may_change { self.cpuid.prepare(code, used) } else { None }
     }
 
     fn park(&self, deadline: Option<Instant>) {

@@ -356,7 +356,7 @@ impl Disguise for Patching {
         if self.is_prepared.load(Ordering::SeqCst)
             && let Some((start, code)) = &self.state.lock().prepared
         {
-            cpuid::hide(*start, &code.sites, addr, bytes);
+            cpuid::hide(*start, &code.changes, addr, bytes);
         }
     }
 
@@ -365,6 +365,12 @@ impl Disguise for Patching {
     }
 
     fn uncover(&self, range: Range<u64>, write: Write<'_>) {
+        let prepared = self.state.lock().prepared.clone();
+        if let Some((start, code)) = prepared {
+            for (at, bytes) in cpuid::originals(start, &code.changes, &range) {
+                write(at, &bytes);
+            }
+        }
         for patch in self.in_the_way(&range) {
             for step in patch.restore(Threads::Many) {
                 match step {

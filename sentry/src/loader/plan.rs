@@ -12,6 +12,7 @@ use platform::{HostOp, Platform, PreparedCode};
 
 use super::PreparedFiles;
 use super::elf::ElfImage;
+use super::prepared::Part;
 use crate::mm::{FileMappings, PAGE_SIZE, page_down, page_up};
 use crate::vfs::{FileDescription, MapRequest, MapSource};
 
@@ -84,7 +85,9 @@ impl Plan {
         else {
             return;
         };
-        if let Some(code) = files.get(platform, fd.as_fd(), *offset, range.end - range.start) {
+        let used = image.code.end.min(range.end) - range.start;
+        let part = Part { offset: *offset, len: range.end - range.start, used };
+        if let Some(code) = files.get(platform, fd.as_fd(), part) {
             (*fd, *offset) = (Arc::clone(&code.file), 0);
             self.prepared = Some((range.start, code));
         }

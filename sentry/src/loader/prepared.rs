@@ -39,8 +39,15 @@ struct Key {
     file: (u64, u64),
     size: i64,
     changed: [(i64, i64); 2],
-    offset: u64,
-    len: u64,
+    part: Part,
+}
+
+/// Whole pages of a file, of which the first `used` bytes are code.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part {
+    pub offset: u64,
+    pub len: u64,
+    pub used: u64,
 }
 
 impl Default for PreparedFiles {
@@ -50,21 +57,20 @@ impl Default for PreparedFiles {
 }
 
 impl PreparedFiles {
-    /// The prepared copy of `len` bytes from `offset` on, if there is one or it is worth making one.
+    /// The prepared copy of a part, if there is one or it is worth making one.
     pub(super) fn get(
         &self,
         platform: &dyn Platform,
         file: BorrowedFd<'_>,
-        offset: u64,
-        len: u64,
+        part: Part,
     ) -> Option<Arc<PreparedCode>> {
         let stat = host::fs::stat(file).ok()?;
-        let key = Key::new(&stat, offset, len)?;
+        let key = Key::new(&stat, part)?;
         match self.note(key) {
             Some(code) => code,
             None => {
-                let code = read(file, offset, len).ok()?;
-                let code = platform.prepare_code(&code).map(Arc::new);
+                let code = read(file, part).ok()?;
+                let code = platform.prepare_code(&code, part.used as usize).map(Arc::new);
                 self.set(key, code.clone());
                 code
             }
@@ -76,7 +82,7 @@ impl PreparedFiles {
         let mut all = self.0.lock();
         let Some(place) = all.iter().position(|seen| seen.key == key) else {
             // What it was before is gone.
-            all.retain(|seen| seen.key.file != key.file || seen.key.offset != key.offset);
+            all.retain(|seen| seen.key.file != key.file || seen.key.part.offset != key.part.offset);
             all.truncate(FILES_MAX - 1);
             all.insert(0, Seen { key, code: None });
             return Some(None);
@@ -95,7 +101,8 @@ impl PreparedFiles {
 
 impl Key {
     /// `None` for what is not to be prepared.
-    fn new(stat: &Stat, offset: u64, len: u64) -> Option<Key> {
+    fn new(stat: &Stat, part: Part) -> Option<Key> {
+        let Part { offset, len, .. } = part;
         let now = host::time::now(Clock::Realtime);
         let is_still = |time: &Timespec| {
             let then = Duration::new(time.sec.max(0) as u64, time.nsec as u32);
@@ -105,12 +112,13 @@ impl Key {
             offset.checked_add(len - len.min(crate::mm::PAGE_SIZE - 1))? <= stat.size as u64;
         let fits = len <= CODE_MAX && is_whole && is_still(&stat.mtime) && is_still(&stat.ctime);
         let changed = [&stat.mtime, &stat.ctime].map(|time| (time.sec, time.nsec));
-        fits.then_some(Key { file: (stat.dev, stat.ino), size: stat.size, changed, offset, len })
+        fits.then_some(Key { file: (stat.dev, stat.ino), size: stat.size, changed, part })
     }
 }
 
 /// Reads what a mapping of whole pages shows: zeros behind the file's end.
-fn read(file: BorrowedFd<'_>, offset: u64, len: u64) -> Result<Vec<u8>, Errno> {
+fn read(file: BorrowedFd<'_>, part: Part) -> Result<Vec<u8>, Errno> {
+    let Part { offset, len, .. } = part;
     let mut bytes = vec![0; len as usize];
     let mut done = 0;
     while done < bytes.len() {

@@ -57,17 +57,19 @@ fn what_is_read_is_what_the_file_has() {
     let (code, site) = code_with_cpuid();
     let mut copy = code.clone();
     copy[site..site + 2].copy_from_slice(&CPUID_TRAP);
-    let start = 0x40_0000;
+    let (start, changes) = (0x40_0000, changes(&code, &copy));
     for from in [0, site - 1, site, site + 1, site + 2] {
         for to in [site + 1, site + 2, code.len()].into_iter().filter(|to| *to >= from) {
             let mut bytes = copy[from..to].to_vec();
-            hide(start, &[site], start + from as u64, &mut bytes);
+            hide(start, &changes, start + from as u64, &mut bytes);
             assert_eq!(bytes, code[from..to], "{from}..{to}");
         }
     }
     let mut other = [0; 8];
-    hide(start, &[site], start + site as u64, &mut other);
+    hide(start, &changes, start + site as u64, &mut other);
     assert_eq!(other, [0; 8]);
+    let range = start + site as u64..start + site as u64 + 1;
+    assert_eq!(originals(start, &changes, &range), [(range.start, CPUID.to_vec())]);
 }
 
 #[test]
@@ -83,6 +85,12 @@ fn the_table_has_what_the_processor_says() {
 fn all_are_found_in_the_dynamic_linker() {
     let Ok(file) = std::fs::read("/lib64/ld-linux-x86-64.so.2") else { return };
     let all = memchr::memmem::find_iter(&file, &CPUID).count();
-    let found = find_sites(&file).len();
-    assert!(found > 10 && found <= all, "{found} of {all}");
+    let found = find_sites(&file);
+    assert!(found.len() > 10 && found.len() <= all, "{} of {all}", found.len());
+    let (mut copy, used) = (file.clone(), file.len());
+    copy.resize(used + 8192, 0);
+    detour::install(&mut copy, used, &found, &ask_all().unwrap_or_default());
+    let jumps = changes(&file, &copy[..used]).iter().filter(|change| change.new[0] == 0xe9).count();
+    // The others have nothing before them that can be displaced.
+    assert!(jumps * 2 > found.len(), "{jumps} of {}", found.len());
 }
