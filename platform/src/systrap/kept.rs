@@ -3,8 +3,8 @@
 //! A program's start maps each library in several pieces, and for each the stub would need a
 //! descriptor of the host, which takes more switches between threads than the rest of the call. So a
 //! stub keeps the one that it got last, until it gets another. The guest learns nothing of it: it
-//! makes no calls of the host. Whatever a stub could be led to do with it, its guest could do when it
-//! was given.
+//! makes no calls of the host by itself. Should it lead the stub to make one, it gets to what it could
+//! map when the descriptor was given: none is kept that could be written to.
 //!
 //! Only a process that has never had more than one thread does so: the number must not come to mean
 //! another file while somebody is on the way with it. And only files that are mapped private are
@@ -48,7 +48,11 @@ impl Kept {
     /// Errors: those of `fstat(2)` and `fcntl(2)`.
     pub(super) fn access(&self, file: BorrowedFd<'_>) -> Result<Access, Errno> {
         let stat = fs::stat(file)?;
-        let key = Key { device: stat.dev, inode: stat.ino, flags: fs::status_flags(file)? };
+        let flags = fs::status_flags(file)?;
+        if flags & libc::O_ACCMODE != libc::O_RDONLY {
+            return Ok(Access::Once);
+        }
+        let key = Key { device: stat.dev, inode: stat.ino, flags };
         Ok(match *self.0.lock() {
             Some((kept, number)) if kept == key => Access::Kept(number),
             other => Access::New { key, old: other.map(|(_, number)| number) },

@@ -88,9 +88,9 @@ async fn map_file(
     match file.file().map(&request)? {
         MapSource::Anonymous => map_anonymous(ctx, addr, len, prot, map_flags).await,
         MapSource::Host { fd: host_fd, offset: host_offset } => {
-            let is_read_only = request.shared && !request.writable;
-            let read_only = match is_read_only && host_fs::is_writable(&host_fd)? {
-                // The host then refuses write access for ever.
+            let read_only = match !request.writable && host_fs::is_writable(&host_fd)? {
+                // The host then refuses write access for ever, also to a guest that gets at the
+                // descriptor in its stub's process.
                 true => Some(host_fs::reopen_read_only(&ctx.task.kernel.proc_dir, &host_fd)?),
                 false => None,
             };
