@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -47,8 +47,8 @@ pub(super) struct Patching {
     channel: Option<Arc<Channel>>,
     /// Whether there is, or was, a patch.
     is_active: AtomicBool,
-    /// Whether [`State::prepared`] is something.
-    is_prepared: AtomicBool,
+    /// Where [`State::prepared`] is; an end of 0 if nowhere.
+    prepared: [AtomicU64; 2],
     /// Whether there is, or was, more than one thread.
     is_shared: AtomicBool,
 }
@@ -108,9 +108,8 @@ impl Patching {
         let state = State { has_barriers: false, closings: 0, ..self.state.lock().clone() };
         let is_active = AtomicBool::new(self.is_active());
         let channel = Some(Arc::clone(channel));
-        let is_prepared = AtomicBool::new(state.prepared.is_some());
         let state = Mutex::new(state);
-        let copy = Patching { state, channel, is_active, is_prepared, ..Patching::default() };
+        let copy = Patching { state, channel, is_active, ..Patching::default() };
         let state = copy.state.lock();
         copy.publish(&state);
         copy.publish_prepared(&state);
@@ -127,9 +126,20 @@ impl Patching {
     }
 
     fn publish_prepared(&self, state: &State) {
-        if let (Some(channel), Some((start, code))) = (&self.channel, &state.prepared) {
-            channel.set_prepared(&(*start..start + code.len));
+        let Some((start, code)) = &state.prepared else { return };
+        let range = *start..start + code.len;
+        self.prepared[0].store(range.start, Ordering::SeqCst);
+        self.prepared[1].store(range.end, Ordering::SeqCst);
+        if let Some(channel) = &self.channel {
+            channel.set_prepared(&range);
         }
+    }
+
+    /// Whether any of `len` bytes at an address may be prepared code.
+    fn may_be_prepared(&self, address: u64, len: usize) -> bool {
+        let [start, end] = &self.prepared;
+        address < end.load(Ordering::Relaxed)
+            && address.saturating_add(len as u64) > start.load(Ordering::Relaxed)
     }
 
     /// Keeps threads from changing memory by themselves; `None` if one is just doing so.
@@ -345,7 +355,6 @@ impl Disguise for Patching {
     fn set_prepared(&self, start: u64, code: &Arc<PreparedCode>) {
         let mut state = self.state.lock();
         state.prepared = Some((start, Arc::clone(code)));
-        self.is_prepared.store(true, Ordering::SeqCst);
         self.publish_prepared(&state);
     }
 
@@ -353,7 +362,7 @@ impl Disguise for Patching {
         if self.is_active() {
             self.state.lock().patches.hide(addr, bytes);
         }
-        if self.is_prepared.load(Ordering::SeqCst)
+        if self.may_be_prepared(addr, bytes.len())
             && let Some((start, code)) = &self.state.lock().prepared
         {
             cpuid::hide(*start, &code.changes, addr, bytes);
