@@ -63,6 +63,9 @@ impl Common {
     }
 }
 
+/// Reads bytes at an address; `false` if that cannot be done.
+pub(crate) type Read<'a> = &'a dyn Fn(u64, &mut [u8]) -> bool;
+
 /// Writes bytes to an address.
 pub(crate) type Write<'a> = &'a mut dyn FnMut(u64, &[u8]);
 
@@ -81,7 +84,7 @@ pub(crate) trait Disguise: Send + Sync {
     fn set_prepared(&self, start: u64, code: &Arc<PreparedCode>);
 
     /// Puts the guest's own bytes into a range of memory, for good.
-    fn uncover(&self, range: Range<u64>, write: Write<'_>);
+    fn uncover(&self, range: Range<u64>, read: Read<'_>, write: Write<'_>);
 }
 
 /// An address space, which several processes may share.
@@ -204,7 +207,8 @@ impl AddressSpace for Space {
             if let Some(disguise) = &self.memory.disguise {
                 let range = addr..addr.saturating_add(len as u64);
                 // What is not mapped any more needs no change either.
-                disguise.uncover(range, &mut |at, bytes| {
+                let read = |at, bytes: &mut [u8]| copy::read(tid, at, bytes) == Ok(bytes.len());
+                disguise.uncover(range, &read, &mut |at, bytes| {
                     let _ = procfs.write_memory(tid, at, bytes);
                 });
             }

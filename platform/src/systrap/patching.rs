@@ -24,7 +24,7 @@ use super::gate::{Gate, Pass};
 use super::layout::{changing, served};
 use super::patch::{Clobbered, Patch, Patches, Refusal, Site, Step, Stub, Threads, Trapped};
 use crate::contract::{PreparedCode, Registers};
-use crate::process::space::{Disguise, Write};
+use crate::process::space::{Disguise, Read, Write};
 use crate::ranges::largest_gap;
 
 /// So many calls from one place make it worth a patch, if the stub serves them, ...
@@ -373,12 +373,10 @@ impl Disguise for Patching {
         self.areas_in(&(0..u64::MAX))
     }
 
-    fn uncover(&self, range: Range<u64>, write: Write<'_>) {
+    fn uncover(&self, range: Range<u64>, read: Read<'_>, write: Write<'_>) {
         let prepared = self.state.lock().prepared.clone();
         if let Some((start, code)) = prepared {
-            for (at, bytes) in cpuid::originals(start, &code.changes, &range) {
-                write(at, &bytes);
-            }
+            cpuid::uncover(start, &code.changes, &range, read, write);
         }
         for patch in self.in_the_way(&range) {
             for step in patch.restore(Threads::Many) {

@@ -20,7 +20,7 @@ use crate::sync::{Mutex, Rank};
 /// So many files are remembered, ...
 const FILES_MAX: usize = 16;
 /// ... and no code that is longer is prepared.
-const CODE_MAX: u64 = 4 << 20;
+const CODE_MAX: u64 = 2 << 20;
 /// After so long a changed file counts as one that keeps still: the times of host files tick.
 const STILL_AFTER: Duration = Duration::from_millis(100);
 

@@ -26,6 +26,8 @@ use crate::systrap::layout::CpuidEntry;
 const JUMP: u8 = 0xe9;
 const CALL: u8 = 0xe8;
 const JUMP_BYTES: usize = 5;
+/// Longer code is not searched for targets of jumps, which takes its time.
+const SEARCHED_MAX: usize = 1 << 20;
 /// Most bytes that are displaced before a `cpuid`.
 const LEAD_MAX: usize = 16;
 /// `lea rsp, [rsp - 128]` and back: flags stay.
@@ -73,7 +75,8 @@ pub(super) fn install(
     entries: &[CpuidEntry],
 ) -> Vec<usize> {
     let start = used.next_multiple_of(16);
-    if start >= code.len() || code[used..].iter().any(|&byte| byte != 0) {
+    let has_room = start < code.len() && code[used..].iter().all(|&byte| byte == 0);
+    if used > SEARCHED_MAX || !has_room {
         return sites.to_vec();
     }
     let mut room = routine(entries);

@@ -25,6 +25,7 @@ use self::sites::{CPUID, find_sites};
 use super::layout::{CPUID_BYTES, CPUID_TRAP, CpuidEntry, CpuidTable};
 use crate::contract::PreparedCode;
 use crate::host::fs;
+use crate::process::space::{Read, Write};
 
 /// The table, in a memory file that all guest processes map.
 pub(super) struct Cpuid {
@@ -185,12 +186,25 @@ pub(super) fn hide(start: u64, changes: &[Change], address: u64, bytes: &mut [u8
     }
 }
 
-/// The file's own bytes for what is changed in a range, with their addresses.
-pub(super) fn originals(start: u64, changes: &[Change], range: &Range<u64>) -> Vec<(u64, Vec<u8>)> {
-    let all = changes.iter().map(|change| (start + change.at as u64, &change.original));
-    all.filter(|(at, bytes)| *at < range.end && *at + bytes.len() as u64 > range.start)
-        .map(|(at, bytes)| (at, bytes.clone()))
-        .collect()
+/// Puts the file's own bytes in place of what is changed in a range, where it still is.
+pub(super) fn uncover(
+    start: u64,
+    changes: &[Change],
+    range: &Range<u64>,
+    read: Read<'_>,
+    write: Write<'_>,
+) {
+    for change in changes {
+        let at = start + change.at as u64;
+        let mut found = vec![0; change.new.len()];
+        if at < range.end
+            && at + found.len() as u64 > range.start
+            && read(at, &mut found)
+            && found == change.new
+        {
+            write(at, &change.original);
+        }
+    }
 }
 
 #[cfg(test)]

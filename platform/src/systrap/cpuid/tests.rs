@@ -69,7 +69,16 @@ fn what_is_read_is_what_the_file_has() {
     hide(start, &changes, start + site as u64, &mut other);
     assert_eq!(other, [0; 8]);
     let range = start + site as u64..start + site as u64 + 1;
-    assert_eq!(originals(start, &changes, &range), [(range.start, CPUID.to_vec())]);
+    for (there, expected) in [(&copy, Some(CPUID.to_vec())), (&code, None)] {
+        let mut written = None;
+        let read = |at: u64, bytes: &mut [u8]| {
+            let at = (at - start) as usize;
+            bytes.copy_from_slice(&there[at..at + bytes.len()]);
+            true
+        };
+        uncover(start, &changes, &range, &read, &mut |_, bytes| written = Some(bytes.to_vec()));
+        assert_eq!(written, expected);
+    }
 }
 
 #[test]
