@@ -16,7 +16,7 @@ use platform::host::fs as host_fs;
 
 use super::{Fd, Flow, SysResult};
 use crate::memory::UserAddr;
-use crate::mm::{PAGE_SIZE, Undo, page_up};
+use crate::mm::{FileMapping, Mm, PAGE_SIZE, Undo, page_up};
 use crate::task::Ctx;
 use crate::vfs::{FileDescription, MapRequest, MapSource};
 
@@ -67,6 +67,28 @@ fn fixed_range(addr: u64, len: u64, flags: MapFlags) -> Option<Range<u64>> {
     (is_fixed && addr.is_multiple_of(PAGE_SIZE)).then_some(addr..end)
 }
 
+/// Records a change of the files in a range and lets the caller's thread go on with it, its call
+/// returning `value`. `false`, with nothing changed, if that cannot be.
+fn finishes(
+    ctx: &mut Ctx,
+    mm: &Mm,
+    op: HostOp<'_>,
+    value: u64,
+    range: Option<Range<u64>>,
+    record: impl FnOnce(Range<u64>) -> Vec<FileMapping>,
+) -> bool {
+    let Some(range) = range.filter(|_| ctx.may_finish) else { return false };
+    let before = mm.files_in(range.clone());
+    let _removed = record(range);
+    match ctx.finish(op, value, before) {
+        Ok(()) => true,
+        Err(before) => {
+            mm.undo(before);
+            false
+        }
+    }
+}
+
 async fn map_file(
     ctx: &mut Ctx,
     addr: u64,
@@ -106,14 +128,11 @@ async fn map_file(
                 offset: host_offset,
             };
             let location = file.location().clone();
-            if let Some(range) = fixed_range(addr, len, map_flags).filter(|_| ctx.may_finish) {
-                let before = mm.files_in(range.clone());
-                let _removed =
-                    mm.change_files(|files| files.insert(range, offset, location.clone()));
-                match ctx.finish(op, addr, before) {
-                    Ok(()) => return Ok(Flow::Runs),
-                    Err(before) => mm.undo(before),
-                };
+            let range = fixed_range(addr, len, map_flags);
+            let record =
+                |range| mm.change_files(|files| files.insert(range, offset, location.clone()));
+            if finishes(ctx, &mm, op, addr, range, record) {
+                return Ok(Flow::Runs);
             }
             let start = ctx.host_op(op).await?;
             let end = start + page_up(len).ok_or(Errno::ENOMEM)?;
@@ -133,13 +152,10 @@ async fn map_anonymous(
     let mm = ctx.task.mm();
     let _change = mm.lock_change().await;
     let op = anonymous(addr, len, prot, flags);
-    if let Some(range) = fixed_range(addr, len, flags).filter(|_| ctx.may_finish) {
-        let before = mm.files_in(range.clone());
-        let _removed = mm.with_record(|record| record.files.remove(range));
-        match ctx.finish(op, addr, before) {
-            Ok(()) => return Ok(Flow::Runs),
-            Err(before) => mm.undo(before),
-        };
+    let range = fixed_range(addr, len, flags);
+    let record = |range| mm.with_record(|record| record.files.remove(range));
+    if finishes(ctx, &mm, op, addr, range, record) {
+        return Ok(Flow::Runs);
     }
     let start = ctx.host_op(op).await?;
     if flags.contains(MapFlags::FIXED) {
@@ -217,13 +233,10 @@ async fn unmap_files(ctx: &mut Ctx, addr: u64, len: u64) -> Result<Flow, Errno> 
     let mm = ctx.task.mm();
     let _change = mm.lock_change().await;
     let op = HostOp::Munmap { addr, len };
-    if let Some(range) = fixed_range(addr, len, MapFlags::FIXED).filter(|_| ctx.may_finish) {
-        let before = mm.files_in(range.clone());
-        let _removed = mm.with_record(|record| record.files.remove(range));
-        match ctx.finish(op, 0, before) {
-            Ok(()) => return Ok(Flow::Runs),
-            Err(before) => mm.undo(before),
-        };
+    let range = fixed_range(addr, len, MapFlags::FIXED);
+    let record = |range| mm.with_record(|record| record.files.remove(range));
+    if finishes(ctx, &mm, op, 0, range, record) {
+        return Ok(Flow::Runs);
     }
     ctx.host_op(op).await?;
     let end = addr + page_up(len).ok_or(Errno::EINVAL)?;

@@ -21,11 +21,8 @@ use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction};
 
 use super::sites::CPUID;
 use crate::systrap::layout::CpuidEntry;
+use crate::systrap::patch::{JUMP_BYTES, READ_BEFORE, call, instruction_before, jump};
 
-/// A near jump or call, with a displacement of 32 bits.
-const JUMP: u8 = 0xe9;
-const CALL: u8 = 0xe8;
-const JUMP_BYTES: usize = 5;
 /// Longer code is not searched for targets of jumps, which takes its time.
 const SEARCHED_MAX: usize = 1 << 20;
 /// Most bytes that are displaced before a `cpuid`.
@@ -101,7 +98,7 @@ pub(super) fn install(
             left.push(site);
             continue;
         }
-        let Some(jump) = near(JUMP, lead, at) else {
+        let Some(jump) = jump(lead as u64, at as u64) else {
             left.push(site);
             continue;
         };
@@ -119,10 +116,7 @@ pub(super) fn install(
 fn routine(entries: &[CpuidEntry]) -> Vec<u8> {
     let mut bytes = ROUTINE.to_vec();
     bytes[COUNT..COUNT + 4].copy_from_slice(&(entries.len() as u32).to_le_bytes());
-    for entry in entries {
-        let words = [entry.leaf, entry.subleaf].into_iter().chain(entry.registers);
-        bytes.extend(words.flat_map(u32::to_le_bytes));
-    }
+    bytes.extend(super::to_bytes(entries));
     bytes
 }
 
@@ -136,7 +130,11 @@ fn lead_before(
 ) -> Option<usize> {
     let mut lead = site;
     while site + CPUID.len() - lead < JUMP_BYTES {
-        let (before, instruction) = instruction_before(code, lead)?;
+        if lead < READ_BEFORE {
+            return None;
+        }
+        let before = instruction_before(code, lead)?;
+        let instruction = Decoder::new(64, &code[before..lead], DecoderOptions::NONE).decode();
         let may_move = instruction.flow_control() == FlowControl::Next
             && !instruction.is_ip_rel_memory_operand();
         if !may_move || before < free_from || site - before > LEAD_MAX {
@@ -146,32 +144,6 @@ fn lead_before(
     }
     let displaced = lead + 1..(lead + JUMP_BYTES).max(site + 1);
     targets.range(displaced).next().is_none().then_some(lead)
-}
-
-/// The instruction that ends at `end`, on which all readings agree that begin some way before.
-fn instruction_before(code: &[u8], end: usize) -> Option<(usize, Instruction)> {
-    const WINDOW: usize = 96;
-    const STARTS: usize = 48;
-    let first = end.checked_sub(WINDOW)?;
-    let mut answer: Option<(usize, Instruction)> = None;
-    for start in first..first + STARTS {
-        let mut decoder = Decoder::new(64, &code[start..end], DecoderOptions::NONE);
-        let mut last = None;
-        while decoder.can_decode() {
-            let before = start + decoder.position();
-            let instruction = decoder.decode();
-            last = (!instruction.is_invalid()).then_some((before, instruction));
-            if last.is_none() {
-                break;
-            }
-        }
-        match (last, &answer) {
-            (Some(found), Some(known)) if found.0 != known.0 => return None,
-            (Some(found), None) => answer = Some(found),
-            _ => {}
-        }
-    }
-    answer
 }
 
 /// Where code branches to, or takes addresses of.
@@ -199,15 +171,8 @@ fn targets(code: &[u8]) -> BTreeSet<usize> {
 fn piece(lead: &[u8], at: usize, routine: usize, next: usize) -> Option<Vec<u8>> {
     let mut bytes = lead.to_vec();
     bytes.extend(LEAVE_RED_ZONE);
-    bytes.extend(near(CALL, at + bytes.len(), routine)?);
+    bytes.extend(call((at + bytes.len()) as u64, routine as u64)?);
     bytes.extend(ENTER_RED_ZONE);
-    bytes.extend(near(JUMP, at + bytes.len(), next)?);
+    bytes.extend(jump((at + bytes.len()) as u64, next as u64)?);
     Some(bytes)
-}
-
-/// A jump or call at offset `from`.
-fn near(opcode: u8, from: usize, to: usize) -> Option<[u8; JUMP_BYTES]> {
-    let distance = i32::try_from(to as i64 - (from + JUMP_BYTES) as i64).ok()?;
-    let [a, b, c, d] = distance.to_le_bytes();
-    Some([opcode, a, b, c, d])
 }

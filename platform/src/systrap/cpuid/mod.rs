@@ -94,10 +94,7 @@ impl Cpuid {
 
     fn fill(&self, entries: &[CpuidEntry]) -> Result<(), Errno> {
         let mut bytes = (entries.len() as u64).to_ne_bytes().to_vec();
-        for entry in entries {
-            let words = [entry.leaf, entry.subleaf].into_iter().chain(entry.registers);
-            bytes.extend(words.flat_map(u32::to_ne_bytes));
-        }
+        bytes.extend(to_bytes(entries));
         match fs::pwrite(&self.file, &bytes, 0)? {
             done if done == bytes.len() => Ok(()),
             _ => Err(Errno::ENOSPC),
@@ -107,6 +104,12 @@ impl Cpuid {
 
 const _: () = assert!(size_of::<CpuidTable>() as u64 <= CPUID_BYTES);
 const _: () = assert!(size_of::<CpuidEntry>() == 24 && align_of::<CpuidEntry>() <= 8);
+
+/// Entries as they lie in a table.
+fn to_bytes(entries: &[CpuidEntry]) -> impl Iterator<Item = u8> {
+    let words = |entry: &CpuidEntry| [entry.leaf, entry.subleaf].into_iter().chain(entry.registers);
+    entries.iter().flat_map(words).flat_map(u32::to_ne_bytes)
+}
 
 /// Leaves that have no others below.
 const PLAIN_LEAVES: [u32; 12] = [

@@ -40,6 +40,10 @@ pub use self::space::{AREA_BYTES, TrampolineSpace};
 pub use self::step::{Step, Threads};
 pub use self::trampoline::{Clobbered, GuestPoint, INFO_RESUME, INFO_SLOW, Stub, Trampoline};
 
+pub(super) use self::reading::{WINDOW as READ_BEFORE, instruction_before};
+pub(super) use self::site::JUMP_BYTES;
+pub(super) use self::trampoline::{call, jump};
+
 /// Whether the processor, and the host, let user code execute trampolines.
 pub(super) fn can_execute() -> bool {
     crate::host::process::has_fsgsbase() && std::is_x86_feature_detected!("sse4.2")

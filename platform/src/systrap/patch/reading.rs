@@ -15,7 +15,7 @@ use iced_x86::{Decoder, DecoderOptions};
 pub(super) const LONGEST: usize = 15;
 
 /// Bytes before a known instruction that [`instruction_before`] looks at.
-pub(super) const WINDOW: usize = 96;
+pub(in crate::systrap) const WINDOW: usize = 96;
 
 /// Bytes of the window that readings start from; the rest is for falling into step.
 const STARTS: usize = 64;
@@ -25,7 +25,7 @@ const STARTS: usize = 64;
 ///
 /// If fewer than [`WINDOW`] bytes precede, they count as the end of a window; an answer is then less
 /// likely, as there is less to fall into step with.
-pub(super) fn instruction_before(code: &[u8], known: usize) -> Option<usize> {
+pub(in crate::systrap) fn instruction_before(code: &[u8], known: usize) -> Option<usize> {
     let code = code.get(..known)?;
     let code = &code[known.saturating_sub(WINDOW)..];
     let end = code.len();

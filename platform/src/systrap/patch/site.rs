@@ -31,7 +31,7 @@ pub const LOOK_BEHIND: u64 = WINDOW as u64;
 pub const LOOK_AHEAD: u64 = SYSCALL_BYTES + LONGEST as u64;
 
 /// Length of a jump in bytes.
-pub(super) const JUMP_BYTES: usize = 5;
+pub(in crate::systrap) const JUMP_BYTES: usize = 5;
 
 /// Number of `rt_sigreturn(2)`.
 const RT_SIGRETURN: u64 = 15;

@@ -266,7 +266,17 @@ pub(super) fn displacement(end: u64, target: u64) -> Option<i32> {
 }
 
 /// Returns the five bytes of a jump at `at` to `target`, if the displacement fits.
-pub(super) fn jump(at: u64, target: u64) -> Option<[u8; 5]> {
+pub(in crate::systrap) fn jump(at: u64, target: u64) -> Option<[u8; 5]> {
+    near(JMP_RELATIVE[0], at, target)
+}
+
+/// The same for a call.
+pub(in crate::systrap) fn call(at: u64, target: u64) -> Option<[u8; 5]> {
+    const CALL_RELATIVE: u8 = 0xe8;
+    near(CALL_RELATIVE, at, target)
+}
+
+fn near(opcode: u8, at: u64, target: u64) -> Option<[u8; 5]> {
     let [a, b, c, d] = displacement(at + JMP_BYTES, target)?.to_le_bytes();
-    Some([JMP_RELATIVE[0], a, b, c, d])
+    Some([opcode, a, b, c, d])
 }
