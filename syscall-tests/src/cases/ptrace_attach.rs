@@ -13,11 +13,7 @@ case!(traceme_makes_the_parent_a_tracer, [ptrace], {
 });
 
 case!(requests_need_a_tracee_in_a_stop, [ptrace], {
-    let child = fork(|| {
-        loop {
-            let _ = sys!(pause);
-        }
-    });
+    let child = fork(|| wait_for_signals());
     let cont = |pid| ptrace(PTRACE_CONT as i32, pid, 0, 0);
     check_eq!(cont(child.pid), Err(ESRCH), "not a tracee");
     check_eq!(cont(getpid()), Err(ESRCH));
@@ -98,19 +94,13 @@ case!(nobody_traces_its_own_process_or_a_tracee, [ptrace], {
 
 case!(others_processes_are_closed, [ptrace], {
     need_root();
-    let child = fork(|| {
-        loop {
-            let _ = sys!(pause);
-        }
-    });
+    let child = fork(|| wait_for_signals());
     as_nobody(|| check_eq!(ptrace(PTRACE_ATTACH as i32, child.pid, 0, 0), Err(EPERM)));
     child.end();
     let child = fork(|| {
         drop_to_nobody();
         sys!(prctl, PR_SET_DUMPABLE, 0, 0, 0, 0).must();
-        loop {
-            let _ = sys!(pause);
-        }
+        wait_for_signals()
     });
     settle();
     as_nobody(|| check_eq!(ptrace(PTRACE_ATTACH as i32, child.pid, 0, 0), Err(EPERM)));
@@ -118,11 +108,7 @@ case!(others_processes_are_closed, [ptrace], {
 });
 
 case!(detach_lets_go_with_a_signal, [ptrace], {
-    let tracee = traced(|| {
-        loop {
-            let _ = sys!(pause);
-        }
-    });
+    let tracee = traced(|| wait_for_signals());
     check_eq!(ptrace(DETACH, tracee.pid, 0, 99), Err(EIO));
     tracee.must(DETACH, 0, SIGTERM as usize);
     check_eq!(ptrace(PTRACE_CONT as i32, tracee.pid, 0, 0), Err(ESRCH));
@@ -144,11 +130,7 @@ case!(the_end_of_a_tracer_frees_its_tracees, [ptrace], {
 });
 
 case!(exitkill_takes_tracees_along, [ptrace], {
-    let child = fork(|| {
-        loop {
-            let _ = sys!(pause);
-        }
-    });
+    let child = fork(|| wait_for_signals());
     fork(|| {
         sys!(ptrace, PTRACE_ATTACH, child.pid, 0, 0).must();
         let tracee = Tracee { pid: child.pid };

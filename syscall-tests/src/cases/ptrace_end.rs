@@ -31,11 +31,7 @@ case!(a_tracee_that_ignores_sigchld_has_a_tracer_all_the_same, [ptrace, wait4], 
 });
 
 case!(tracers_come_one_after_the_other, [ptrace], {
-    let child = fork(|| {
-        loop {
-            let _ = sys!(pause);
-        }
-    });
+    let child = fork(|| wait_for_signals());
     for _ in 0..20 {
         fork(|| {
             sys!(ptrace, PTRACE_ATTACH, child.pid, 0, 0).must();
@@ -59,9 +55,7 @@ case!(a_killed_tracer_leaves_nobody_stopped, [ptrace], {
         sys!(ptrace, PTRACE_ATTACH, child.pid, 0, 0).must();
         check_eq!(Tracee { pid: child.pid }.stop(), Stop(SIGSTOP, 0));
         gate.open();
-        loop {
-            let _ = sys!(pause);
-        }
+        wait_for_signals()
     });
     gate.wait();
     let before = words[0].load(SeqCst);
@@ -74,11 +68,7 @@ case!(a_killed_tracer_leaves_nobody_stopped, [ptrace], {
 });
 
 case!(two_processes_cannot_trace_one, [ptrace, wait4], {
-    let tracee = traced(|| {
-        loop {
-            let _ = sys!(pause);
-        }
-    });
+    let tracee = traced(|| wait_for_signals());
     tracee.options(PTRACE_O_EXITKILL);
     tracee.cont(0);
     fork(|| {

@@ -6,11 +6,7 @@ use crate::support::trace::{EVENT_STOP, Stop, Tracee, ptrace, state, traced};
 const TRAP: Stop = Stop(SIGTRAP, EVENT_STOP);
 
 fn pausing() -> Child {
-    fork(|| {
-        loop {
-            let _ = sys!(pause);
-        }
-    })
+    fork(|| wait_for_signals())
 }
 
 #[track_caller]
@@ -152,9 +148,7 @@ case!(interrupt_ends_listening, [ptrace], {
 case!(seizing_a_stopped_process_tells_of_the_stop, [ptrace], {
     let child = fork(|| {
         raise(SIGSTOP);
-        loop {
-            let _ = sys!(pause);
-        }
+        wait_for_signals()
     });
     check_eq!(child.wait_stop(), Status::Stopped(SIGSTOP));
     let tracee = seize(child, 0);

@@ -115,11 +115,7 @@ case!(a_stop_signal_let_through_stops_the_process, [ptrace, kill], {
 });
 
 case!(sigcont_is_told_like_any_other, [ptrace, kill], {
-    let tracee = traced(|| {
-        loop {
-            let _ = sys!(pause);
-        }
-    });
+    let tracee = traced(|| wait_for_signals());
     tracee.cont(SIGSTOP);
     check_eq!(tracee.stop(), Stop(SIGSTOP, 0));
     sys!(kill, tracee.pid, SIGCONT).must();
@@ -259,11 +255,7 @@ case!(a_real_parent_waits_behind_the_tracer, [ptrace, wait4], {
 });
 
 case!(waits_find_any_tracee, [ptrace, wait4], {
-    let child = fork(|| {
-        loop {
-            let _ = sys!(pause);
-        }
-    });
+    let child = fork(|| wait_for_signals());
     let group = child.pid;
     sys!(setpgid, child.pid, child.pid).must();
     fork(|| {

@@ -16,9 +16,7 @@ extern "C" fn end_of_process(status: usize) -> i32 {
 }
 
 extern "C" fn pause_for_ever(_: usize) -> i32 {
-    loop {
-        let _ = sys!(pause);
-    }
+    wait_for_signals()
 }
 
 extern "C" fn execute(exe: usize) -> i32 {
@@ -41,9 +39,7 @@ fn new_thread(tracee: Tracee) -> Tracee {
 case!(a_thread_is_a_tracee_of_its_own, [ptrace, clone], {
     let tracee = traced(|| {
         clone_on_stack(THREAD, 0, 0, 0, end_at_once, 3).must();
-        loop {
-            let _ = sys!(pause);
-        }
+        wait_for_signals()
     });
     tracee.options(PTRACE_O_TRACECLONE);
     let thread = new_thread(tracee);
@@ -62,9 +58,7 @@ case!(one_thread_can_be_attached_to, [ptrace], {
     let child = fork(|| {
         let tid = clone_on_stack(THREAD, 0, 0, 0, pause_for_ever, 0).must();
         words[0].store(tid as u32, SeqCst);
-        loop {
-            let _ = sys!(pause);
-        }
+        wait_for_signals()
     });
     while words[0].load(SeqCst) == 0 {
         sleep_ms(1);
@@ -104,9 +98,7 @@ case!(the_end_of_a_process_is_that_of_all_tracees, [ptrace, exit_group], {
             clone_on_stack(THREAD, 0, 0, 0, pause_for_ever, 0).must();
         }
         clone_on_stack(THREAD, 0, 0, 0, end_of_process, 9).must();
-        loop {
-            let _ = sys!(pause);
-        }
+        wait_for_signals()
     });
     tracee.options(PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXIT);
     let threads = [new_thread(tracee), new_thread(tracee), new_thread(tracee)];
@@ -139,9 +131,7 @@ case!(execve_by_another_thread_takes_the_number, [ptrace, execve], {
     let texts = std::hint::black_box(texts);
     let tracee = traced(|| {
         clone_on_stack(THREAD, 0, 0, 0, execute, &raw const texts as usize).must();
-        loop {
-            let _ = sys!(pause);
-        }
+        wait_for_signals()
     });
     tracee.options(PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC);
     let thread = new_thread(tracee);
@@ -158,9 +148,7 @@ case!(execve_by_another_thread_takes_the_number, [ptrace, execve], {
 case!(a_group_stop_stops_every_tracee, [ptrace, kill], {
     let tracee = traced(|| {
         clone_on_stack(THREAD, 0, 0, 0, pause_for_ever, 0).must();
-        loop {
-            let _ = sys!(pause);
-        }
+        wait_for_signals()
     });
     tracee.options(PTRACE_O_TRACECLONE);
     let thread = new_thread(tracee);

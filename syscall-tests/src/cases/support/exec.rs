@@ -94,9 +94,7 @@ pub fn helper(args: &[String]) -> i32 {
         ["file", path] => print(&std::fs::read_to_string(path).unwrap_or_default()),
         ["pause"] => {
             print("ready\n");
-            loop {
-                let _ = sys!(pause);
-            }
+            super::time::wait_for_signals()
         }
         ["argc-bytes"] => {
             print(&format!("{}", std::env::args().map(|a| a.len() + 1).sum::<usize>()))

@@ -28,6 +28,13 @@ pub fn settle() {
     sleep_ms(30);
 }
 
+/// Sleeps for good; only signals do anything.
+pub fn wait_for_signals() -> ! {
+    loop {
+        let _ = sys!(pause);
+    }
+}
+
 /// Returns how long the function took.
 pub fn elapsed(body: impl FnOnce()) -> Duration {
     let start = now();
