@@ -69,7 +69,8 @@ fn sentry_below(parent: u32) -> String {
                 return pid.to_owned();
             }
         }
-        std::thread::sleep(Duration::from_millis(5));
+        // Once it serves programs the sentry answers want of memory in good order.
+        std::thread::sleep(Duration::from_micros(100));
     }
     panic!("{parent} has no sentry");
 }
