@@ -19,6 +19,8 @@ use std::time::Instant;
 
 use linux_abi::Errno;
 
+use crate::systrap::{Conduit, Descriptors};
+
 /// General registers of a guest thread, in the layout of `struct user_regs_struct` (x86-64).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -269,6 +271,13 @@ pub trait Platform: Send + Sync {
         None
     }
 
+    /// Makes a conduit, through which guests can pass bytes to each other by themselves.
+    ///
+    /// Errors: ENOSYS where there is no such thing; EMFILE or ENOMEM when there are too many.
+    fn new_conduit(&self) -> Result<Arc<Conduit>, Errno> {
+        Err(Errno::ENOSYS)
+    }
+
     /// Waits until a trap has arrived for some thread, [`unpark`] was called, or `deadline` passed.
     /// The waker of a thread whose trap arrived is woken from within, and `park` returns then.
     /// Only kernel workers call it, several at the same time; with ptrace there is exactly one,
@@ -459,6 +468,28 @@ pub trait Thread: Send + Sync {
     /// thread starts with: for threads whose calls are filtered or traced. Takes effect at the next
     /// resume.
     fn set_identity(&mut self, _identity: Option<&Identity>) {}
+
+    /// Gives the thread's process the memory of a conduit, of which it has an end open. Copies of the
+    /// process have it as well. The caller polls the future to its end.
+    ///
+    /// Errors: ESRCH when the thread is dead; EMFILE, ENOMEM; ENOSYS.
+    fn map_conduit<'a>(
+        &'a mut self,
+        _conduit: &'a Arc<Conduit>,
+    ) -> BoxFuture<'a, Result<(), Errno>> {
+        Box::pin(async { Err(Errno::ENOSYS) })
+    }
+
+    /// The table by which the thread's process serves descriptors by itself, if it can. It has the
+    /// memory of all conduits that are named there, or takes the slow way.
+    fn descriptors(&self) -> Option<Descriptors> {
+        None
+    }
+
+    /// Lets the thread go by its process' [`Thread::descriptors`], or not, which is what a new thread
+    /// starts with: some threads have a descriptor table of their own, or filters that want to see
+    /// [`FILE_CALLS`](crate::FILE_CALLS). Only a thread with an identity does so at all.
+    fn use_descriptors(&mut self, _are_used: bool) {}
 
     /// Makes all calls of the thread trap, and of all that it spawns from now on, also those that guest
     /// code makes of the host (native futexes, the vsyscall page). That cannot be taken back.

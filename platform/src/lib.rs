@@ -14,4 +14,6 @@ pub mod systrap;
 
 pub use contract::*;
 pub use filter::systrap::{NATIVE_CALLS, is_native};
-pub use systrap::FAST_CALLS;
+pub use systrap::{
+    Conduit, Descriptors, End, FAST_CALLS, FILE_CALLS, Listener, Readiness, ServedFile,
+};

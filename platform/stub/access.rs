@@ -16,3 +16,24 @@ macro_rules! store {
         unsafe { (&raw mut $place).write_volatile(value) }
     }};
 }
+
+/// Copies bytes from or to the guest's memory; the direction flag is clear.
+#[inline(always)]
+pub(crate) fn copy(to: u64, from: u64, len: u64) {
+    // SAFETY: one side lies in memory of the stub's, the other is what the guest has named.
+    unsafe {
+        core::arch::asm!(
+            "rep movsb",
+            inout("rdi") to => _,
+            inout("rsi") from => _,
+            inout("rcx") len => _,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// The smaller one: `Ord::min` is a call when nothing is optimised.
+#[inline(always)]
+pub(crate) fn min(a: u64, b: u64) -> u64 {
+    if a < b { a } else { b }
+}

@@ -4,7 +4,7 @@
 //! The thread may be kicked at any instruction, and then its registers are needed as they were at
 //! the call. They all lie in its [`Fast`] block as soon as [`enter`] has saved them, and nothing
 //! that is done here does harm if it is done again, or it is noted that it was done ([`hotline`],
-//! [`change`]): so the sentry puts the thread back before the call, or behind it. It knows the block by rcx or, between `stub_fast_switched` and `stub_fast_restored`, by the
+//! [`change`], [`conduit`]): so the sentry puts the thread back before the call, or behind it. It knows the block by rcx or, between `stub_fast_switched` and `stub_fast_restored`, by the
 //! stack pointer. A fault here (a bad pointer of the guest's) takes the slow way, a real call.
 //!
 //! Vector registers hold values of the guest and no code here touches them; a test looks at every
@@ -19,7 +19,7 @@ use super::layout::{
     FAST_OFFSET, FAST_STACK, Fast, HOTLINE_OFFSET, Hotline, Identity, PLAIN_OFFSET, Plain, Saved,
     info, line, served,
 };
-use super::{change, entry, hotline};
+use super::{change, conduit, entry, hotline};
 
 /// Where a trampoline jumps to: `rcx` is the address of the thread's [`Fast`] block, `r11` that of
 /// the trampoline's data, everything else is as the guest has it. Continues where [`serve`] says,
@@ -143,7 +143,7 @@ fn answer(fast: *mut Fast) -> Option<u64> {
             Some(syscall(calls::GETCPU, args))
         }
         served::SCHED_YIELD => Some(syscall(calls::SCHED_YIELD, [0; 6])),
-        _ => match change::call(fast, number) {
+        _ => match change::call(fast, number).or_else(|| conduit::call(fast, number)) {
             None => return hotline::call(fast, number),
             made => made,
         },

@@ -9,6 +9,7 @@ use core::arch::asm;
 use core::mem::offset_of;
 use core::sync::atomic::AtomicU32;
 
+use super::access::{copy, min};
 use super::calls::{FUTEX, SCHED_YIELD, pause, syscall};
 use super::layout::line as state;
 use super::layout::{
@@ -87,11 +88,6 @@ pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
     Some(result)
 }
 
-#[inline(always)]
-fn min(a: u64, b: u64) -> u64 {
-    if a < b { a } else { b }
-}
-
 /// Puts the bytes that a call reads into the slot; of text as much as has room.
 #[inline(always)]
 fn send(slot: u64, shape: shape::Shape, args: &[u64; 6]) {
@@ -149,19 +145,4 @@ fn load_byte(place: u64) -> u8 {
 #[inline(always)]
 fn store_byte(place: u64, byte: u8) {
     store!(*(place as *mut u8), byte);
-}
-
-/// Copies bytes from or to the guest's memory; the direction flag is clear.
-#[inline(always)]
-fn copy(to: u64, from: u64, len: u64) {
-    // SAFETY: one side lies in the slot, the other is what the guest has named.
-    unsafe {
-        asm!(
-            "rep movsb",
-            inout("rdi") to => _,
-            inout("rsi") from => _,
-            inout("rcx") len => _,
-            options(nostack, preserves_flags),
-        );
-    }
 }

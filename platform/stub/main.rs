@@ -18,10 +18,14 @@ mod layout;
 #[path = "../src/systrap/line.rs"]
 #[allow(dead_code, reason = "the sentry uses the rest")]
 mod line;
+#[path = "../src/systrap/conduit/bytes.rs"]
+#[allow(dead_code, reason = "the sentry uses the rest")]
+mod bytes;
 #[macro_use]
 mod access;
 mod calls;
 mod change;
+mod conduit;
 mod cpuid;
 mod entry;
 mod fast;

@@ -5,7 +5,7 @@
 #[path = "systrap_filter/caller.rs"]
 mod caller;
 
-use caller::{CHANNEL, CODE, Call, Outcome, SCRATCH, WINDOW, guest, stub};
+use caller::{CHANNEL, CODE, CONDUIT_BYTES, CONDUITS, Call, Outcome, SCRATCH, WINDOW, guest, stub};
 use linux_abi::Errno;
 use platform::filter::systrap::{
     CLONE_COPY, CLONE_SHARE, CLONE_THREAD, DOORBELL, HOST_CALLS, TRAPPED,
@@ -144,6 +144,11 @@ fn the_stub_changes_memory_outside_its_window() {
             libc::SYS_mmap,
             [CHANNEL.start, CHANNEL.end - CHANNEL.start, RW, 0x11, caller::channel_file(), 0],
         ),
+        stub(libc::SYS_mmap, [CONDUITS.start, CONDUIT_BYTES, RW, 0x11, caller::channel_file(), 0]),
+        stub(
+            libc::SYS_mmap,
+            [CONDUITS.end - CONDUIT_BYTES, CONDUIT_BYTES, RW, 0x11, caller::channel_file(), 0],
+        ),
     ]);
 }
 
@@ -155,6 +160,20 @@ fn the_stub_cannot_change_its_window() {
         (stub(libc::SYS_mmap, [CODE.start, PAGE, RX, THERE, u64::MAX, 0]), Errno::ENOMEM),
         (stub(libc::SYS_mmap, [WINDOW - PAGE, 2 * PAGE, RX, THERE, u64::MAX, 0]), Errno::ENOMEM),
         (stub(libc::SYS_mmap, [CHANNEL.start, channel_bytes, RX, 0x11, 0, 0]), Errno::ENOMEM),
+        (stub(libc::SYS_mmap, [CONDUITS.start, CONDUIT_BYTES, RX, 0x11, 0, 0]), Errno::ENOMEM),
+        (stub(libc::SYS_mmap, [CONDUITS.start, CONDUIT_BYTES, RW, 0x12, 0, 0]), Errno::ENOMEM),
+        (stub(libc::SYS_mmap, [CONDUITS.start, 2 * CONDUIT_BYTES, RW, 0x11, 0, 0]), Errno::ENOMEM),
+        (
+            stub(libc::SYS_mmap, [CONDUITS.start - PAGE, CONDUIT_BYTES, RW, 0x11, 0, 0]),
+            Errno::ENOMEM,
+        ),
+        (
+            stub(
+                libc::SYS_mmap,
+                [CONDUITS.end - CONDUIT_BYTES + PAGE, CONDUIT_BYTES, RW, 0x11, 0, 0],
+            ),
+            Errno::ENOMEM,
+        ),
         (stub(libc::SYS_mmap, [0, 2 << 20, RW, ANYWHERE | 0x4_0000, u64::MAX, 0]), Errno::ENOMEM),
         (stub(libc::SYS_munmap, [CODE.start, PAGE, 0, 0, 0, 0]), Errno::EINVAL),
         (stub(libc::SYS_munmap, [0, 1 << 47, 0, 0, 0, 0]), Errno::EINVAL),

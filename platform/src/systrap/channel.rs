@@ -8,8 +8,8 @@ use std::mem::offset_of;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use linux_abi::Errno;
 use parking_lot::Mutex;
@@ -34,6 +34,8 @@ pub(super) struct Channel {
     file: OwnedFd,
     /// Where the guest has them.
     start: u64,
+    /// For whom the table of descriptors is.
+    pub(super) files_owner: Mutex<Weak<()>>,
     inner: Mutex<Inner>,
 }
 
@@ -65,7 +67,8 @@ impl Channel {
     pub(super) fn new(start: u64) -> Result<Arc<Channel>, Errno> {
         let file = crate::host::fs::memfd_create("channel")?;
         let inner = Inner { chunks: Vec::new(), used: FIRST_SLOT, returned: VecDeque::new() };
-        Ok(Arc::new(Channel { file, start, inner: Mutex::new(inner) }))
+        let files_owner = Mutex::default();
+        Ok(Arc::new(Channel { file, start, files_owner, inner: Mutex::new(inner) }))
     }
 
     /// The same, with the memory that the first thread will use at once.
@@ -176,6 +179,11 @@ impl Channel {
         {
             self.with_long(prepared + field as u64, |word| word.store(value, Ordering::SeqCst));
         }
+    }
+
+    /// Says how a descriptor is served, at the place of its word.
+    pub(super) fn set_file(&self, place: u64, word: u64) {
+        self.with_long(place, |file| file.store(word, Ordering::SeqCst));
     }
 
     /// Whether the thread with a slot changes memory by itself just now.

@@ -32,6 +32,10 @@ pub(super) struct Caller {
     pub(super) is_saved: bool,
     /// The result of its call, if the stub has made that by itself.
     pub(super) made: Option<u64>,
+    /// Its result once the conduit's lock says that it is made.
+    pub(super) result: u64,
+    /// Whether its call waits at a conduit.
+    pub(super) waits: bool,
 }
 
 /// Whether a thread with these registers executes fast code, or a part of the host that this has
@@ -53,7 +57,8 @@ pub(super) fn caller(region: Region, slot: &Slot, found: &Registers) -> Option<C
             let [.., rsp, _, _, _, _, _, _, _, _] = read(slot, found.rcx)?.saved;
             registers.rsp = rsp;
         }
-        return Some(Caller { registers, info: found.r11, is_saved: false, made: None });
+        let (info, is_saved) = (found.r11, false);
+        return Some(Caller { registers, info, is_saved, made: None, result: 0, waits: false });
     }
     let is_restored = found.rip == entry(offset_of!(Header, fast_restored));
     let block = if is_restored { found.rcx } else { found.rsp & !(FAST_BYTES - 1) };
@@ -83,7 +88,8 @@ pub(super) fn caller(region: Region, slot: &Slot, found: &Registers) -> Option<C
         eflags,
         ..*found
     };
-    Some(Caller { registers, info, is_saved: true, made })
+    let waits = change == change::WAITING;
+    Some(Caller { registers, info, is_saved: true, made, result, waits })
 }
 
 /// What is read of a block.

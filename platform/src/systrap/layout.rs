@@ -9,6 +9,7 @@
 //! CPUID_OFFSET    what `cpuid` answers, read only; the same for all
 //! ANCHOR_OFFSET   private memory of the process: tells children from strangers
 //! CHANNEL_OFFSET  slots, one a thread, shared with the sentry; the first ones are a table
+//! CONDUIT_OFFSET  bytes on their way between processes, shared with those that have them open
 //! ```
 //!
 //! A slot is a [`Control`] block, whose page ends with the stack of a thread that starts, a page
@@ -17,7 +18,8 @@
 //!
 //! The table has [`TABLE_ENTRIES`] words: addresses of `Fast` blocks, or 0. A patched call finds
 //! its thread's block in the entry whose number is the low half of the CRC-32C of FS.base. Behind it,
-//! in the place of a slot, lies what the threads of the address space share: [`Plain`].
+//! in the place of a slot, lies what the threads of the address space share: [`Plain`], and which
+//! descriptors they may read and write by themselves ([`served_file`]).
 
 /// The system call number that rings for the sentry; Linux has none near it.
 pub const DOORBELL: u32 = 0x004d_5a00;
@@ -41,6 +43,11 @@ pub const ANCHOR_BYTES: u64 = SLOT_COUNT * 8;
 pub const CHANNEL_OFFSET: u64 = 0x1000_0000;
 pub const CHANNEL_BYTES: u64 = SLOT_COUNT * SLOT_BYTES;
 
+/// Conduits, each at its number times [`CONDUIT_BYTES`].
+pub const CONDUIT_OFFSET: u64 = CHANNEL_OFFSET + CHANNEL_BYTES;
+pub const CONDUIT_BYTES: u64 = 0x2_0000;
+pub const CONDUIT_COUNT: u64 = 4096;
+
 pub const SLOT_BYTES: u64 = 0x1_0000;
 pub const SLOT_COUNT: u64 = 16_384;
 
@@ -52,6 +59,10 @@ pub const TABLE_ENTRIES: u64 = 1 << 16;
 pub const PLAIN_OFFSET: u64 = TABLE_SLOTS * SLOT_BYTES;
 pub const FIRST_SLOT: u64 = TABLE_SLOTS + 1;
 
+/// A word for each descriptor below [`FILES_MAX`]: see [`served_file`].
+pub const FILES_OFFSET: u64 = PLAIN_OFFSET + 0x1000;
+pub const FILES_MAX: u64 = 1024;
+
 /// The control block and, growing down from its end, the stack of a starting thread.
 pub const CONTROL_BYTES: u64 = 0x1000;
 /// The fast block and, growing down from the end of its page, the stack on which it is used.
@@ -61,7 +72,7 @@ pub const FAST_BYTES: u64 = 0x1000;
 pub const FAST_STACK: u64 = FAST_BYTES - 16;
 
 /// The hotline, in the page of the fast block.
-pub const HOTLINE_OFFSET: u64 = FAST_OFFSET + 0x100;
+pub const HOTLINE_OFFSET: u64 = FAST_OFFSET + 0x200;
 
 /// The guest's bytes that go along with a call by the hotline, ...
 pub const SENT_OFFSET: u64 = 0x2000;
@@ -81,6 +92,8 @@ pub mod event {
     pub const SIGNAL: u64 = 2;
     /// The commanded calls are done. Result of the first, unless the command says otherwise.
     pub const DONE: u64 = 3;
+    /// Something has changed in a conduit that the sentry wants to hear of. What [`at`](super::at) says.
+    pub const READY: u64 = 4;
 }
 
 /// Result of a doorbell: what to do, in the low byte, and flags.
@@ -171,6 +184,14 @@ pub struct Fast {
     pub result: u64,
     /// How far a call is that the stub makes by itself, one of [`change`].
     pub change: u64,
+    /// The conduit that the thread is at, see [`at`], or 0.
+    pub conduit: u64,
+    /// The place that its end is at once the present call is made.
+    pub goal: u64,
+    /// By which conduits know the thread.
+    pub token: u64,
+    /// Whether the thread's descriptors are those of [`FILES_OFFSET`].
+    pub has_files: u64,
     pub identity: Identity,
     /// How many calls the stub has served by itself.
     pub served: u64,
@@ -232,6 +253,38 @@ pub mod change {
     pub const DONE: u64 = 2;
     /// None of that, but the vDSO is being asked.
     pub const ASKING: u64 = 3;
+    /// The thread waits at a conduit.
+    pub const WAITING: u64 = 4;
+}
+
+/// What [`Fast::conduit`] holds.
+pub mod at {
+    /// The thread writes.
+    pub const WRITES: u64 = 1 << 32;
+    /// The conduit's number and one, in the lower half.
+    pub const NUMBER: u64 = WRITES - 1;
+}
+
+/// Which calls a stub may serve of a descriptor: in the lower bits a kind and flags, above that two
+/// numbers of conduits and one, 16 bits each.
+pub mod served_file {
+    /// None.
+    pub const NONE: u64 = 0;
+    /// Bytes come from one conduit and go to another, as far as there are such.
+    pub const CONDUITS: u64 = 1;
+    /// Reads give zeros, and writes vanish (zero(4)).
+    pub const ZERO: u64 = 2;
+    /// Reads find the end, and writes vanish (null(4)).
+    pub const NULL: u64 = 3;
+
+    pub const READS: u64 = 1 << 2;
+    pub const WRITES: u64 = 1 << 3;
+    /// Nobody waits (`O_NONBLOCK`).
+    pub const NONBLOCKING: u64 = 1 << 4;
+
+    pub const INPUT_SHIFT: u32 = 16;
+    pub const OUTPUT_SHIFT: u32 = 32;
+    pub const NUMBER: u64 = 0xffff;
 }
 
 /// Numbers of the calls that the stub may make by itself, which trap otherwise.

@@ -24,6 +24,9 @@
 //! - A thread that makes one call after the other puts them where a worker looks ([`hotline`]), as
 //!   long as there is a processor to spare. What they read and write goes along ([`along`]).
 //!
+//! - Pipes and connections in use lie in memory that the processes at their ends share ([`conduit`]),
+//!   so that stubs read and write them by themselves.
+//!
 //! The kernel's workers ([`workers`]) wait for notifications and hand them to the threads they are
 //! from ([`supervisor`], [`thread`]); [`spawn`] makes threads and processes, which [`newcomers`] hands
 //! over; [`nursery`] keeps some for programs to come; [`owner_died`] gives up robust futexes of the dead; [`reaper`] learns of
@@ -38,6 +41,7 @@ mod batch;
 mod calling;
 mod care;
 mod channel;
+mod conduit;
 mod counters;
 pub(crate) mod cpuid;
 mod descriptors;
@@ -63,6 +67,7 @@ mod patching;
 mod reaper;
 mod reception;
 mod region;
+mod running;
 mod seen;
 mod shortcut;
 mod slot;
@@ -99,6 +104,11 @@ use crate::host;
 use crate::process::procfs::Procfs;
 use crate::process::space::{Common, OwnMemory};
 use crate::process::{USER_END, USER_START};
+
+pub use self::conduit::{Conduit, Descriptors, End, Listener, Readiness, ServedFile};
+
+/// Numbers of calls that the platform may serve of descriptors ([`Descriptors`]).
+pub const FILE_CALLS: &[u32] = &[libc::SYS_read as u32, libc::SYS_write as u32];
 
 /// Numbers of calls that the platform may answer, and memory calls that it may let guest code make,
 /// of threads with an identity ([`Thread::set_identity`](crate::Thread::set_identity)).
@@ -182,7 +192,8 @@ impl Systrap {
         };
         let common = Arc::new(Common::new(layout, own));
         let (memory, patching) = (common.new_memory(None), Arc::default());
-        let process = Process::new(tid, memory, Arc::clone(slot.channel()), patching);
+        let process =
+            Process::new(tid, memory, Arc::clone(slot.channel()), patching, Arc::default());
         let supervisor = Supervisor::new(Setup {
             common,
             listener,
@@ -263,6 +274,10 @@ impl Platform for Systrap {
     fn prepare_code(&self, code: &[u8], used: usize) -> Option<PreparedCode> {
         let may_change = self.supervisor.serves_fast_calls.load(Ordering::Relaxed);
         if may_change { self.cpuid.prepare(code, used) } else { None }
+    }
+
+    fn new_conduit(&self) -> Result<Arc<Conduit>, Errno> {
+        Conduit::new(&self.supervisor.conduits)
     }
 
     fn park(&self, deadline: Option<Instant>) {

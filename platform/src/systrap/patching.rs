@@ -90,6 +90,8 @@ pub(super) enum Place {
     Stub { slow: u64 },
     /// There, but its call by the line is done.
     Served,
+    /// There, and its call waits. To the guest it is behind the call, which has no result yet.
+    Waiting,
 }
 
 /// Addresses of a patched call.

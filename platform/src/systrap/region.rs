@@ -6,9 +6,11 @@ use std::os::fd::OwnedFd;
 
 use linux_abi::Errno;
 
+use super::conduit::bytes::MEMORY_BYTES;
 use super::layout::{
     ANCHOR_OFFSET, CATCH_ALL_OFFSET, CHANNEL_BYTES, CHANNEL_OFFSET, CODE_BYTES, CODE_OFFSET,
-    CPUID_BYTES, CPUID_OFFSET, DOORBELL, Header, WINDOW_BYTES,
+    CONDUIT_BYTES, CONDUIT_COUNT, CONDUIT_OFFSET, CPUID_BYTES, CPUID_OFFSET, DOORBELL, Header,
+    WINDOW_BYTES,
 };
 use super::patch::Stub;
 use crate::filter;
@@ -65,7 +67,18 @@ impl Region {
     pub(super) fn filter(self, has_native_futexes: bool) -> filter::systrap::Layout {
         let (code, channel) = (self.code(), self.channel());
         let (window, catch_all) = (self.window, self.catch_all());
-        filter::systrap::Layout { window, code, channel, catch_all, has_native_futexes }
+        let start = window + CONDUIT_OFFSET;
+        let conduits = start..start + CONDUIT_COUNT * CONDUIT_BYTES;
+        let conduit_bytes = MEMORY_BYTES;
+        filter::systrap::Layout {
+            window,
+            code,
+            channel,
+            conduits,
+            conduit_bytes,
+            catch_all,
+            has_native_futexes,
+        }
     }
 
     /// Address of the `struct sock_fprog` of the second filter.
@@ -132,8 +145,8 @@ mod tests {
         let mut factory = InstructionInfoFactory::new();
         let mut count = 0;
         for instruction in &mut decoder {
-            // Of the string instructions just the one that looks at the direction flag before.
-            let is_copy = instruction.code() == Code::Movsb_m8_m8;
+            // Of the string instructions just those before which the direction flag is looked at.
+            let is_copy = matches!(instruction.code(), Code::Movsb_m8_m8 | Code::Stosb_m8_AL);
             assert!(!instruction.is_invalid());
             assert!(is_copy || !instruction.is_string_instruction());
             if instruction.op0_kind() == OpKind::NearBranch64 {

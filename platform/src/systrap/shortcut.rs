@@ -21,7 +21,7 @@ use super::install;
 use super::layout::{FAST_OFFSET, Fast, change};
 use super::patch::Trapped;
 use super::patching::{Closed, HOT, HOT_CHANGES, PatchedCall, Place, is_changing, is_served};
-use super::slot::Event;
+use super::slot::{Event, INTERRUPT};
 use super::thread::{Position, SystrapThread};
 use crate::contract::{Fault, Identity, Registers, ResumeMode, Trap};
 use crate::host;
@@ -184,7 +184,15 @@ impl SystrapThread {
         self.shortcut.trampoline_ip = None;
         let caller = fast::caller(region, &self.slot, &self.registers)?;
         let PatchedCall { site, behind, slow } = patching.call_of(caller.info)?;
-        let finished = || caller.made.or_else(|| self.slot.finished_call());
+        let is_made = self.slot.leave_conduit();
+        let made = if is_made { Some(caller.result) } else { caller.made };
+        let finished = || made.or_else(|| self.slot.finished_call());
+        if caller.is_saved && caller.waits && !is_made {
+            let r11 = caller.registers.eflags;
+            self.registers = Registers { rip: behind, rcx: behind, r11, ..caller.registers };
+            self.shortcut.trampoline_ip = Some(slow);
+            return Some(Place::Waiting);
+        }
         if caller.is_saved
             && let Some(rax) = finished()
         {
@@ -199,12 +207,24 @@ impl SystrapThread {
         Some(Place::Stub { slow })
     }
 
+    /// Takes a thread that waits at a conduit, and that somebody wants, for one whose call has trapped:
+    /// the kernel waits in its place, and whoever wants it is told of it when that is over.
+    pub(super) fn take_waiting(&mut self) -> Trap {
+        self.slot.mark(INTERRUPT);
+        self.shortcut.trampoline_ip = None;
+        self.registers.orig_rax = self.registers.rax as i32 as u64;
+        self.registers.rax = Errno::ENOSYS.to_return_value();
+        Trap::Syscall
+    }
+
     /// Judges a fault: one that the guest shall not see makes the thread go on.
     pub(super) fn judge(&mut self, mut fault: Fault, cause: Cause, place: Place) -> Trap {
         let is_trap = fault.signo == libc::SIGTRAP;
         let found_ip = self.loaded.rip;
         let go_on = match place {
             Place::Stub { slow } => Some(slow),
+            // The conduit is not there any more.
+            Place::Waiting => self.shortcut.trampoline_ip.take(),
             // What it was to copy could be written when the call was made, and now it cannot.
             Place::Served => {
                 self.registers.rax = Errno::EFAULT.to_return_value();

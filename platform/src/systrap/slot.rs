@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use super::calling::Calling;
 use super::channel::{Channel, SlotMemory};
+use super::conduit::Conduits;
 use super::kept::Kept;
 use super::layout::command;
 use super::patching::Patching;
@@ -119,6 +120,8 @@ pub(super) struct Process {
     pub(super) has_threads: AtomicBool,
     pub(super) clock: ProcessClock,
     pub(super) kept: Kept,
+    /// Those in its memory.
+    pub(super) conduits: Arc<Conduits>,
     pub(super) members: Mutex<Members>,
 }
 
@@ -138,10 +141,21 @@ impl Process {
         memory: Arc<Memory>,
         channel: Arc<Channel>,
         patching: Arc<Patching>,
+        conduits: Arc<Conduits>,
     ) -> Arc<Process> {
         let (clock, has_threads) = (ProcessClock::new(tgid), AtomicBool::new(false));
         let (kept, members) = (Kept::default(), Mutex::default());
-        Arc::new(Process { tgid, memory, channel, patching, clock, has_threads, kept, members })
+        Arc::new(Process {
+            tgid,
+            memory,
+            channel,
+            patching,
+            clock,
+            has_threads,
+            kept,
+            conduits,
+            members,
+        })
     }
 
     /// Notes that another thread is about to be made.

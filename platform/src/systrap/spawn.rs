@@ -83,12 +83,14 @@ async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<Spawned, Errno>
         Spawn::Thread => process,
         Spawn::ShareMemory => {
             let patching = Arc::clone(&process.patching);
-            Process::new(tid, Arc::clone(&process.memory), channel, patching)
+            let conduits = Arc::clone(&process.conduits);
+            Process::new(tid, Arc::clone(&process.memory), channel, patching, conduits)
         }
         Spawn::CopyMemory => {
             let patching = Arc::new(process.patching.copy(&channel));
             let memory = supervisor.common.new_memory(Some(patching.clone()));
-            Process::new(tid, memory, channel, patching)
+            let conduits = Arc::new(process.conduits.copy());
+            Process::new(tid, memory, channel, patching, conduits)
         }
     };
     let space: Arc<dyn AddressSpace> = Arc::new(supervisor.space(&process));

@@ -15,6 +15,7 @@ use linux_abi::Errno;
 use parking_lot::{Mutex, RwLock};
 
 use super::channel::SlotMemory;
+use super::conduit::{End, Numbers};
 use super::counters::Counters;
 use super::frame::{self, Frame};
 use super::hotline::Watch;
@@ -49,6 +50,7 @@ pub(super) struct Supervisor {
     pub(super) region: Region,
     /// For new address spaces.
     pub(super) channels: Spares,
+    pub(super) conduits: Arc<Numbers>,
     pub(super) watch: Watch,
     pub(super) counters: Counters,
     /// The floating-point state of a fresh process, and the features it may have.
@@ -113,6 +115,7 @@ impl Supervisor {
             watchdog: setup.watchdog,
             channels: Spares::new(setup.region.channel().start),
             region: setup.region,
+            conduits: Arc::default(),
             watch: Watch::new(),
             counters: Counters::default(),
             blank_fpu: setup.blank_fpu,
@@ -165,6 +168,7 @@ impl Supervisor {
             is_along: AtomicBool::new(false),
             processors: Mutex::default(),
         });
+        slot.set_token();
         let mut members = slot.process.members.lock();
         members.threads.push(Arc::downgrade(&slot));
         members.owned += 1;
@@ -180,6 +184,7 @@ impl Supervisor {
     /// A thread is no more: tells its handle.
     fn record_end(&self, slot: &Slot) {
         slot.mark(GONE);
+        slot.leave_conduit();
         self.uncount(slot);
         slot.deliver(Event::Dead);
         if slot.has(ABANDONED) {
@@ -265,6 +270,9 @@ impl Supervisor {
             self.judge_asked(&slot, notification);
             return false;
         }
+        if is_stub && kind == event::READY {
+            return self.conduit_changed(&slot, id, args[0]);
+        }
         let mut event = match (is_stub, kind) {
             (false, _) => Event::Call {
                 id,
@@ -309,6 +317,16 @@ impl Supervisor {
         slot.flags.fetch_and(!(RUNNING | COMPLETING), Ordering::SeqCst);
         drop(calling);
         self.deliver(&slot, event);
+        true
+    }
+
+    /// A stub has changed a conduit and says so, which somebody wanted to know; `true`, for whoever
+    /// that is can go on.
+    fn conduit_changed(&self, slot: &Slot, id: u64, which: u64) -> bool {
+        let _ = self.listener.answer(id, 0);
+        if let Some(conduit) = slot.process.conduits.find(which) {
+            conduit.tell(End::of(which));
+        }
         true
     }
 
@@ -485,6 +503,7 @@ impl Supervisor {
             return;
         }
         self.counters.note_end(slot);
+        slot.leave_conduit();
         let mut table = self.table.write();
         if table.get(&slot.tid).is_some_and(|known| std::ptr::eq(Arc::as_ptr(known), slot)) {
             table.remove(&slot.tid);

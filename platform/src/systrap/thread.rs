@@ -4,17 +4,21 @@
 use std::mem::offset_of;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use linux_abi::Errno;
 
 use super::along::Along;
 use super::care::Careful;
+use super::conduit::{Conduit, Descriptors};
 use super::finishing::Outcome;
 use super::frame::{self, Cause, Frame, TRAP_FLAG};
 use super::hand::{put_calls, to_result};
 use super::layout::{CALLS_MAX, Call, Control, command};
 use super::patch::Threads;
+use super::patching::Place;
+use super::running::RunningThread;
 use super::shortcut::Shortcut;
 use super::slot::{Event, Slot};
 use super::supervisor::Supervisor;
@@ -217,6 +221,7 @@ impl SystrapThread {
                 }
                 match self.decode(signo, info, cause) {
                     Trap::Fault(fault) => self.judge(fault, cause, place),
+                    Trap::Interrupted if place == Place::Waiting => self.take_waiting(),
                     trap => trap,
                 }
             }
@@ -606,6 +611,22 @@ impl Thread for SystrapThread {
         self.allow_shortcuts(identity);
     }
 
+    fn map_conduit<'a>(
+        &'a mut self,
+        conduit: &'a Arc<Conduit>,
+    ) -> BoxFuture<'a, Result<(), Errno>> {
+        Box::pin(self.share_conduit(conduit))
+    }
+
+    fn descriptors(&self) -> Option<Descriptors> {
+        let may_serve = self.supervisor.serves_fast_calls.load(Ordering::Relaxed);
+        may_serve.then(|| self.own_descriptors())
+    }
+
+    fn use_descriptors(&mut self, are_used: bool) {
+        self.set_has_files(are_used);
+    }
+
     fn clear_at_exit(&mut self, addr: u64) -> bool {
         if !self.supervisor.has_native_futexes || self.slot.process.has_one_owned() {
             return false;
@@ -651,34 +672,5 @@ impl Drop for SystrapThread {
             Position::Stub { id, .. } => Some(Event::Done { id, result: 0 }),
         };
         self.supervisor.abandon(&self.slot, event);
-    }
-}
-
-/// A thread as those see it who do not own it.
-struct RunningThread {
-    supervisor: Arc<Supervisor>,
-    slot: Arc<Slot>,
-}
-
-impl Interrupter for RunningThread {
-    fn interrupt(&self) {
-        self.supervisor.interrupt(&self.slot);
-    }
-
-    fn process_cpu_time_ns(&self) -> u64 {
-        self.slot.process.clock.read_ns()
-    }
-
-    fn is_asleep(&self) -> bool {
-        self.supervisor.common.state(self.slot.tid) == Some(b'S')
-    }
-
-    fn bind(&self, is_allowed: &dyn Fn(u32) -> bool) {
-        // A thread that is gone runs nowhere.
-        let _ = self.supervisor.watch.bind(&self.slot, is_allowed);
-    }
-
-    fn cpu_time_ns(&self) -> (u64, u64) {
-        (self.supervisor.cpu_time_ns(&self.slot), 0)
     }
 }

@@ -10,6 +10,8 @@ use platform::filter::systrap::{Layout, program};
 pub const WINDOW: u64 = 0x7ea5_0000_0000;
 pub const CODE: Range<u64> = WINDOW + 0x1_0000..WINDOW + 0x1_1000;
 pub const CHANNEL: Range<u64> = WINDOW + 0x10_0000..WINDOW + 0x11_0000;
+pub const CONDUITS: Range<u64> = WINDOW + 0x20_0000..WINDOW + 0x28_0000;
+pub const CONDUIT_BYTES: u64 = 0x1_1000;
 /// The same code, outside of the window.
 const GUEST_CODE: u64 = 0x7ea4_0000_0000;
 /// 16 pages for arguments and results.
@@ -142,8 +144,15 @@ pub fn run_with(calls: &[Call], has_native_futexes: bool) -> (Vec<Outcome>, Opti
     assert!(calls.len() <= MAX_CALLS);
     prepare();
     let catch_all = CODE.end - 0x200;
-    let layout =
-        Layout { window: WINDOW, code: CODE, channel: CHANNEL, catch_all, has_native_futexes };
+    let layout = Layout {
+        window: WINDOW,
+        code: CODE,
+        channel: CHANNEL,
+        conduits: CONDUITS,
+        conduit_bytes: CONDUIT_BYTES,
+        catch_all,
+        has_native_futexes,
+    };
     let filter = program(&layout).expect("a valid layout");
     let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
     let len = size_of::<Report>();

@@ -47,6 +47,7 @@ mod sched;
 mod seccomp;
 mod seccomp_listener;
 mod select;
+mod self_service;
 mod sem;
 mod shm;
 mod signal;

@@ -52,6 +52,7 @@ pub fn unshare(ctx: &mut Ctx, flags: u64) -> SysResult {
     }
     if flags.contains(CloneFlags::FILES) {
         task.set_fds(task.fds().copy());
+        ctx.thread.use_descriptors(false);
     }
     Ok(0)
 }

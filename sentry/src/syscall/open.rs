@@ -88,6 +88,7 @@ pub fn close_range(ctx: &mut Ctx, first: u32, last: u32, flags: u32) -> SysResul
         let fds = ctx.task.fds();
         let own = if cloexec { fds.copy() } else { fds.copy_without(first, last) };
         ctx.task.set_fds(own);
+        ctx.thread.use_descriptors(false);
     }
     let fds = ctx.task.fds();
     if cloexec {

@@ -10,7 +10,7 @@ use linux_abi::fs::{
 
 use super::attr::strip_privileges;
 use super::blocking::{limit_write, read_stream, write_stream};
-use super::{Fd, SysResult};
+use super::{Fd, SysResult, self_service};
 use crate::memory::{IoDest, IoSource, MAX_RW_COUNT, UserAddr, UserIoVec, UserPtr};
 use crate::task::Ctx;
 use crate::vfs::{FileDescription, IoContext, SeekFrom, notify};
@@ -34,14 +34,18 @@ enum Position {
 pub async fn read(ctx: &mut Ctx, fd: Fd, buf: UserAddr, count: usize) -> SysResult {
     let file = readable(ctx, fd)?;
     let ranges = one(ctx, buf, count)?;
-    read_ranges(ctx, &file, ranges, Position::Current, RwFlags::empty()).await
+    let count = read_ranges(ctx, &file, ranges, Position::Current, RwFlags::empty()).await?;
+    self_service::offer(ctx, fd, &file).await;
+    Ok(count)
 }
 
 /// `write(2)`.
 pub async fn write(ctx: &mut Ctx, fd: Fd, buf: UserAddr, count: usize) -> SysResult {
     let file = writable(ctx, fd)?;
     let ranges = one(ctx, buf, count)?;
-    write_ranges(ctx, &file, ranges, Position::Current, RwFlags::empty()).await
+    let count = write_ranges(ctx, &file, ranges, Position::Current, RwFlags::empty()).await?;
+    self_service::offer(ctx, fd, &file).await;
+    Ok(count)
 }
 
 /// `pread(2)`.

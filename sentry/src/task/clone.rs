@@ -113,6 +113,7 @@ pub async fn clone(ctx: &mut Ctx, request: CloneRequest) -> SysResult {
     let vfork = request.flags.contains(CloneFlags::VFORK).then(Arc::<VforkDone>::default);
     let birth = ptrace::cloning(&ctx.task, &request);
     let child = insert(ctx, &request, mm, vfork.clone(), birth)?;
+    serve_descriptors(ctx, &child, &mut *thread, request.flags);
     let tid = child.tid();
     if request.flags.contains(CloneFlags::PARENT_SETTID) {
         // Linux: the result of put_user is not looked at.
@@ -173,7 +174,13 @@ fn insert(
         fs.copy()
     };
     let fds = caller.fds();
-    let fds = if flags.contains(CloneFlags::FILES) { fds } else { fds.copy() };
+    let fds = if flags.contains(CloneFlags::FILES) {
+        fds
+    } else if flags.contains(CloneFlags::VM) {
+        fds.copy()
+    } else {
+        fds.fork()
+    };
     let clears_tid = flags.contains(CloneFlags::CHILD_CLEARTID);
     let keeps_altstack = !flags.contains(CloneFlags::VM) || flags.contains(CloneFlags::VFORK);
     let name = caller.name.lock().clone();
@@ -256,6 +263,21 @@ fn prepare_registers(thread: &mut dyn Thread, request: &CloneRequest) {
     }
     if request.flags.contains(CloneFlags::SETTLS) {
         registers.fs_base = request.tls;
+    }
+}
+
+/// Lets the child read and write the descriptors by itself that the caller does.
+fn serve_descriptors(ctx: &Ctx, child: &Task, thread: &mut dyn Thread, flags: CloneFlags) {
+    let Some(descriptors) = thread.descriptors() else { return };
+    let (has_own_files, has_own_memory) =
+        (!flags.contains(CloneFlags::FILES), !flags.contains(CloneFlags::VM));
+    let is_served = match (has_own_files, has_own_memory) {
+        (true, true) => child.fds().adopt(&descriptors),
+        (false, false) => child.fds().is_served_by(&descriptors),
+        _ => false,
+    };
+    if is_served && ctx.may_serve_itself() {
+        thread.use_descriptors(true);
     }
 }
 

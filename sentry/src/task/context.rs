@@ -54,6 +54,9 @@ impl Ctx {
         self.is_told_traced = self.task.tracing.is_traced();
         let seccomp = &self.task.seccomp;
         let is_filtered = seccomp.is_on() && !seccomp.get().allows_all(platform::FAST_CALLS);
+        if !self.may_serve_itself() {
+            self.thread.use_descriptors(false);
+        }
         if self.is_told_traced || is_filtered {
             self.thread.set_identity(None);
             return;
@@ -67,6 +70,12 @@ impl Ctx {
             gid: credentials.gid,
             egid: credentials.egid,
         }));
+    }
+
+    /// Whether guest code of the task may read and write descriptors by itself.
+    pub fn may_serve_itself(&self) -> bool {
+        let seccomp = &self.task.seccomp;
+        !seccomp.is_on() || seccomp.get().allows_all(platform::FILE_CALLS)
     }
 
     /// Tells the platform if the task has got or lost a tracer, who is to see all calls.

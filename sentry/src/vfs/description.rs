@@ -26,6 +26,8 @@ pub struct FileDescription {
     /// The subscription of `O_ASYNC` at the file's wait queue.
     async_key: Mutex<Option<usize>>,
     access: Access,
+    /// Reads and writes that guest code has not made by itself.
+    calls: AtomicU32,
 }
 
 /// Who gets `SIGIO` (`F_SETOWN`, `F_SETOWN_EX`, `F_SETSIG`).
@@ -73,6 +75,9 @@ const CREATION_FLAGS: OpenFlags = OpenFlags::CREAT
     .union(OpenFlags::TRUNC)
     .union(OpenFlags::CLOEXEC);
 
+/// After so many reads and writes guest code might make them by itself.
+const SERVED_AFTER: u32 = 16;
+
 /// Flags that `F_SETFL` may change.
 const SETTABLE_FLAGS: OpenFlags = OpenFlags::APPEND
     .union(OpenFlags::FASYNC)
@@ -103,6 +108,7 @@ impl FileDescription {
             owner: Mutex::new(Rank::Leaf, AsyncOwner::default()),
             async_key: Mutex::new(Rank::FileObject, None),
             access,
+            calls: AtomicU32::new(0),
         })
     }
 
@@ -130,7 +136,16 @@ impl FileDescription {
     /// Replaces the status flags that `F_SETFL` may change; the caller has checked them.
     pub fn set_status_flags(&self, new: OpenFlags) {
         let kept = self.flags().difference(SETTABLE_FLAGS);
-        self.flags.store((kept | (new & SETTABLE_FLAGS)).bits(), Ordering::Relaxed);
+        let new = kept | (new & SETTABLE_FLAGS);
+        let old = self.flags.swap(new.bits(), Ordering::SeqCst);
+        if old != new.bits() {
+            self.file.flags_changed();
+        }
+    }
+
+    /// Counts a read or write; whether guest code had better make such calls by itself now.
+    pub fn is_worth_serving(&self) -> bool {
+        self.calls.fetch_add(1, Ordering::Relaxed) % SERVED_AFTER == SERVED_AFTER - 1
     }
 
     /// Whether it was opened with `O_PATH`: a place, not good for I/O.

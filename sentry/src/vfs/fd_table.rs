@@ -6,8 +6,10 @@
 use std::sync::Arc;
 
 use linux_abi::Errno;
+use platform::{Descriptors, ServedFile};
 
 use super::description::close_descriptor;
+use super::self_served::Told;
 use super::{FileDescription, LockOwner};
 use crate::sync::{Mutex, Rank};
 
@@ -21,13 +23,14 @@ pub struct FdTable {
     identity: Arc<()>,
 }
 
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Slots {
     entries: Vec<Slot>,
     /// Bit n of word m: descriptor 64m+n is taken.
     taken: Vec<u64>,
     /// No descriptor below this one is free.
     first_free: usize,
+    told: Told,
 }
 
 #[derive(Clone, Default)]
@@ -132,6 +135,7 @@ impl FdTable {
                 return Err(Errno::EBUSY);
             }
             slots.take_number(index);
+            slots.told.forget(index);
             std::mem::replace(&mut slots.entries[index], Slot::Open { description, is_cloexec })
         };
         if let Slot::Open { description, .. } = old {
@@ -220,11 +224,52 @@ impl FdTable {
         }
     }
 
-    /// A copy for `fork`, or for a thread that stops sharing: the same descriptions.
+    /// A copy for a thread that stops sharing, or has other memory: the same descriptions.
     pub fn copy(&self) -> Arc<FdTable> {
-        let mut slots = self.slots.lock().clone();
-        slots.drop_reservations();
-        Arc::new(FdTable::with_slots(slots))
+        self.copy_telling(false)
+    }
+
+    /// A copy for `fork`; [`FdTable::adopt`] tells it to the copy of the address space.
+    pub fn fork(&self) -> Arc<FdTable> {
+        self.copy_telling(true)
+    }
+
+    fn copy_telling(&self, keeps_served: bool) -> Arc<FdTable> {
+        let slots = self.slots.lock();
+        let Slots { entries, taken, first_free, told } = &*slots;
+        let told = if keeps_served { told.copy_files() } else { Told::default() };
+        let mut copy =
+            Slots { entries: entries.clone(), taken: taken.clone(), first_free: *first_free, told };
+        drop(slots);
+        copy.drop_reservations();
+        Arc::new(FdTable::with_slots(copy))
+    }
+
+    /// Lets guest code in an address space serve `fd` by itself, as long as it is this description.
+    /// `false` if that is no longer so, or the address space goes by another table.
+    pub fn serve(
+        &self,
+        fd: i32,
+        description: &FileDescription,
+        file: ServedFile,
+        descriptors: &Descriptors,
+    ) -> bool {
+        let mut slots = self.slots.lock();
+        let Ok(index) = usize::try_from(fd) else { return false };
+        let is_it = matches!(slots.entries.get(index), Some(Slot::Open { description: open, .. })
+            if std::ptr::eq(Arc::as_ptr(open), description));
+        is_it && slots.told.serve(index, file, descriptors, &self.identity)
+    }
+
+    /// Has what the original of a [`FdTable::fork`] serves served in the copy's address space;
+    /// `false` if that is nothing.
+    pub fn adopt(&self, descriptors: &Descriptors) -> bool {
+        self.slots.lock().told.adopt(descriptors, &self.identity)
+    }
+
+    /// Whether an address space serves this table's descriptors.
+    pub fn is_served_by(&self, descriptors: &Descriptors) -> bool {
+        self.slots.lock().told.is_told_to(descriptors)
     }
 
     /// A copy without the descriptors from `first` to `last` (`CLOSE_RANGE_UNSHARE`).
@@ -296,6 +341,7 @@ impl Slots {
     }
 
     fn free(&mut self, fd: usize) -> Slot {
+        self.told.forget(fd);
         self.taken[fd / 64] &= !(1 << (fd % 64));
         self.first_free = self.first_free.min(fd);
         std::mem::take(&mut self.entries[fd])

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use linux_abi::Errno;
 use linux_abi::fs::{FileKind, OpenFlags};
 use linux_abi::poll::PollEvents;
+use platform::Conduit;
 
-use super::Attributes;
+use super::{Attributes, SelfServed};
 use crate::memory::{IoDest, IoSource};
 use crate::sync::WaitQueue;
 use crate::task::Task;
@@ -211,6 +212,15 @@ pub trait File: Send + Sync + 'static {
     /// Told when status flags change by `fcntl(F_SETFL)` or `FIONBIO`. Errors: EINVAL, EPERM.
     fn check_flags(&self, _new: OpenFlags) -> Result<(), Errno> {
         Ok(())
+    }
+
+    /// Status flags have changed.
+    fn flags_changed(&self) {}
+
+    /// How guest code that has the file open may read and write it by itself from now on, until
+    /// [`File::flags_changed`] or something that the file cannot do so; `make` makes conduits.
+    fn self_served(&self, _make: &dyn Fn() -> Result<Arc<Conduit>, Errno>) -> Option<SelfServed> {
+        None
     }
 
     /// Lines for `/proc/[pid]/fdinfo/[fd]` beyond pos, flags, mnt_id and ino.

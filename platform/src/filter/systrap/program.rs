@@ -30,6 +30,9 @@ pub struct Layout {
     pub code: Range<u64>,
     /// The channel memory inside the window.
     pub channel: Range<u64>,
+    /// Where conduits lie inside the window, and how many bytes each has.
+    pub conduits: Range<u64>,
+    pub conduit_bytes: u64,
     /// Where in the stub's code the `struct sock_fprog` of the second filter lies.
     pub catch_all: u64,
     /// Whether guest code makes [`FUTEX_CALLS`] of the host.
@@ -45,6 +48,8 @@ pub enum Error {
     Code(Range<u64>),
     /// The channel memory is not inside the window.
     Channel(Range<u64>),
+    /// Conduits are not inside the window.
+    Conduits(Range<u64>),
     /// An error in the translation of the tables.
     Program(bpf::Error),
 }
@@ -55,6 +60,9 @@ impl fmt::Display for Error {
             Error::Window(start) => write!(f, "no window for a stub can begin at {start:#x}"),
             Error::Code(range) => write!(f, "code at {range:#x?} is not in the stub's window"),
             Error::Channel(range) => write!(f, "channel {range:#x?} is not in the stub's window"),
+            Error::Conduits(range) => {
+                write!(f, "conduits {range:#x?} are not in the stub's window")
+            }
             Error::Program(error) => write!(f, "filter for stubs: {error}"),
         }
     }
@@ -80,7 +88,7 @@ pub(super) fn assemble(layout: &Layout) -> Result<Vec<Instruction>, Error> {
 
 impl Layout {
     pub(super) fn check(&self) -> Result<(), Error> {
-        let Layout { window, code, channel, .. } = self;
+        let Layout { window, code, channel, conduits, .. } = self;
         let places = WINDOW_BYTES..=USER_END - WINDOW_BYTES;
         if !window.is_multiple_of(WINDOW_BYTES) || !places.contains(window) {
             return Err(Error::Window(*window));
@@ -93,6 +101,10 @@ impl Layout {
         }
         if !is_inside(channel) || channel.start > channel.end {
             return Err(Error::Channel(channel.clone()));
+        }
+        if !is_inside(conduits) || conduits.end.saturating_sub(self.conduit_bytes) < conduits.start
+        {
+            return Err(Error::Conduits(conduits.clone()));
         }
         Ok(())
     }
@@ -236,6 +248,17 @@ impl Generator<'_> {
                 let channel = &self.layout.channel;
                 self.require_long(0, channel.start, otherwise);
                 self.require_long(1, channel.end - channel.start, otherwise);
+                self.require_long(2, CHANNEL_PROTECTION, otherwise);
+                self.require_long(3, CHANNEL_FLAGS, otherwise);
+            }
+            Bound::Conduit => {
+                let (conduits, bytes) = (&self.layout.conduits, self.layout.conduit_bytes);
+                self.asm.load(Word::ArgHigh(0));
+                self.asm.jump_unless(Test::Equals(self.layout.window_high()), otherwise);
+                self.asm.load(Word::ArgLow(0));
+                self.asm.jump_unless(Test::AtLeast(low(conduits.start)), otherwise);
+                self.asm.jump_if(Test::Above(low(conduits.end - bytes)), otherwise);
+                self.require_long(1, bytes, otherwise);
                 self.require_long(2, CHANNEL_PROTECTION, otherwise);
                 self.require_long(3, CHANNEL_FLAGS, otherwise);
             }

@@ -18,7 +18,7 @@ use linux_abi::time::{
     CLOCK_REALTIME_COARSE, CLOCK_TAI,
 };
 
-use Bound::{CatchAll, Channel, IsLong, Lacks, OneOf, OneOfBeside, Outside};
+use Bound::{CatchAll, Channel, Conduit, IsLong, Lacks, OneOf, OneOfBeside, Outside};
 
 /// Flags of `clone(2)` for a process with a copy of the memory; it becomes the sentry's child.
 pub const CLONE_COPY: u64 = (libc::CLONE_PARENT | libc::SIGCHLD) as u64;
@@ -65,6 +65,9 @@ pub enum Bound {
     /// The arguments of `mmap(2)` by which a forked stub replaces its channel memory: just that
     /// range, shared and fixed, readable and writable.
     Channel,
+    /// The arguments of `mmap(2)` by which a stub gets the memory of a conduit: as much as one has,
+    /// where they are, shared and fixed, readable and writable.
+    Conduit,
     /// The arguments of `seccomp(2)` that install the second filter, which lies in the stub's code,
     /// without flags.
     CatchAll,
@@ -100,6 +103,7 @@ pub const HOST_CALLS: &[HostCall] = &[
             &[Lacks(3, libc::MAP_HUGETLB), Lacks(3, FIXED)],
             &[Lacks(3, libc::MAP_HUGETLB), RANGE],
             &[Channel],
+            &[Conduit],
         ],
         Errno::ENOMEM,
         "its own memory; files only through descriptors it was given; no huge pages, of which the \

@@ -1,11 +1,13 @@
 //! `/dev/null`, `/dev/zero`, `/dev/full`, null(4) and full(4).
 
 use std::any::Any;
+use std::sync::Arc;
 
 use linux_abi::Errno;
+use platform::Conduit;
 
 use crate::memory::{IoDest, IoSource};
-use crate::vfs::{File, IoContext, MapRequest, MapSource, SeekFrom};
+use crate::vfs::{File, IoContext, MapRequest, MapSource, SeekFrom, SelfServed};
 
 /// One of the devices, open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,14 @@ impl File for MemoryDevice {
     /// Linux `null_lseek`: always at the start.
     fn seek(&self, _: u64, _: SeekFrom, _: u64) -> Result<u64, Errno> {
         Ok(0)
+    }
+
+    fn self_served(&self, _: &dyn Fn() -> Result<Arc<Conduit>, Errno>) -> Option<SelfServed> {
+        match self {
+            MemoryDevice::Null => Some(SelfServed::Null),
+            MemoryDevice::Zero => Some(SelfServed::Zero),
+            MemoryDevice::Full => None,
+        }
     }
 
     fn map(&self, _: &MapRequest) -> Result<MapSource, Errno> {

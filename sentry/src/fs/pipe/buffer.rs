@@ -57,6 +57,22 @@ impl PipeBuffer {
         self.max_slots * SLOT_BYTES
     }
 
+    /// Whether there are no packets in it.
+    pub fn is_plain(&self) -> bool {
+        self.slots.iter().all(|slot| !slot.is_packet)
+    }
+
+    /// Takes all bytes out.
+    pub fn take_all(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let len = self.len();
+        // Into a vector goes all that is there.
+        let moved = self.bytes.drain_to(&mut IoDest::collect(&mut bytes, len), len);
+        debug_assert_eq!(moved, Ok(len));
+        self.slots.clear();
+        bytes
+    }
+
     /// Sets the capacity to `bytes`, rounded up to a power of two of pages (`F_SETPIPE_SZ`).
     ///
     /// Errors: EINVAL for zero or more than 2 GiB; EPERM for growing beyond [`MAX_SIZE`] without

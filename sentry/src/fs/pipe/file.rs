@@ -8,12 +8,13 @@ use linux_abi::fs::{F_GETPIPE_SZ, F_SETPIPE_SZ, OpenFlags};
 use linux_abi::poll::PollEvents;
 use linux_abi::task::CAP_SYS_RESOURCE;
 use linux_abi::tty::FIONREAD;
+use platform::{Conduit, End};
 
-use super::{Pipe, READABLE, WRITABLE};
+use super::Pipe;
 use crate::fs::ioctl;
 use crate::memory::{IoDest, IoSource};
 use crate::sync::WaitQueue;
-use crate::vfs::{File, FileDescription, IoContext};
+use crate::vfs::{File, FileDescription, IoContext, SelfServed};
 
 /// An end of a pipe: reading, writing, or both.
 pub struct PipeFile {
@@ -113,20 +114,17 @@ impl File for PipeFile {
     }
 
     fn readiness(&self) -> PollEvents {
+        let is_awaited = !self.pipe.queue.is_empty();
         let state = self.pipe.state.lock();
         let mut ready = PollEvents::empty();
         if self.reads {
-            if !state.buffer.is_empty() {
-                ready |= READABLE;
-            }
+            ready |= state.ready(End::Reading, is_awaited);
             if state.writers == 0 && self.writers_seen != Some(state.writer_opens) {
                 ready |= PollEvents::HUP;
             }
         }
         if self.writes {
-            if !state.buffer.is_full() {
-                ready |= WRITABLE;
-            }
+            ready |= state.ready(End::Writing, is_awaited);
             if state.readers == 0 {
                 ready |= PollEvents::ERR;
             }
@@ -136,5 +134,16 @@ impl File for PipeFile {
 
     fn wait_queue(&self) -> Option<&WaitQueue> {
         Some(&self.pipe.queue)
+    }
+
+    fn flags_changed(&self) {
+        self.pipe.take_back();
+    }
+
+    fn self_served(&self, make: &dyn Fn() -> Result<Arc<Conduit>, Errno>) -> Option<SelfServed> {
+        let conduit = self.pipe.share(make)?;
+        let input = self.reads.then(|| conduit.clone());
+        let output = self.writes.then_some(conduit);
+        Some(SelfServed::Conduits { input, output })
     }
 }

@@ -8,12 +8,14 @@
 mod buffer;
 mod fifo;
 mod file;
+mod shared;
 mod transfer;
 
 use std::sync::Arc;
 
 use linux_abi::Errno;
 use linux_abi::poll::PollEvents;
+use platform::{Conduit, End};
 
 use crate::memory::{IoDest, IoSource};
 use crate::sync::{Mutex, Rank, WaitQueue};
@@ -39,6 +41,9 @@ pub struct Pipe {
 #[derive(Default)]
 struct State {
     buffer: PipeBuffer,
+    /// Where the bytes are instead, if guest code reads and writes them by itself.
+    conduit: Option<Arc<Conduit>>,
+    times_shared: u32,
     readers: u32,
     writers: u32,
     /// How often a reading or writing end was opened: a FIFO's open waits for these to change.
@@ -70,6 +75,7 @@ impl Pipe {
     pub fn set_capacity(&self, bytes: u64, privileged: bool) -> Result<usize, Errno> {
         let (capacity, is_writable) = {
             let mut state = self.state.lock();
+            state.take_back();
             let capacity = state.buffer.set_capacity(bytes, privileged)?;
             (capacity, !state.buffer.is_full())
         };
@@ -81,7 +87,8 @@ impl Pipe {
 
     /// Bytes ready to be read (`FIONREAD`).
     pub fn unread(&self) -> usize {
-        self.state.lock().buffer.len()
+        let state = self.state.lock();
+        state.conduit.as_ref().map_or(state.buffer.len(), |conduit| conduit.len())
     }
 
     /// Reads; 0 when empty and nobody can write.
@@ -93,12 +100,15 @@ impl Pipe {
         }
         let (result, freed) = {
             let mut state = self.state.lock();
-            if state.buffer.is_empty() && state.writers == 0 {
+            let was_full = state.is_full();
+            if state.is_empty() && state.writers == 0 {
                 return Ok(0);
             }
-            let was_full = state.buffer.is_full();
-            let result = state.buffer.read(dest);
-            (result, was_full && !state.buffer.is_full())
+            let result = match &state.conduit {
+                Some(conduit) => shared::read(conduit, dest),
+                None => state.buffer.read(dest),
+            };
+            (result, was_full && !state.is_full())
         };
         if freed {
             self.queue.notify(WRITABLE);
@@ -118,7 +128,13 @@ impl Pipe {
             if state.readers == 0 {
                 return Err(Errno::EPIPE);
             }
-            state.buffer.write(source, packets)
+            if packets {
+                state.take_back();
+            }
+            match &state.conduit {
+                Some(conduit) => shared::write(conduit, source),
+                None => state.buffer.write(source, packets),
+            }
         };
         if result.is_ok() {
             self.queue.notify(READABLE);
@@ -129,18 +145,19 @@ impl Pipe {
     /// Whether a read would not wait.
     pub fn can_read_now(&self) -> bool {
         let state = self.state.lock();
-        !state.buffer.is_empty() || state.writers == 0
+        !state.is_empty() || state.writers == 0
     }
 
     /// Whether a write would not wait.
     pub fn can_write_now(&self) -> bool {
         let state = self.state.lock();
-        !state.buffer.is_full() || state.readers == 0
+        !state.is_full() || state.readers == 0
     }
 
     /// Bytes that [`Pipe::push`] may bring. Errors: EPIPE, EAGAIN (none).
     pub fn room(&self) -> Result<usize, Errno> {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
+        state.take_back();
         match state.buffer.room() {
             _ if state.readers == 0 => Err(Errno::EPIPE),
             0 => Err(Errno::EAGAIN),
@@ -151,7 +168,10 @@ impl Pipe {
     /// Appends bytes for which there was [room](Pipe::room) just before.
     pub fn push(&self, bytes: &[u8]) {
         if !bytes.is_empty() {
-            self.state.lock().buffer.push(bytes);
+            let mut state = self.state.lock();
+            state.take_back();
+            state.buffer.push(bytes);
+            drop(state);
             self.queue.notify(READABLE);
         }
     }
@@ -159,7 +179,10 @@ impl Pipe {
     /// Gives bytes back that were read last.
     pub fn put_back(&self, bytes: &[u8]) {
         if !bytes.is_empty() {
-            self.state.lock().buffer.put_back(bytes);
+            let mut state = self.state.lock();
+            state.take_back();
+            state.buffer.put_back(bytes);
+            drop(state);
             self.queue.notify(READABLE);
         }
     }
@@ -168,6 +191,7 @@ impl Pipe {
     fn acquire(&self, reads: bool, writes: bool) {
         {
             let mut state = self.state.lock();
+            state.take_back();
             if reads {
                 state.readers += 1;
                 state.reader_opens += 1;
@@ -190,11 +214,36 @@ impl Pipe {
                 // A FIFO forgets its bytes with its last end.
                 state.buffer = PipeBuffer::default();
             }
+            state.tell_closed();
+            if state.readers == 0 && state.writers == 0 {
+                state.conduit = None;
+            }
             (state.readers == 0) != (state.writers == 0)
         };
         if one_side_left {
             let all = READABLE | WRITABLE | PollEvents::ERR | PollEvents::HUP;
             self.queue.notify(all);
+        }
+    }
+}
+
+impl State {
+    fn is_empty(&self) -> bool {
+        self.conduit.as_ref().map_or(self.buffer.is_empty(), |conduit| conduit.is_empty())
+    }
+
+    fn is_full(&self) -> bool {
+        let is_full = |conduit: &Arc<Conduit>| !conduit.readiness().is_writable;
+        self.conduit.as_ref().map_or(self.buffer.is_full(), is_full)
+    }
+
+    /// What an end is ready for; if somebody waits for that, the pipe learns when it becomes so.
+    fn ready(&self, end: End, is_awaited: bool) -> PollEvents {
+        match (&self.conduit, end) {
+            (Some(conduit), _) => shared::readiness(conduit, end, is_awaited),
+            (None, End::Reading) if !self.buffer.is_empty() => READABLE,
+            (None, End::Writing) if !self.buffer.is_full() => WRITABLE,
+            _ => PollEvents::empty(),
         }
     }
 }

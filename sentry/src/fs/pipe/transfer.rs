@@ -13,7 +13,9 @@ use crate::sync::MutexGuard;
 /// EINVAL (the same pipe).
 pub fn tee(from: &Arc<Pipe>, to: &Arc<Pipe>, max: usize) -> Result<usize, Errno> {
     let copied = {
-        let (source, mut target) = lock_both(from, to)?;
+        let (mut source, mut target) = lock_both(from, to)?;
+        source.take_back();
+        target.take_back();
         match check(&source, &target)? {
             false => return Ok(0),
             true => target.buffer.copy_from(&source.buffer, max),
@@ -27,6 +29,8 @@ pub fn tee(from: &Arc<Pipe>, to: &Arc<Pipe>, max: usize) -> Result<usize, Errno>
 pub fn move_between(from: &Arc<Pipe>, to: &Arc<Pipe>, max: usize) -> Result<usize, Errno> {
     let (moved, freed) = {
         let (mut source, mut target) = lock_both(from, to)?;
+        source.take_back();
+        target.take_back();
         if !check(&source, &target)? {
             return Ok(0);
         }

@@ -25,6 +25,8 @@ fn layout() -> Layout {
         window: WINDOW,
         code: WINDOW + 0x1_0000..WINDOW + 0x1_3000,
         channel: WINDOW + 0x10_0000..WINDOW + 0x14_0000,
+        conduits: WINDOW + 0x20_0000..WINDOW + 0x28_0000,
+        conduit_bytes: 0x1_1000,
         catch_all: WINDOW + 0x1_2e00,
         has_native_futexes: true,
     }
@@ -155,6 +157,7 @@ fn edges() -> Vec<u64> {
         .into_iter()
         .chain(halves)
         .chain([channel.start, channel.end, channel.end - channel.start])
+        .chain([layout().conduits.start, layout().conduits.end, layout().conduit_bytes])
         .flat_map(|edge| {
             [4096, 1].into_iter().flat_map(move |step| {
                 [edge.wrapping_sub(step), edge, edge.wrapping_add(step)].into_iter()
@@ -191,8 +194,15 @@ fn the_window_check_works_wherever_the_window_is() {
     for window in [1 << 32, 2 << 32, WINDOW, (1 << 47) - (1 << 32)] {
         let code = window..window + 4096;
         let channel = window + 4096..window + 8192;
-        let filter =
-            Filter::of(Layout { window, code, channel, has_native_futexes: false, ..layout() });
+        let filter = Filter::of(Layout {
+            window,
+            code,
+            channel,
+            conduits: window + 8192..window + 12288,
+            conduit_bytes: 4096,
+            has_native_futexes: false,
+            ..layout()
+        });
         let points = [0, 1, 4096, window >> 1, window, window + (1 << 32), u64::MAX];
         for addr in points.into_iter().flat_map(|p| [p.wrapping_sub(1), p, p.wrapping_add(1)]) {
             let ends = [window, window + (1 << 32), 0, addr].map(|end| end.wrapping_sub(addr));
@@ -224,6 +234,27 @@ fn only_the_whole_channel_is_replaced_as_it_was() {
             other[arg] ^= 1 << bit;
             filter.check(&call(STUB_IP, libc::SYS_mmap, other));
         }
+    }
+}
+
+#[test]
+fn conduits_are_mapped_where_they_are_and_as_they_are() {
+    let filter = Filter::new();
+    let Layout { conduits, conduit_bytes, .. } = layout();
+    let last = conduits.end - conduit_bytes;
+    for start in [conduits.start, conduits.start + 4096, last] {
+        let exact = [start, conduit_bytes, 3, 0x11, 7, 1 << 33];
+        assert_eq!(filter.answers(STUB_IP, libc::SYS_mmap, exact), Answer::Allow.value());
+        for arg in 0..4 {
+            for bit in 0..64 {
+                let mut other = exact;
+                other[arg] ^= 1 << bit;
+                filter.check(&call(STUB_IP, libc::SYS_mmap, other));
+            }
+        }
+    }
+    for start in [conduits.start - 1, last + 1, conduits.end] {
+        filter.check(&call(STUB_IP, libc::SYS_mmap, [start, conduit_bytes, 3, 0x11, 7, 0]));
     }
 }
 
@@ -296,6 +327,10 @@ fn impossible_layouts_are_refused() {
     }
     for wrong in [window - 1..window + 1, end - 4096..end, 0..1] {
         assert_eq!(with(window, code.clone(), wrong.clone()), Err(Error::Channel(wrong)));
+    }
+    for wrong in [window - 1..window + 1, end - 4096..end, window..window + 4096] {
+        let layout = Layout { conduits: wrong.clone(), ..layout() };
+        assert_eq!(program(&layout), Err(Error::Conduits(wrong)));
     }
     assert!(with(window, code, channel).is_ok_and(|bytes| bytes.len() <= 8 * 4096));
 }

@@ -60,9 +60,14 @@ fn stub(layout: &Layout, number: u32, args: [u64; 6]) -> Answer {
                 && b == layout.channel.end - layout.channel.start
                 && c == 3
                 && d == 0x11;
+            let is_conduit = a >= layout.conduits.start
+                && a <= layout.conduits.end - layout.conduit_bytes
+                && b == layout.conduit_bytes
+                && c == 3
+                && d == 0x11;
             let is_fixed = d & 0x10_0010 != 0;
             let is_huge = d & 0x4_0000 != 0;
-            (is_channel || (!is_huge && (!is_fixed || outside(a, b))), Errno::ENOMEM)
+            (is_channel || is_conduit || (!is_huge && (!is_fixed || outside(a, b))), Errno::ENOMEM)
         }
         // mprotect, munmap, msync, mincore, munlock, mlock2
         10 | 11 | 26 | 27 | 150 | 325 => (outside(a, b), Errno::EINVAL),

@@ -1,0 +1,103 @@
+//! Which descriptors of a process its stub may read and write by itself.
+
+use std::sync::{Arc, Weak};
+
+use super::super::channel::Channel;
+use super::super::layout::{FILES_MAX, FILES_OFFSET, served_file};
+use super::Conduit;
+
+/// The table of an address space. It is for one descriptor table of the kernel's at a time
+/// ([`Descriptors::claim`]).
+#[derive(Clone)]
+pub struct Descriptors(Weak<Channel>);
+
+/// For whom the table of an address space is.
+pub type Owner = Arc<()>;
+
+/// How a stub serves a descriptor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServedFile(u64);
+
+impl ServedFile {
+    /// Not at all.
+    pub const NONE: ServedFile = ServedFile(served_file::NONE);
+
+    /// Bytes come from one conduit and go to another, as far as there are such.
+    pub fn conduits(
+        input: Option<&Arc<Conduit>>,
+        output: Option<&Arc<Conduit>>,
+        is_nonblocking: bool,
+    ) -> ServedFile {
+        let number = |end: Option<&Arc<Conduit>>| end.map_or(0, |conduit| conduit.number + 1);
+        let (from, to) = (number(input), number(output));
+        let mut word = served_file::CONDUITS
+            | from << served_file::INPUT_SHIFT
+            | to << served_file::OUTPUT_SHIFT;
+        for (is_set, bit) in [
+            (from != 0, served_file::READS),
+            (to != 0, served_file::WRITES),
+            (is_nonblocking, served_file::NONBLOCKING),
+        ] {
+            word |= if is_set { bit } else { 0 };
+        }
+        ServedFile(word)
+    }
+
+    /// As `/dev/zero`.
+    pub fn zero(reads: bool, writes: bool) -> ServedFile {
+        ServedFile::device(served_file::ZERO, reads, writes)
+    }
+
+    /// As `/dev/null`.
+    pub fn null(reads: bool, writes: bool) -> ServedFile {
+        ServedFile::device(served_file::NULL, reads, writes)
+    }
+
+    fn device(kind: u64, reads: bool, writes: bool) -> ServedFile {
+        let reads = if reads { served_file::READS } else { 0 };
+        let writes = if writes { served_file::WRITES } else { 0 };
+        ServedFile(kind | reads | writes)
+    }
+
+    pub fn is_none(self) -> bool {
+        self == ServedFile::NONE
+    }
+}
+
+impl Descriptors {
+    pub(in super::super) fn new(channel: &Arc<Channel>) -> Descriptors {
+        Descriptors(Arc::downgrade(channel))
+    }
+
+    /// Whether a descriptor with this number can be served at all.
+    pub fn has_room_for(fd: i32) -> bool {
+        u64::try_from(fd).is_ok_and(|fd| fd < FILES_MAX)
+    }
+
+    /// Takes the table for an owner, who has said [`ServedFile::NONE`] of all descriptors before it is
+    /// dropped. `false` while it is somebody else's.
+    pub fn claim(&self, owner: &Owner) -> bool {
+        let Some(channel) = self.0.upgrade() else { return false };
+        let mut present = channel.files_owner.lock();
+        let is_free = present.strong_count() == 0;
+        if is_free {
+            *present = Arc::downgrade(owner);
+        }
+        is_free || present.as_ptr() == Arc::as_ptr(owner)
+    }
+
+    /// Says how calls on a descriptor are served from now on. Those that are being made may still go
+    /// by what was said before.
+    pub fn set(&self, fd: i32, file: ServedFile) {
+        if let (Some(channel), true) = (self.0.upgrade(), Descriptors::has_room_for(fd)) {
+            channel.set_file(FILES_OFFSET + fd as u64 * 8, file.0);
+        }
+    }
+
+    /// Whether both are of the same address space.
+    pub fn is_same(&self, other: &Descriptors) -> bool {
+        self.0.ptr_eq(&other.0)
+    }
+}
+
+const _: () = assert!(super::CONDUIT_COUNT < served_file::NUMBER);

@@ -1,0 +1,379 @@
+//! Conduits: bytes on their way between threads, in memory that the guest processes which have
+//! them open share with each other and with the sentry. Their stubs read and write them without a
+//! word to anybody, and sleep and wake each other by the host's futexes (`stub/conduit.rs`).
+//!
+//! A conduit is what a pipe's bytes lie in, or those of one direction of a connection. Which
+//! descriptors are served so is for the kernel above to say ([`Descriptors`]), and it can read and
+//! write too. Only processes that have an end open get the memory ([`SystrapThread::map_conduit`]):
+//! they could read and write the bytes anyway. A guest that scribbles over it harms those with whom
+//! it shares the conduit, and nobody else: whatever lies there, no number leads out of it
+//! ([`bytes`]), and who waits for its lock does not wait for ever.
+//!
+//! [`SystrapThread::map_conduit`]: super::thread::SystrapThread::map_conduit
+
+#[allow(dead_code, reason = "the stub uses the rest")]
+pub(super) mod bytes;
+mod files;
+mod held;
+mod memory;
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use linux_abi::Errno;
+use parking_lot::Mutex;
+use slab::Slab;
+
+use self::bytes::{ATOMIC_BYTES, Head, Place, state, wanted};
+use self::memory::Memory;
+use super::layout::{CONDUIT_COUNT, at};
+use crate::process::Tid;
+
+pub use self::files::{Descriptors, ServedFile};
+pub(super) use self::held::Conduits;
+
+/// How the sentry is known to conduits.
+const SENTRY: u32 = u32::MAX;
+
+/// How long somebody else may have the lock. (They copy some pages, but may be kept from their
+/// processor meanwhile.)
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+const LOCK_TRIES: u32 = 200;
+
+/// Numbers for conduits.
+#[derive(Default)]
+pub(super) struct Numbers(Mutex<Slab<()>>);
+
+/// See the [module](self).
+pub struct Conduit {
+    number: u64,
+    numbers: Arc<Numbers>,
+    memory: Memory,
+    listener: Mutex<Option<Weak<dyn Listener>>>,
+}
+
+/// Whoever wants to know when a conduit becomes readable or writable.
+pub trait Listener: Send + Sync {
+    /// There may be bytes to read, or else room, that there was not before. Called with no lock held;
+    /// must not block.
+    fn changed(&self, is_readable: bool);
+}
+
+/// What can be done with a conduit now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    pub is_readable: bool,
+    /// Whether a page is free.
+    pub is_writable: bool,
+}
+
+/// An end of a conduit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Reading,
+    Writing,
+}
+
+impl End {
+    /// The one that a stub's thread is at, as it says.
+    pub(super) fn of(which: u64) -> End {
+        if which & at::WRITES != 0 { End::Writing } else { End::Reading }
+    }
+}
+
+impl Conduit {
+    /// An empty one. Errors: EMFILE or ENOMEM when there are too many, or the host has no memory.
+    pub(super) fn new(numbers: &Arc<Numbers>) -> Result<Arc<Conduit>, Errno> {
+        let memory = Memory::new()?;
+        let number = {
+            let mut taken = numbers.0.lock();
+            if taken.len() as u64 >= CONDUIT_COUNT {
+                return Err(Errno::EMFILE);
+            }
+            taken.insert(()) as u64
+        };
+        let conduit =
+            Conduit { number, numbers: Arc::clone(numbers), memory, listener: Mutex::new(None) };
+        conduit.head().reset();
+        Ok(Arc::new(conduit))
+    }
+
+    /// Sets who is told of what [`Conduit::watch`] asks for.
+    pub fn set_listener(&self, listener: Weak<dyn Listener>) {
+        *self.listener.lock() = Some(listener);
+    }
+
+    fn head(&self) -> &Head {
+        self.memory.head()
+    }
+
+    /// Bytes that can be read, as far as the guest is believed.
+    pub fn len(&self) -> usize {
+        let head = self.head();
+        let (mut place, mut len) = (head.read_place(), 0);
+        for _ in 0..=bytes::PAGES {
+            let piece = head.piece(place);
+            if piece.len == 0 {
+                break;
+            }
+            place = head.behind(place, piece.len);
+            len += piece.len;
+        }
+        len as usize
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.head().is_empty()
+    }
+
+    pub fn readiness(&self) -> Readiness {
+        let head = self.head();
+        Readiness { is_readable: !head.is_empty(), is_writable: head.pages() < bytes::PAGES }
+    }
+
+    /// Has the listener told as soon as what is not ready now becomes so, on the given end; answers
+    /// with what is ready.
+    pub fn watch(&self, end: End) -> Readiness {
+        let (bit, is_ready): (_, fn(Readiness) -> bool) = match end {
+            End::Reading => (wanted::IN, |ready| ready.is_readable),
+            End::Writing => (wanted::OUT, |ready| ready.is_writable),
+        };
+        let ready = self.readiness();
+        if is_ready(ready) {
+            return ready;
+        }
+        self.head().wanted.fetch_or(bit, std::sync::atomic::Ordering::SeqCst);
+        // Somebody may have been there before the bit was.
+        self.readiness()
+    }
+
+    /// Takes up to `max` bytes away.
+    pub fn read(&self, max: usize) -> Vec<u8> {
+        let held = self.lock();
+        let read = held.peek(max);
+        held.skip(read.len());
+        held.end(End::Writing, !read.is_empty());
+        read
+    }
+
+    /// Takes up to `max` bytes away, of which `sink` says how many it has really taken.
+    ///
+    /// Errors: those of the sink, and nothing is taken then.
+    pub fn read_with(
+        &self,
+        max: usize,
+        sink: impl FnOnce(&[u8]) -> Result<usize, Errno>,
+    ) -> Result<usize, Errno> {
+        let held = self.lock();
+        let bytes = held.peek(max);
+        let taken = if bytes.is_empty() { Ok(0) } else { sink(&bytes) };
+        let count = taken.map_or(0, |taken| taken.min(bytes.len()));
+        held.skip(count);
+        held.end(End::Writing, count > 0);
+        taken
+    }
+
+    /// Writes what fits of `len` bytes that `source` gives: up to [`ATOMIC_BYTES`] go in whole or not
+    /// at all. Answers with how many; 0 if there is no room.
+    ///
+    /// Errors: those of the source, and nothing is written then.
+    pub fn write_with(
+        &self,
+        len: usize,
+        source: impl FnOnce(&mut [u8]) -> Result<usize, Errno>,
+    ) -> Result<usize, Errno> {
+        let held = self.lock();
+        let room = self.head().room(len as u64).bytes.min(bytes::PAGES * bytes::PAGE_BYTES);
+        let fits = (len as u64).min(room);
+        if fits == 0 || (fits < len as u64 && len as u64 <= ATOMIC_BYTES) {
+            held.end(End::Reading, false);
+            return Ok(0);
+        }
+        let mut data = vec![0; fits as usize];
+        let got = source(&mut data);
+        let count = got.map_or(0, |got| got.min(data.len()));
+        held.push(&data[..count]);
+        held.end(End::Reading, count > 0);
+        got
+    }
+
+    /// Says that an end is open nowhere any more.
+    pub fn close(&self, end: End) {
+        let bit = match end {
+            End::Reading => state::NO_READERS,
+            End::Writing => state::NO_WRITERS,
+        };
+        self.change(bit);
+    }
+
+    /// Has all calls go to the sentry from now on; answers with the bytes.
+    pub fn revoke(&self) -> Vec<u8> {
+        self.change(state::REVOKED);
+        let held = self.lock();
+        let bytes = held.peek(usize::MAX);
+        held.skip(bytes.len());
+        held.end(End::Writing, false);
+        bytes
+    }
+
+    /// Sets bits of the state and wakes everybody.
+    fn change(&self, bits: u32) {
+        let held = self.lock();
+        self.head().state.fetch_or(bits, std::sync::atomic::Ordering::SeqCst);
+        held.end(End::Reading, true);
+        self.settle();
+    }
+
+    /// Wakes all who sleep at it.
+    fn settle(&self) {
+        let head = self.head();
+        let all = wanted::READER | wanted::WRITER;
+        head.wanted.fetch_and(!all, std::sync::atomic::Ordering::SeqCst);
+        for word in [&head.readable, &head.writable] {
+            word.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            self.memory.wake(word);
+        }
+    }
+
+    /// Somebody at an end has changed what [`Conduit::watch`] was about.
+    pub(super) fn tell(&self, by: End) {
+        let listener = self.listener.lock().as_ref().and_then(Weak::upgrade);
+        if let Some(listener) = listener {
+            listener.changed(by == End::Writing);
+        }
+    }
+
+    /// A thread is no longer in its stub: gives back the lock if it has it, and tells others what it
+    /// may not have told. Answers with whether its end was at `goal` when it had the lock.
+    pub(super) fn leave(&self, tid: Tid, end: End, goal: u64) -> bool {
+        let head = self.head();
+        let is_made = head.holder() == tid as u32 && {
+            let place = match end {
+                End::Reading => head.read_place(),
+                End::Writing => head.write_place(),
+            };
+            head.unlock();
+            place == Place(goal)
+        };
+        self.settle();
+        self.tell(end);
+        is_made
+    }
+
+    /// Waits for the lock; for somebody who never gives it back not for ever. Nobody else can have
+    /// it after that.
+    fn lock(&self) -> Held<'_> {
+        let head = self.head();
+        for _ in 0..LOCK_TRIES {
+            if head.try_lock(SENTRY) {
+                return Held { conduit: self, is_own: true };
+            }
+            std::hint::spin_loop();
+        }
+        let end = Instant::now() + LOCK_TIMEOUT;
+        loop {
+            if head.try_lock(SENTRY) {
+                return Held { conduit: self, is_own: true };
+            }
+            if Instant::now() >= end {
+                head.state.fetch_or(state::REVOKED, std::sync::atomic::Ordering::SeqCst);
+                return Held { conduit: self, is_own: false };
+            }
+            self.memory.wait(head.lock_word());
+        }
+    }
+}
+
+impl Drop for Conduit {
+    fn drop(&mut self) {
+        self.numbers.0.lock().try_remove(self.number as usize);
+    }
+}
+
+/// The lock of a conduit.
+struct Held<'a> {
+    conduit: &'a Conduit,
+    /// Whether somebody else has it really.
+    is_own: bool,
+}
+
+impl Held<'_> {
+    /// A copy of the next bytes, up to `max`.
+    fn peek(&self, max: usize) -> Vec<u8> {
+        let (head, memory) = (self.conduit.head(), &self.conduit.memory);
+        let (mut place, mut bytes) = (head.read_place(), Vec::new());
+        for _ in 0..=bytes::PAGES {
+            let piece = head.piece(place);
+            let count = piece.len.min((max - bytes.len()) as u64);
+            if count == 0 {
+                break;
+            }
+            memory.read(piece.offset, count, &mut bytes);
+            place = head.behind(place, count);
+        }
+        bytes
+    }
+
+    /// Takes the next bytes away.
+    fn skip(&self, mut count: usize) {
+        let head = self.conduit.head();
+        let mut place = head.read_place();
+        while count > 0 {
+            let len = head.piece(place).len.min(count as u64);
+            if len == 0 {
+                break;
+            }
+            place = head.behind(place, len);
+            count -= len as usize;
+        }
+        head.set_read(place);
+    }
+
+    /// Appends bytes for which there is room.
+    fn push(&self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let (head, memory) = (self.conduit.head(), &self.conduit.memory);
+        let (mut place, mut merged) = (head.write_place(), head.room(bytes.len() as u64).merged);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (piece, next) = head.next(place, merged, rest.len() as u64);
+            let count = (piece.len as usize).min(rest.len());
+            if count == 0 {
+                break;
+            }
+            let (now, later) = rest.split_at(count);
+            memory.write(piece.offset, now);
+            merged = merged.saturating_sub(piece.len);
+            (rest, place) = (later, next);
+        }
+        head.set_write(place);
+    }
+
+    /// Gives the lock back; if something has changed, for those who sleep at an end, wakes them.
+    fn end(self, end: End, has_changed: bool) {
+        let (head, memory) = (self.conduit.head(), &self.conduit.memory);
+        let (bit, word) = match end {
+            End::Reading => (wanted::READER, &head.readable),
+            End::Writing => (wanted::WRITER, &head.writable),
+        };
+        let before = match has_changed {
+            true => head.wanted.fetch_and(!bit, std::sync::atomic::Ordering::SeqCst),
+            false => 0,
+        };
+        let sleeps = before & bit != 0;
+        if sleeps {
+            word.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+        if self.is_own {
+            head.unlock();
+        }
+        if sleeps {
+            memory.wake(word);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,345 @@
+//! Reads and writes that the stub serves by itself: of conduits, whose bytes lie in memory that it
+//! has, and of `/dev/zero` and `/dev/null`.
+//!
+//! Up to the store that moves the conduit's own word ([`Head::set_read`], [`Head::set_write`])
+//! nothing has happened. [`Fast`] says which conduit the thread is at, and where that word will be
+//! then, so that the sentry can tell of a thread that it finds here whether its call is made; it also
+//! gives back the lock, and tells others, in place of a thread that does not get to it.
+
+use core::arch::asm;
+use core::sync::atomic::Ordering;
+
+use super::access::{copy, min};
+use super::bytes::{ATOMIC_BYTES, Head, Piece, Place, state, wanted};
+use super::calls::{FUTEX, doorbell, pause, syscall};
+use super::entry;
+use super::layout::{
+    CONDUIT_BYTES, CONDUIT_OFFSET, FILES_MAX, FILES_OFFSET, Fast, at, change, event,
+    served_file,
+};
+
+const READ: u32 = 0;
+const WRITE: u32 = 1;
+
+/// Most bytes that one call is served of.
+const SERVED_MAX: u64 = 1 << 30;
+/// The part of a descriptor's word that says what it is.
+const KINDS: u64 = 3;
+
+const EAGAIN: u64 = 11_u64.wrapping_neg();
+const DIRECTION_FLAG: u64 = 1 << 10;
+const FUTEX_WAIT: u64 = 0;
+const FUTEX_WAKE: u64 = 1;
+const EVERYBODY: u64 = i32::MAX as u64;
+
+/// How often the stub tries to get a lock. Somebody who has it keeps it for as long as a copy takes.
+const TRIES: u32 = 200;
+
+/// Makes a call of this kind if the thread may; answers with its result.
+#[inline(always)]
+pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
+    if number > WRITE || load!((*fast).has_files) == 0 {
+        return None;
+    }
+    if load!((*fast).saved.flags) & DIRECTION_FLAG != 0 {
+        return None;
+    }
+    let fd = u64::from(load!((*fast).saved.rdi) as u32);
+    let len = load!((*fast).saved.rdx);
+    if fd >= FILES_MAX || len == 0 || len > SERVED_MAX {
+        return None;
+    }
+    let file = load!(*((entry::channel() + FILES_OFFSET + fd * 8) as *const u64));
+    let (is_write, right) = match number {
+        READ => (false, served_file::READS),
+        _ => (true, served_file::WRITES),
+    };
+    if file & right == 0 {
+        return None;
+    }
+    let address = load!((*fast).saved.rsi);
+    match file & KINDS {
+        served_file::CONDUITS => {}
+        served_file::NULL if !is_write => return Some(0),
+        served_file::ZERO if !is_write => {
+            clear(address, len);
+            return Some(len);
+        }
+        served_file::NONE => return None,
+        _ => return Some(len),
+    }
+    let shift = if is_write { served_file::OUTPUT_SHIFT } else { served_file::INPUT_SHIFT };
+    let number = file >> shift & served_file::NUMBER;
+    if number == 0 {
+        return None;
+    }
+    let which = number | if is_write { at::WRITES } else { 0 };
+    let start = entry::channel() - super::layout::CHANNEL_OFFSET + CONDUIT_OFFSET;
+    let visit = Visit { fast, which, memory: start + (number - 1) * CONDUIT_BYTES };
+    let waits = file & served_file::NONBLOCKING == 0;
+    let result = visit.serve(address, len, waits);
+    store!((*fast).conduit, 0);
+    if result.is_none() {
+        store!((*fast).change, change::NONE);
+    }
+    result
+}
+
+/// A thread at a conduit.
+#[derive(Clone, Copy)]
+struct Visit {
+    fast: *mut Fast,
+    /// As in [`Fast::conduit`].
+    which: u64,
+    memory: u64,
+}
+
+impl Visit {
+    #[inline(always)]
+    fn head(&self) -> &Head {
+        // SAFETY: the sentry has mapped it, or else this faults, which takes the slow way. It has only
+        // atomic fields.
+        unsafe { &*(self.memory as *const Head) }
+    }
+
+    #[inline(always)]
+    fn is_write(&self) -> bool {
+        self.which & at::WRITES != 0
+    }
+
+    #[inline(always)]
+    fn serve(&self, address: u64, len: u64, waits: bool) -> Option<u64> {
+        let fast = self.fast;
+        loop {
+            store!((*fast).goal, u64::MAX);
+            store!((*fast).conduit, self.which);
+            if !self.lock() {
+                return None;
+            }
+            let state = self.head().state.load(Ordering::Relaxed);
+            let ends = if self.is_write() { state::NO_READERS } else { state::REVOKED };
+            if state & (state::REVOKED | ends) != 0 {
+                self.head().unlock();
+                return None;
+            }
+            let moved = match self.is_write() {
+                true => self.write(address, len),
+                false => self.read(address, len),
+            };
+            match moved {
+                Moved::All(result) => {
+                    self.tell();
+                    return Some(result);
+                }
+                Moved::Some => {
+                    self.head().unlock();
+                    return None;
+                }
+                Moved::Nothing if !self.is_write() && state & state::NO_WRITERS != 0 => {
+                    self.head().unlock();
+                    return Some(0);
+                }
+                Moved::Nothing if !waits => {
+                    self.head().unlock();
+                    return Some(EAGAIN);
+                }
+                Moved::Nothing => self.wait(),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn lock(&self) -> bool {
+        let token = load!((*self.fast).token) as u32;
+        let mut tries = TRIES;
+        while !self.head().try_lock(token) {
+            if tries == 0 {
+                return false;
+            }
+            tries -= 1;
+            pause();
+        }
+        true
+    }
+
+    /// Copies what is there, and takes it away.
+    #[inline(always)]
+    fn read(&self, address: u64, len: u64) -> Moved {
+        let head = self.head();
+        let mut place = head.read_place();
+        let mut done = 0;
+        while done < len {
+            let piece = head.piece(place);
+            if piece.len == 0 {
+                break;
+            }
+            let count = min(piece.len, len - done);
+            copy(address.wrapping_add(done), self.memory + piece.offset, count);
+            place = head.behind(place, count);
+            done += count;
+        }
+        if done == 0 {
+            return Moved::Nothing;
+        }
+        self.make(place, done);
+        Moved::All(done)
+    }
+
+    /// Copies all of it there if there is room.
+    #[inline(always)]
+    fn write(&self, address: u64, len: u64) -> Moved {
+        let head = self.head();
+        let room = head.room(len);
+        if room.bytes < len {
+            let is_full = room.bytes == 0 || len <= ATOMIC_BYTES;
+            return if is_full { Moved::Nothing } else { Moved::Some };
+        }
+        let (mut place, mut merged, mut done) = (head.write_place(), room.merged, 0);
+        while done < len {
+            let (Piece { offset, len: count }, next) = head.next(place, merged, len - done);
+            if count == 0 {
+                return Moved::Some;
+            }
+            copy(self.memory + offset, address.wrapping_add(done), count);
+            merged = merged.saturating_sub(count);
+            place = next;
+            done += count;
+        }
+        self.make(place, done);
+        Moved::All(done)
+    }
+
+    /// Makes the call, whose result is known.
+    #[inline(always)]
+    fn make(&self, place: Place, result: u64) {
+        let fast = self.fast;
+        store!((*fast).result, result);
+        store!((*fast).goal, place.0);
+        match self.is_write() {
+            true => self.head().set_write(place),
+            false => self.head().set_read(place),
+        }
+        store!((*fast).change, change::DONE);
+    }
+
+    /// Gives the lock back and tells those who wait for what has been done.
+    #[inline(always)]
+    fn tell(&self) {
+        let head = self.head();
+        let (sleeper, watcher, word) = match self.is_write() {
+            true => (wanted::READER, wanted::IN, &head.readable),
+            false => (wanted::WRITER, wanted::OUT, &head.writable),
+        };
+        let cpu = if self.is_write() { &head.writer_cpu } else { &head.reader_cpu };
+        cpu.store(processor(), Ordering::Relaxed);
+        let told = head.wanted.load(Ordering::Relaxed) & (sleeper | watcher);
+        if told == 0 {
+            head.unlock();
+            return;
+        }
+        head.wanted.fetch_and(!told, Ordering::Relaxed);
+        if told & sleeper != 0 {
+            word.fetch_add(1, Ordering::Relaxed);
+        }
+        head.unlock();
+        if told & sleeper != 0 {
+            syscall(FUTEX, [word.as_ptr() as u64, FUTEX_WAKE, EVERYBODY, 0, 0, 0]);
+        }
+        if told & watcher != 0 {
+            doorbell(event::READY, [self.which, 0, 0, 0, 0]);
+        }
+    }
+
+    /// Gives the lock back and waits until there may be something to do. The sentry takes a thread
+    /// that it wants meanwhile for one that has made its call.
+    #[inline(always)]
+    fn wait(&self) {
+        let head = self.head();
+        let fast = self.fast;
+        let (sleeper, word, cpu) = match self.is_write() {
+            true => (wanted::WRITER, &head.writable, &head.reader_cpu),
+            false => (wanted::READER, &head.readable, &head.writer_cpu),
+        };
+        let seen = self.seen();
+        store!((*fast).change, change::WAITING);
+        head.unlock();
+        if cpu.load(Ordering::Relaxed) != processor() {
+            let is_enough = self.look(seen, head.looks());
+            head.note_looks(is_enough);
+            if is_enough {
+                store!((*fast).change, change::NONE);
+                return;
+            }
+        }
+        if self.lock() {
+            let value = word.load(Ordering::Relaxed);
+            let is_over = self.seen() != seen || head.state.load(Ordering::Relaxed) != 0;
+            if !is_over {
+                head.wanted.fetch_or(sleeper, Ordering::Relaxed);
+            }
+            head.unlock();
+            if !is_over {
+                let place = word.as_ptr() as u64;
+                syscall(FUTEX, [place, FUTEX_WAIT, value.into(), 0, 0, 0]);
+            }
+        }
+        store!((*fast).change, change::NONE);
+    }
+
+    /// The word that the other end moves.
+    #[inline(always)]
+    fn seen(&self) -> Place {
+        match self.is_write() {
+            true => self.head().read_place(),
+            false => self.head().write_place(),
+        }
+    }
+
+    /// Looks so often whether something has happened.
+    #[inline(always)]
+    fn look(&self, seen: Place, mut looks: u32) -> bool {
+        while looks > 0 {
+            if self.seen() != seen || self.head().state.load(Ordering::Relaxed) != 0 {
+                return true;
+            }
+            pause();
+            looks -= 1;
+        }
+        false
+    }
+}
+
+enum Moved {
+    All(u64),
+    /// There is room for a part: for the sentry.
+    Some,
+    Nothing,
+}
+
+/// A number for the processor that executes this.
+#[inline(always)]
+fn processor() -> u32 {
+    /// The segment in whose limit Linux keeps it.
+    const CPU_SEGMENT: u32 = 0x7b;
+    let limit: u32;
+    // SAFETY: reads a segment's limit, or leaves it alone.
+    unsafe {
+        asm!("xor {0:e}, {0:e}", "lsl {0:e}, {1:e}", out(reg) limit, in(reg) CPU_SEGMENT, options(nomem, nostack));
+    }
+    limit
+}
+
+/// Puts zeros into the guest's memory; the direction flag is clear.
+#[inline(always)]
+fn clear(to: u64, len: u64) {
+    // SAFETY: it is what the guest has named.
+    unsafe {
+        asm!(
+            "rep stosb",
+            inout("rdi") to => _,
+            inout("rcx") len => _,
+            in("al") 0_u8,
+            options(nostack, preserves_flags),
+        );
+    }
+}

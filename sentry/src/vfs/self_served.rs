@@ -1,0 +1,74 @@
+//! Which descriptors of a table guest code reads and writes by itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use platform::{Conduit, Descriptors, ServedFile};
+
+/// How guest code may read and write a file without a word to us.
+pub enum SelfServed {
+    /// As zero(4).
+    Zero,
+    /// As null(4).
+    Null,
+    /// Its bytes come from one conduit and go to another.
+    Conduits { input: Option<Arc<Conduit>>, output: Option<Arc<Conduit>> },
+}
+
+/// A descriptor table's part: what it has told the platform.
+#[derive(Default)]
+pub(super) struct Told {
+    /// The table of the only address space that goes by it.
+    descriptors: Option<Descriptors>,
+    files: BTreeMap<usize, ServedFile>,
+}
+
+impl Told {
+    /// Has a descriptor served in an address space; `false` if that goes by another table. `owner`
+    /// stands for this one.
+    pub(super) fn serve(
+        &mut self,
+        fd: usize,
+        file: ServedFile,
+        descriptors: &Descriptors,
+        owner: &Arc<()>,
+    ) -> bool {
+        let is_other = self.descriptors.as_ref().is_some_and(|own| !own.is_same(descriptors));
+        if is_other || !descriptors.claim(owner) {
+            return false;
+        }
+        self.descriptors = Some(descriptors.clone());
+        self.files.insert(fd, file);
+        descriptors.set(fd as i32, file);
+        true
+    }
+
+    /// What was served is served in a copy of the address space as well.
+    pub(super) fn adopt(&mut self, descriptors: &Descriptors, owner: &Arc<()>) -> bool {
+        if self.files.is_empty() {
+            return false;
+        }
+        let all = std::mem::take(&mut self.files);
+        all.into_iter().all(|(fd, file)| self.serve(fd, file, descriptors, owner))
+    }
+
+    /// A descriptor is no longer what it was.
+    pub(super) fn forget(&mut self, fd: usize) {
+        if self.files.is_empty() || self.files.remove(&fd).is_none() {
+            return;
+        }
+        if let Some(descriptors) = &self.descriptors {
+            descriptors.set(fd as i32, ServedFile::NONE);
+        }
+    }
+
+    /// Whether an address space goes by it.
+    pub(super) fn is_told_to(&self, descriptors: &Descriptors) -> bool {
+        self.descriptors.as_ref().is_some_and(|own| own.is_same(descriptors))
+    }
+
+    /// For a copy of the table, which nobody goes by yet.
+    pub(super) fn copy_files(&self) -> Told {
+        Told { descriptors: None, files: self.files.clone() }
+    }
+}
