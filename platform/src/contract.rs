@@ -303,6 +303,10 @@ pub trait Platform: Send + Sync {
     /// thread that waits counts as running guest code. When it is interrupted, the host has gone
     /// back to the call (its number in rax, `rip` at the instruction) or, if there was a timeout,
     /// ended it with EINTR.
+    ///
+    /// The same goes then for a few calls that only change the caller, in the most frequent cases: new
+    /// private memory by `mmap(2)`, memory that `mprotect(2)` makes read-only, FS.base by
+    /// `arch_prctl(2)`, `getrandom(2)`. Where they trap, the kernel serves them.
     fn has_native_futexes(&self) -> bool {
         false
     }

@@ -32,6 +32,8 @@ const GOFER: &str = "gofer/src/filter.rs";
 const STUB_NOTE: &str = "The second line of defence: a traced process is stopped before each call.";
 const SYSTRAP_NOTE: &str = "For calls from the stub's code, where guest code can jump to. All other \
                             calls go to the sentry.";
+const OWN_NOTE: &str = "Likewise. Out of bounds they go to the sentry, which may have the stub make \
+                        them.";
 const FUTEX_NOTE: &str = "For calls from all other code on the systrap platform, but not with \
                           `--strace`. Out of bounds they go to the sentry, which refuses them.";
 
@@ -48,6 +50,7 @@ pub fn all() -> Vec<List> {
         list("Guest processes: the ptrace platform", STUB, STUB_NOTE, stub::PTRACE),
         list("Guest processes: the systrap platform", SYSTRAP, SYSTRAP_NOTE, systrap::HOST_CALLS),
         list("Guest processes: native futexes", SYSTRAP, FUTEX_NOTE, systrap::FUTEX_CALLS),
+        list("Guest processes: their own memory", SYSTRAP, OWN_NOTE, systrap::OWN_CALLS),
         list("Guest processes: the vsyscall page", SYSTRAP, "", systrap::VSYSCALLS),
     ]
 }

@@ -89,6 +89,7 @@ fn bound(bound: &Bound) -> String {
         }
         Bound::Lacks(argument, mask) => lacks(argument, mask),
         Bound::IsLong(argument, value) => is(argument, value),
+        Bound::AtMost(argument, most) => format!("argument {argument} is at most {most}"),
         Bound::Outside { addr, len } => {
             format!("the range of arguments {addr} and {len} is outside of the stub")
         }

@@ -152,6 +152,28 @@ case!(futexes_are_reported, [ptrace, futex], {
     tracee.ok();
 });
 
+case!(calls_on_own_memory_are_reported, [ptrace, mmap, mprotect, getrandom], {
+    const PRIVATE: i32 = MAP_PRIVATE | MAP_ANONYMOUS;
+    let tracee = good(|| {
+        let mut bytes = [0_u8; 16];
+        check_eq!(sys!(getrandom, &mut bytes, 16, 0), Ok(16));
+        let page = sys!(mmap, 0, PAGE, PROT_READ | PROT_WRITE, PRIVATE, -1, 0).must();
+        check_eq!(sys!(mprotect, page, PAGE, PROT_READ), Ok(0));
+        check_eq!(sys!(getrandom, page, 16, 0), Err(EFAULT));
+    });
+    for (number, result) in [(SYS_getrandom, Some(16)), (SYS_mmap, None), (SYS_mprotect, Some(0))] {
+        enter(tracee, number);
+        check_eq!(tracee.call(), GOOD);
+        let regs = tracee.regs();
+        check_eq!(regs.orig_rax, number as u64);
+        check_eq!(regs.rax as i64, result.unwrap_or(regs.rax as i64));
+    }
+    enter(tracee, SYS_getrandom);
+    check_eq!(tracee.call(), GOOD);
+    check_eq!(tracee.regs().rax as i64, -i64::from(EFAULT.0));
+    tracee.ok();
+});
+
 case!(number_and_arguments_can_be_changed, [ptrace], {
     let tracee = good(|| {
         check_eq!(sys!(getppid), Ok(i64::from(getpid())), "it was made to a getpid");

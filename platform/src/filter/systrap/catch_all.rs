@@ -8,22 +8,25 @@
 use linux_abi::task::AUDIT_ARCH_X86_64;
 
 use super::program::{Error, Layout, VSYSCALL_HIGH, low, only};
-use super::table::{FUTEX_CALLS, VSYSCALLS};
+use super::table::{FUTEX_CALLS, HostCall, OWN_CALLS, VSYSCALLS};
 use crate::filter::bpf::{Answer, Assembler, Instruction, Switch, Test, Word};
 
 /// Numbers of the calls that it catches.
 pub const NATIVE_CALLS: &[u32] = &native_calls();
 
-const fn native_calls() -> [u32; FUTEX_CALLS.len() + VSYSCALLS.len()] {
-    let mut all = [0; FUTEX_CALLS.len() + VSYSCALLS.len()];
+/// All that the first filter lets through.
+const LET_THROUGH: [&[HostCall]; 3] = [FUTEX_CALLS, OWN_CALLS, VSYSCALLS];
+
+const fn native_calls() -> [u32; FUTEX_CALLS.len() + OWN_CALLS.len() + VSYSCALLS.len()] {
+    let mut all = [0; FUTEX_CALLS.len() + OWN_CALLS.len() + VSYSCALLS.len()];
+    let (mut table, mut row) = (0, 0);
     let mut index = 0;
     while index < all.len() {
-        let call = match index < FUTEX_CALLS.len() {
-            true => &FUTEX_CALLS[index],
-            false => &VSYSCALLS[index - FUTEX_CALLS.len()],
-        };
-        all[index] = call.number as u32;
-        index += 1;
+        if row == LET_THROUGH[table].len() {
+            (table, row) = (table + 1, 0);
+        }
+        all[index] = LET_THROUGH[table][row].number as u32;
+        (row, index) = (row + 1, index + 1);
     }
     all
 }
@@ -51,7 +54,7 @@ pub(super) fn assemble(layout: &Layout) -> Result<Vec<Instruction>, Error> {
     asm.jump_if(Test::AtLeast(low(layout.code.start)), allow);
     asm.bind(guest);
     let mut switch = Switch::new(allow);
-    for call in FUTEX_CALLS {
+    for call in FUTEX_CALLS.iter().chain(OWN_CALLS) {
         switch.set(only(call.number), trap);
     }
     for call in VSYSCALLS {

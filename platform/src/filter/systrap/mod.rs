@@ -16,9 +16,9 @@
 //!    serve such a call would show the sentry an address that the guest does not have, and a trap
 //!    would enter the stub's signal handler from within the stub.
 //! 3. From the vsyscall page: [`VSYSCALLS`] are executed by the host.
-//! 4. From anywhere else, so from the guest: [`TRAPPED`] raise SIGSYS for the stub, [`FUTEX_CALLS`]
-//!    reach the host within their bounds if futexes are native, all others are user notifications.
-//!    That goes for the doorbell too: it rings, but not from the stub.
+//! 4. From anywhere else, so from the guest: [`FUTEX_CALLS`] and [`OWN_CALLS`] reach the host within
+//!    their bounds if futexes are native, [`TRAPPED`] raise SIGSYS for the stub, all others are user
+//!    notifications. That goes for the doorbell too: it rings, but not from the stub.
 //!
 //! A thread may have a second filter ([`catch_all`]) by which what 3 and 4 let through traps, too.
 //!
@@ -38,8 +38,8 @@ mod tests;
 pub use catch_all::{NATIVE_CALLS, catch_all};
 pub use program::{Error, Layout, program};
 pub use table::{
-    Bound, CLONE_COPY, CLONE_SHARE, CLONE_THREAD, FUTEX_CALLS, HOST_CALLS, HostCall, TRAPPED,
-    VSYSCALLS, is_native,
+    Bound, CLONE_COPY, CLONE_SHARE, CLONE_THREAD, FUTEX_CALLS, HOST_CALLS, HostCall, OWN_CALLS,
+    TRAPPED, VSYSCALLS, is_native,
 };
 
 /// The system call by which the stub calls the sentry. Linux has no such number, and none near.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use linux_abi::Errno;
 use linux_abi::task::AUDIT_ARCH_X86_64;
 
-use super::table::{Bound, FUTEX_CALLS, HOST_CALLS, HostCall, TRAPPED, VSYSCALLS};
+use super::table::{Bound, FUTEX_CALLS, HOST_CALLS, HostCall, OWN_CALLS, TRAPPED, VSYSCALLS};
 use super::{DOORBELL, WINDOW_BYTES};
 use crate::filter::bpf::{self, Answer, Assembler, Instruction, Label, Switch, Test, Word};
 
@@ -35,7 +35,7 @@ pub struct Layout {
     pub conduit_bytes: u64,
     /// Where in the stub's code the `struct sock_fprog` of the second filter lies.
     pub catch_all: u64,
-    /// Whether guest code makes [`FUTEX_CALLS`] of the host.
+    /// Whether guest code makes [`FUTEX_CALLS`] of the host, and [`OWN_CALLS`] with them.
     pub has_native_futexes: bool,
 }
 
@@ -150,17 +150,18 @@ impl Generator<'_> {
         for call in VSYSCALLS {
             switch.set(only(call.number), vsyscall);
         }
-        let futexes = if self.layout.has_native_futexes { FUTEX_CALLS } else { &[] };
-        let futexes: Vec<_> = futexes.iter().map(|call| (call, self.asm.label())).collect();
-        for (call, label) in &futexes {
+        let natives = FUTEX_CALLS.iter().chain(OWN_CALLS);
+        let natives = natives.filter(|_| self.layout.has_native_futexes);
+        let natives: Vec<_> = natives.map(|call| (call, self.asm.label())).collect();
+        for (call, label) in &natives {
             switch.set(only(call.number), *label);
         }
         self.asm.load(Word::Number);
         switch.emit(&mut self.asm);
-        for (call, label) in futexes {
+        for (call, label) in natives {
             self.asm.bind(label);
             self.alternatives(call, Answer::Allow);
-            self.asm.jump(notify);
+            self.asm.jump(if TRAPPED.contains(&call.number) { trap } else { notify });
         }
         self.asm.bind(trap);
         self.asm.answer(Answer::Trap);
@@ -238,6 +239,12 @@ impl Generator<'_> {
                 self.asm.jump_if(Test::HasAny(bits as u32), otherwise);
             }
             Bound::IsLong(arg, value) => self.require_long(arg, value, otherwise),
+            Bound::AtMost(arg, most) => {
+                self.asm.load(Word::ArgHigh(arg));
+                self.asm.jump_unless(Test::Equals(0), otherwise);
+                self.asm.load(Word::ArgLow(arg));
+                self.asm.jump_if(Test::Above(most), otherwise);
+            }
             Bound::Outside { addr, len } => self.require_outside(addr, len, otherwise),
             Bound::CatchAll => {
                 self.require_long(0, libc::SECCOMP_SET_MODE_FILTER.into(), otherwise);

@@ -18,7 +18,7 @@ use linux_abi::time::{
     CLOCK_REALTIME_COARSE, CLOCK_TAI,
 };
 
-use Bound::{CatchAll, Channel, Conduit, IsLong, Lacks, OneOf, OneOfBeside, Outside};
+use Bound::{AtMost, CatchAll, Channel, Conduit, IsLong, Lacks, OneOf, OneOfBeside, Outside};
 
 /// Flags of `clone(2)` for a process with a copy of the memory; it becomes the sentry's child.
 pub const CLONE_COPY: u64 = (libc::CLONE_PARENT | libc::SIGCHLD) as u64;
@@ -59,6 +59,8 @@ pub enum Bound {
     Lacks(u8, i32),
     /// All 64 bits are equal.
     IsLong(u8, u64),
+    /// All 64 bits together are no larger.
+    AtMost(u8, u32),
     /// The range from the address in `addr`, of as many bytes as `len` says, does not meet the
     /// stub's window. Neither does a range without bytes begin there.
     Outside { addr: u8, len: u8 },
@@ -211,6 +213,50 @@ const FUTEX_WAITV: HostCall = within(
     Errno::EINVAL,
     "who waits on memory that it shares, on 128 words at most",
 );
+
+/// What else guest code asks of the host by itself then: calls that change nothing but the caller,
+/// and of which nobody keeps account. Out of bounds they go where all others go.
+pub const OWN_CALLS: &[HostCall] = &[
+    within(
+        libc::SYS_mmap,
+        &[&[IsLong(0, 0), OneOf(2, PLAIN_PROTECTIONS), OneOf(3, NEW_MEMORY)]],
+        Errno::ENOMEM,
+        "new memory of its own, where the host finds room",
+    ),
+    // Divergence: a range with a gap in it that holds trampolines is taken as it is.
+    within(
+        libc::SYS_mprotect,
+        &[&[OneOf(2, &[libc::PROT_READ]), RANGE]],
+        Errno::EINVAL,
+        "its own memory, which it then can only read",
+    ),
+    within(
+        libc::SYS_arch_prctl,
+        &[&[OneOf(0, &[ARCH_SET_FS])]],
+        Errno::EINVAL,
+        "its own register, which an instruction changes as well",
+    ),
+    within(
+        libc::SYS_getrandom,
+        &[&[AtMost(1, RANDOM_MAX), OneOf(2, &[0, libc::GRND_NONBLOCK as i32])]],
+        Errno::EINVAL,
+        "its own memory; so few bytes that no signal interrupts it",
+    ),
+];
+
+const PLAIN_PROTECTIONS: &[i32] =
+    &[libc::PROT_NONE, libc::PROT_READ, libc::PROT_WRITE, libc::PROT_READ | libc::PROT_WRITE];
+
+/// Flags of `mmap(2)` for new private memory.
+const NEW_MEMORY: &[i32] = &[
+    libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+    libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+    libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK,
+    libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK,
+];
+
+/// So many bytes `getrandom(2)` gives whatever happens meanwhile.
+const RANDOM_MAX: u32 = 256;
 
 /// Whether a call is one of [`FUTEX_CALLS`] within its bounds.
 pub fn is_native(number: u64, args: &[u64; 6]) -> bool {

@@ -17,7 +17,17 @@ pub(super) fn policy(layout: &Layout, data: &SeccompData) -> Answer {
     if data.instruction_pointer >= 0xffff_ffff_0000_0000 && [96, 201, 309].contains(&number) {
         return Answer::Allow;
     }
-    let [_, b, c, ..] = data.args;
+    let [a, b, c, d, ..] = data.args;
+    let is_own = match number {
+        9 => a == 0 && c as u32 <= 3 && d as u32 & !0x2_4000 == 0x22,
+        10 => c as u32 == 1 && is_outside(layout, a, b),
+        158 => a as u32 == 0x1002,
+        318 => b <= 256 && c as u32 <= 1,
+        _ => false,
+    };
+    if is_own && layout.has_native_futexes {
+        return Answer::Allow;
+    }
     match number {
         202 if layout.has_native_futexes && is_futex(b) => Answer::Allow,
         449 if layout.has_native_futexes && c as u32 == 0 => Answer::Allow,
@@ -47,12 +57,14 @@ fn is_futex(operation: u64) -> bool {
     matches!(operation as u32 & !384, 0 | 1 | 3 | 4 | 5 | 9 | 10)
 }
 
+fn is_outside(layout: &Layout, addr: u64, len: u64) -> bool {
+    let (start, end) = (layout.window, layout.window + WINDOW_BYTES);
+    addr >= end || (addr < start && u128::from(addr) + u128::from(len) <= u128::from(start))
+}
+
 fn stub(layout: &Layout, number: u32, args: [u64; 6]) -> Answer {
     let [a, b, c, d, e, _] = args;
-    let outside = |addr: u64, len: u64| {
-        let (start, end) = (layout.window, layout.window + WINDOW_BYTES);
-        addr >= end || (addr < start && u128::from(addr) + u128::from(len) <= u128::from(start))
-    };
+    let outside = |addr: u64, len: u64| is_outside(layout, addr, len);
     let (permitted, errno) = match number {
         // mmap
         9 => {
