@@ -20,6 +20,11 @@ use super::layout::{
 
 const READ: u32 = 0;
 const WRITE: u32 = 1;
+const SENDTO: u32 = 44;
+const RECVFROM: u32 = 45;
+/// `MSG_DONTWAIT`, and what a call without an error does not look at: `MSG_NOSIGNAL`.
+const MSG_DONTWAIT: u64 = 0x40;
+const MSG_SERVED: u64 = MSG_DONTWAIT | 0x4000;
 
 /// Most bytes that one call is served of.
 const SERVED_MAX: u64 = 1 << 30;
@@ -38,7 +43,8 @@ const TRIES: u32 = 200;
 /// Makes a call of this kind if the thread may; answers with its result.
 #[inline(always)]
 pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
-    if number > WRITE || load!((*fast).has_files) == 0 {
+    let is_message = number == SENDTO || number == RECVFROM;
+    if !is_message && number > WRITE || load!((*fast).has_files) == 0 {
         return None;
     }
     if load!((*fast).saved.flags) & DIRECTION_FLAG != 0 {
@@ -51,11 +57,19 @@ pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
     }
     let file = load!(*((entry::channel() + FILES_OFFSET + fd * 8) as *const u64));
     let (is_write, right) = match number {
-        READ => (false, served_file::READS),
+        READ | RECVFROM => (false, served_file::READS),
         _ => (true, served_file::WRITES),
     };
     if file & right == 0 {
         return None;
+    }
+    let mut waits = file & served_file::NONBLOCKING == 0;
+    if is_message {
+        let (flags, peer) = (load!((*fast).saved.r10), load!((*fast).saved.r8));
+        if file & served_file::SOCKET == 0 || flags & !MSG_SERVED != 0 || peer != 0 {
+            return None;
+        }
+        waits &= flags & MSG_DONTWAIT == 0;
     }
     let address = load!((*fast).saved.rsi);
     match file & KINDS {
@@ -70,13 +84,14 @@ pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
     }
     let shift = if is_write { served_file::OUTPUT_SHIFT } else { served_file::INPUT_SHIFT };
     let number = file >> shift & served_file::NUMBER;
+    let generation = file >> shift >> served_file::GENERATION_SHIFT & served_file::GENERATION;
     if number == 0 {
         return None;
     }
     let which = number | if is_write { at::WRITES } else { 0 };
     let start = entry::channel() - super::layout::CHANNEL_OFFSET + CONDUIT_OFFSET;
-    let visit = Visit { fast, which, memory: start + (number - 1) * CONDUIT_BYTES };
-    let waits = file & served_file::NONBLOCKING == 0;
+    let memory = start + (number - 1) * CONDUIT_BYTES;
+    let visit = Visit { fast, which, generation: generation as u32, memory };
     let result = visit.serve(address, len, waits);
     store!((*fast).conduit, 0);
     if result.is_none() {
@@ -91,6 +106,7 @@ struct Visit {
     fast: *mut Fast,
     /// As in [`Fast::conduit`].
     which: u64,
+    generation: u32,
     memory: u64,
 }
 
@@ -118,7 +134,8 @@ impl Visit {
             }
             let state = self.head().state.load(Ordering::Relaxed);
             let ends = if self.is_write() { state::NO_READERS } else { state::REVOKED };
-            if state & (state::REVOKED | ends) != 0 {
+            let is_other = self.head().generation.load(Ordering::Relaxed) != self.generation;
+            if is_other || state & (state::REVOKED | ends) != 0 {
                 self.head().unlock();
                 return None;
             }

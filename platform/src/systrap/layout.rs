@@ -265,8 +265,8 @@ pub mod at {
     pub const NUMBER: u64 = WRITES - 1;
 }
 
-/// Which calls a stub may serve of a descriptor: in the lower bits a kind and flags, above that two
-/// numbers of conduits and one, 16 bits each.
+/// Which calls a stub may serve of a descriptor: in the lower byte a kind and flags, above that two
+/// conduits: for each its number and one, or 0, and its generation.
 pub mod served_file {
     /// None.
     pub const NONE: u64 = 0;
@@ -281,10 +281,16 @@ pub mod served_file {
     pub const WRITES: u64 = 1 << 3;
     /// Nobody waits (`O_NONBLOCK`).
     pub const NONBLOCKING: u64 = 1 << 4;
+    /// It is a socket: `recvfrom(2)` and `sendto(2)` are for it, too.
+    pub const SOCKET: u64 = 1 << 5;
 
-    pub const INPUT_SHIFT: u32 = 16;
-    pub const OUTPUT_SHIFT: u32 = 32;
-    pub const NUMBER: u64 = 0xffff;
+    pub const INPUT_SHIFT: u32 = 8;
+    pub const OUTPUT_SHIFT: u32 = INPUT_SHIFT + CONDUIT_BITS;
+    const CONDUIT_BITS: u32 = 28;
+
+    pub const NUMBER: u64 = (1 << 13) - 1;
+    pub const GENERATION_SHIFT: u32 = 13;
+    pub const GENERATION: u64 = (1 << (CONDUIT_BITS - GENERATION_SHIFT)) - 1;
 }
 
 /// Numbers of the calls that the stub may make by itself, which trap otherwise.

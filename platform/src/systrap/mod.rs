@@ -108,7 +108,12 @@ use crate::process::{USER_END, USER_START};
 pub use self::conduit::{Conduit, Descriptors, End, Listener, Readiness, ServedFile};
 
 /// Numbers of calls that the platform may serve of descriptors ([`Descriptors`]).
-pub const FILE_CALLS: &[u32] = &[libc::SYS_read as u32, libc::SYS_write as u32];
+pub const FILE_CALLS: &[u32] = &[
+    libc::SYS_read as u32,
+    libc::SYS_write as u32,
+    libc::SYS_sendto as u32,
+    libc::SYS_recvfrom as u32,
+];
 
 /// Numbers of calls that the platform may answer, and memory calls that it may let guest code make,
 /// of threads with an identity ([`Thread::set_identity`](crate::Thread::set_identity)).

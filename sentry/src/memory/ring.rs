@@ -33,6 +33,15 @@ impl ByteRing {
         self.len == 0
     }
 
+    /// Takes all bytes out.
+    pub fn take_all(&mut self) -> Vec<u8> {
+        let (len, mut bytes) = (self.len, Vec::new());
+        // Into a vector goes all that is there.
+        let moved = self.drain_to(&mut IoDest::collect(&mut bytes, len), len);
+        debug_assert_eq!(moved, Ok(len));
+        bytes
+    }
+
     /// Takes up to `max` bytes from `source`; answers with how many.
     ///
     /// Errors: EFAULT when the source is inaccessible and nothing was taken.

@@ -177,6 +177,17 @@ impl SocketCommon {
         self.options.lock().flags.contains(Flags::PASS_CREDENTIALS)
     }
 
+    /// Whether reading and writing is all there is to the socket's streams: nobody has said how long
+    /// to wait, how much to send or receive, or what to tell with it.
+    pub fn is_plain(&self) -> bool {
+        let options = self.options.lock();
+        !options.flags.intersects(Flags::PASS_CREDENTIALS | Flags::TIMESTAMP | Flags::TIMESTAMP_NS)
+            && options.timeouts.send_ns.is_none()
+            && options.timeouts.receive_ns.is_none()
+            && !options.has_fixed_send_buffer
+            && options.receive_low_water <= 1
+    }
+
     pub fn set_passes_credentials(&self, passes: bool) {
         self.options.lock().flags.set(Flags::PASS_CREDENTIALS, passes);
     }

@@ -7,9 +7,9 @@ use linux_abi::Errno;
 use linux_abi::poll::PollEvents;
 
 use super::{MsgFlags, SendMessage, Socket};
-use crate::memory::{IoDest, IoSource};
+use crate::memory::{IoDest, IoSource, MakeConduit};
 use crate::sync::WaitQueue;
-use crate::vfs::{File, FileDescription, IoContext};
+use crate::vfs::{File, FileDescription, IoContext, SelfServed};
 
 /// A socket as an open file: `read` and `write` are `recv` and `send` without flags.
 pub struct SocketFile {
@@ -67,6 +67,15 @@ impl File for SocketFile {
 
     fn readiness(&self) -> PollEvents {
         self.socket.readiness()
+    }
+
+    fn flags_changed(&self) {
+        self.socket.take_back();
+    }
+
+    fn self_served(&self, make: MakeConduit<'_>) -> Option<SelfServed> {
+        let (input, output) = self.socket.share(make)?;
+        Some(SelfServed::Conduits { input: Some(input), output: Some(output) })
     }
 
     fn wait_queue(&self) -> Option<&WaitQueue> {

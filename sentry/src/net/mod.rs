@@ -30,8 +30,9 @@ use linux_abi::net::{
     TCP_ESTABLISHED,
 };
 use linux_abi::poll::PollEvents;
+use platform::Conduit;
 
-use crate::memory::{IoDest, IoSource};
+use crate::memory::{IoDest, IoSource, MakeConduit};
 use crate::task::Task;
 use crate::vfs::IoContext;
 
@@ -188,6 +189,15 @@ pub trait Socket: Send + Sync + 'static {
     }
 
     fn readiness(&self) -> PollEvents;
+
+    /// The conduits in which received and sent bytes lie from now on, where guest code reads and
+    /// writes them by itself, if that can be.
+    fn share(&self, _make: MakeConduit<'_>) -> Option<(Arc<Conduit>, Arc<Conduit>)> {
+        None
+    }
+
+    /// Ends what [`Socket::share`] has begun, if anything.
+    fn take_back(&self) {}
 
     /// For `/proc/net`.
     fn summary(&self) -> Summary {

@@ -8,6 +8,7 @@ use linux_abi::fs::OpenFlags;
 use platform::ServedFile;
 
 use super::Fd;
+use crate::net::socket_of;
 use crate::task::Ctx;
 use crate::vfs::{FileDescription, SelfServed};
 
@@ -38,7 +39,8 @@ pub(super) async fn offer(ctx: &mut Ctx, fd: Fd, file: &Arc<FileDescription>) {
                     return;
                 }
             }
-            ServedFile::conduits(input.as_ref(), output.as_ref(), is_nonblocking)
+            let is_socket = socket_of(file).is_ok();
+            ServedFile::conduits(input.as_ref(), output.as_ref(), is_nonblocking, is_socket)
         }
     };
     if ctx.task.fds().serve(fd.0, file, served, &descriptors) {

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use linux_abi::Errno;
 use linux_abi::fs::{FileKind, OpenFlags};
 use linux_abi::poll::PollEvents;
-use platform::Conduit;
 
 use super::{Attributes, SelfServed};
-use crate::memory::{IoDest, IoSource};
+use crate::memory::{IoDest, IoSource, MakeConduit};
 use crate::sync::WaitQueue;
 use crate::task::Task;
 
@@ -219,7 +218,7 @@ pub trait File: Send + Sync + 'static {
 
     /// How guest code that has the file open may read and write it by itself from now on, until
     /// [`File::flags_changed`] or something that the file cannot do so; `make` makes conduits.
-    fn self_served(&self, _make: &dyn Fn() -> Result<Arc<Conduit>, Errno>) -> Option<SelfServed> {
+    fn self_served(&self, _make: MakeConduit<'_>) -> Option<SelfServed> {
         None
     }
 

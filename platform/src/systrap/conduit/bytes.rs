@@ -65,6 +65,8 @@ pub struct Head {
     /// The processors from which it was read and written last.
     pub reader_cpu: AtomicU32,
     pub writer_cpu: AtomicU32,
+    /// Tells it from others that had its number.
+    pub generation: AtomicU32,
     /// [`PATIENT`], or how often nobody shall look for long.
     pub patience: AtomicU32,
     /// Where the bytes end in each page but the last one.
@@ -253,10 +255,11 @@ impl Head {
     }
 
     /// Makes it an empty one.
-    pub fn reset(&self) {
+    pub fn reset(&self, generation: u32) {
         for word in [&self.state, &self.wanted, &self.reader_cpu, &self.writer_cpu] {
             word.store(0, Ordering::Relaxed);
         }
+        self.generation.store(generation, Ordering::Relaxed);
         self.patience.store(PATIENT, Ordering::Relaxed);
         self.read.store(0, Ordering::Relaxed);
         self.write.store(0, Ordering::Relaxed);

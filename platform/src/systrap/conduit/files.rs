@@ -27,9 +27,15 @@ impl ServedFile {
         input: Option<&Arc<Conduit>>,
         output: Option<&Arc<Conduit>>,
         is_nonblocking: bool,
+        is_socket: bool,
     ) -> ServedFile {
-        let number = |end: Option<&Arc<Conduit>>| end.map_or(0, |conduit| conduit.number + 1);
-        let (from, to) = (number(input), number(output));
+        let name = |end: Option<&Arc<Conduit>>| {
+            let word = |conduit: &Arc<Conduit>| {
+                (conduit.number + 1) | conduit.generation << served_file::GENERATION_SHIFT
+            };
+            end.map_or(0, word)
+        };
+        let (from, to) = (name(input), name(output));
         let mut word = served_file::CONDUITS
             | from << served_file::INPUT_SHIFT
             | to << served_file::OUTPUT_SHIFT;
@@ -37,6 +43,7 @@ impl ServedFile {
             (from != 0, served_file::READS),
             (to != 0, served_file::WRITES),
             (is_nonblocking, served_file::NONBLOCKING),
+            (is_socket, served_file::SOCKET),
         ] {
             word |= if is_set { bit } else { 0 };
         }

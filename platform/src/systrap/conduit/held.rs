@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::mem::offset_of;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use linux_abi::Errno;
 use parking_lot::Mutex;
@@ -16,9 +16,9 @@ use super::super::thread::SystrapThread;
 use super::bytes::MEMORY_BYTES;
 use super::{Conduit, Descriptors, End};
 
-/// Those of a process, by their numbers.
+/// Those of a process, by their numbers, as long as they are in use.
 #[derive(Default)]
-pub(in super::super) struct Conduits(Mutex<BTreeMap<u64, Arc<Conduit>>>);
+pub(in super::super) struct Conduits(Mutex<BTreeMap<u64, Weak<Conduit>>>);
 
 impl Conduits {
     /// Those of a copy of the address space.
@@ -29,17 +29,17 @@ impl Conduits {
     /// The one with a number as the guest says it.
     pub(in super::super) fn find(&self, number: u64) -> Option<Arc<Conduit>> {
         let number = (number & at::NUMBER).checked_sub(1)?;
-        self.0.lock().get(&number).cloned()
+        self.0.lock().get(&number)?.upgrade()
     }
 
     fn has(&self, conduit: &Conduit) -> bool {
         let all = self.0.lock();
-        all.get(&conduit.number).is_some_and(|other| std::ptr::eq(Arc::as_ptr(other), conduit))
+        all.get(&conduit.number).is_some_and(|other| std::ptr::eq(other.as_ptr(), conduit))
     }
 
     /// Notes one; one that had its number is no more.
     fn add(&self, conduit: &Arc<Conduit>) {
-        self.0.lock().insert(conduit.number, Arc::clone(conduit));
+        self.0.lock().insert(conduit.number, Arc::downgrade(conduit));
     }
 }
 

@@ -75,6 +75,11 @@ impl Memory {
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to.as_ptr(), len) };
     }
 
+    /// Gives the memory back to the host, whoever has it.
+    pub(super) fn empty(&self) {
+        let _ = fs::ftruncate(&self.file, 0);
+    }
+
     /// Wakes all who sleep at a word of the head, `FUTEX_WAKE`.
     pub(super) fn wake(&self, word: &AtomicU32) {
         // SAFETY: the word is live.

@@ -17,6 +17,7 @@ mod files;
 mod held;
 mod memory;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ use slab::Slab;
 
 use self::bytes::{ATOMIC_BYTES, Head, Place, state, wanted};
 use self::memory::Memory;
-use super::layout::{CONDUIT_COUNT, at};
+use super::layout::{CONDUIT_COUNT, at, served_file};
 use crate::process::Tid;
 
 pub use self::files::{Descriptors, ServedFile};
@@ -42,11 +43,17 @@ const LOCK_TRIES: u32 = 200;
 
 /// Numbers for conduits.
 #[derive(Default)]
-pub(super) struct Numbers(Mutex<Slab<()>>);
+pub(super) struct Numbers {
+    taken: Mutex<Slab<()>>,
+    /// How many there were.
+    count: AtomicU64,
+}
 
 /// See the [module](self).
 pub struct Conduit {
     number: u64,
+    /// Neither 0 nor that of the last ones with this number.
+    generation: u64,
     numbers: Arc<Numbers>,
     memory: Memory,
     listener: Mutex<Option<Weak<dyn Listener>>>,
@@ -86,15 +93,17 @@ impl Conduit {
     pub(super) fn new(numbers: &Arc<Numbers>) -> Result<Arc<Conduit>, Errno> {
         let memory = Memory::new()?;
         let number = {
-            let mut taken = numbers.0.lock();
+            let mut taken = numbers.taken.lock();
             if taken.len() as u64 >= CONDUIT_COUNT {
                 return Err(Errno::EMFILE);
             }
             taken.insert(()) as u64
         };
-        let conduit =
-            Conduit { number, numbers: Arc::clone(numbers), memory, listener: Mutex::new(None) };
-        conduit.head().reset();
+        let count = numbers.count.fetch_add(1, Ordering::Relaxed);
+        let generation = count % served_file::GENERATION + 1;
+        let (numbers, listener) = (Arc::clone(numbers), Mutex::new(None));
+        let conduit = Conduit { number, generation, numbers, memory, listener };
+        conduit.head().reset(generation as u32);
         Ok(Arc::new(conduit))
     }
 
@@ -142,9 +151,17 @@ impl Conduit {
         if is_ready(ready) {
             return ready;
         }
-        self.head().wanted.fetch_or(bit, std::sync::atomic::Ordering::SeqCst);
+        self.head().wanted.fetch_or(bit, Ordering::SeqCst);
         // Somebody may have been there before the bit was.
         self.readiness()
+    }
+
+    /// A copy of the next bytes, up to `max`.
+    pub fn peek(&self, max: usize) -> Vec<u8> {
+        let held = self.lock();
+        let bytes = held.peek(max);
+        held.end(End::Writing, false);
+        bytes
     }
 
     /// Takes up to `max` bytes away.
@@ -219,7 +236,7 @@ impl Conduit {
     /// Sets bits of the state and wakes everybody.
     fn change(&self, bits: u32) {
         let held = self.lock();
-        self.head().state.fetch_or(bits, std::sync::atomic::Ordering::SeqCst);
+        self.head().state.fetch_or(bits, Ordering::SeqCst);
         held.end(End::Reading, true);
         self.settle();
     }
@@ -228,9 +245,9 @@ impl Conduit {
     fn settle(&self) {
         let head = self.head();
         let all = wanted::READER | wanted::WRITER;
-        head.wanted.fetch_and(!all, std::sync::atomic::Ordering::SeqCst);
+        head.wanted.fetch_and(!all, Ordering::SeqCst);
         for word in [&head.readable, &head.writable] {
-            word.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            word.fetch_add(1, Ordering::SeqCst);
             self.memory.wake(word);
         }
     }
@@ -276,7 +293,7 @@ impl Conduit {
                 return Held { conduit: self, is_own: true };
             }
             if Instant::now() >= end {
-                head.state.fetch_or(state::REVOKED, std::sync::atomic::Ordering::SeqCst);
+                head.state.fetch_or(state::REVOKED, Ordering::SeqCst);
                 return Held { conduit: self, is_own: false };
             }
             self.memory.wait(head.lock_word());
@@ -285,8 +302,12 @@ impl Conduit {
 }
 
 impl Drop for Conduit {
+    /// Guests may still have its memory, which is given back here, and go by its number: they find
+    /// another generation there, or nothing.
     fn drop(&mut self) {
-        self.numbers.0.lock().try_remove(self.number as usize);
+        self.change(state::REVOKED);
+        self.memory.empty();
+        self.numbers.taken.lock().try_remove(self.number as usize);
     }
 }
 
@@ -359,12 +380,12 @@ impl Held<'_> {
             End::Writing => (wanted::WRITER, &head.writable),
         };
         let before = match has_changed {
-            true => head.wanted.fetch_and(!bit, std::sync::atomic::Ordering::SeqCst),
+            true => head.wanted.fetch_and(!bit, Ordering::SeqCst),
             false => 0,
         };
         let sleeps = before & bit != 0;
         if sleeps {
-            word.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            word.fetch_add(1, Ordering::SeqCst);
         }
         if self.is_own {
             head.unlock();

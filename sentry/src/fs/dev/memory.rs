@@ -1,12 +1,10 @@
 //! `/dev/null`, `/dev/zero`, `/dev/full`, null(4) and full(4).
 
 use std::any::Any;
-use std::sync::Arc;
 
 use linux_abi::Errno;
-use platform::Conduit;
 
-use crate::memory::{IoDest, IoSource};
+use crate::memory::{IoDest, IoSource, MakeConduit};
 use crate::vfs::{File, IoContext, MapRequest, MapSource, SeekFrom, SelfServed};
 
 /// One of the devices, open.
@@ -52,7 +50,7 @@ impl File for MemoryDevice {
         Ok(0)
     }
 
-    fn self_served(&self, _: &dyn Fn() -> Result<Arc<Conduit>, Errno>) -> Option<SelfServed> {
+    fn self_served(&self, _: MakeConduit<'_>) -> Option<SelfServed> {
         match self {
             MemoryDevice::Null => Some(SelfServed::Null),
             MemoryDevice::Zero => Some(SelfServed::Zero),

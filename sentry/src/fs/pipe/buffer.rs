@@ -64,13 +64,8 @@ impl PipeBuffer {
 
     /// Takes all bytes out.
     pub fn take_all(&mut self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let len = self.len();
-        // Into a vector goes all that is there.
-        let moved = self.bytes.drain_to(&mut IoDest::collect(&mut bytes, len), len);
-        debug_assert_eq!(moved, Ok(len));
         self.slots.clear();
-        bytes
+        self.bytes.take_all()
     }
 
     /// Sets the capacity to `bytes`, rounded up to a power of two of pages (`F_SETPIPE_SZ`).

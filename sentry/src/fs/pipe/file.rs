@@ -8,11 +8,11 @@ use linux_abi::fs::{F_GETPIPE_SZ, F_SETPIPE_SZ, OpenFlags};
 use linux_abi::poll::PollEvents;
 use linux_abi::task::CAP_SYS_RESOURCE;
 use linux_abi::tty::FIONREAD;
-use platform::{Conduit, End};
+use platform::End;
 
 use super::Pipe;
 use crate::fs::ioctl;
-use crate::memory::{IoDest, IoSource};
+use crate::memory::{IoDest, IoSource, MakeConduit};
 use crate::sync::WaitQueue;
 use crate::vfs::{File, FileDescription, IoContext, SelfServed};
 
@@ -140,7 +140,7 @@ impl File for PipeFile {
         self.pipe.take_back();
     }
 
-    fn self_served(&self, make: &dyn Fn() -> Result<Arc<Conduit>, Errno>) -> Option<SelfServed> {
+    fn self_served(&self, make: MakeConduit<'_>) -> Option<SelfServed> {
         let conduit = self.pipe.share(make)?;
         let input = self.reads.then(|| conduit.clone());
         let output = self.writes.then_some(conduit);

@@ -15,9 +15,8 @@ use std::sync::Arc;
 
 use linux_abi::Errno;
 use linux_abi::poll::PollEvents;
-use platform::{Conduit, End};
 
-use crate::memory::{IoDest, IoSource};
+use crate::memory::{IoDest, IoSource, Shared, read_conduit, write_conduit};
 use crate::sync::{Mutex, Rank, WaitQueue};
 
 pub use buffer::{MAX_SIZE, PipeBuffer};
@@ -42,8 +41,7 @@ pub struct Pipe {
 struct State {
     buffer: PipeBuffer,
     /// Where the bytes are instead, if guest code reads and writes them by itself.
-    conduit: Option<Arc<Conduit>>,
-    times_shared: u32,
+    shared: Shared,
     readers: u32,
     writers: u32,
     /// How often a reading or writing end was opened: a FIFO's open waits for these to change.
@@ -88,7 +86,7 @@ impl Pipe {
     /// Bytes ready to be read (`FIONREAD`).
     pub fn unread(&self) -> usize {
         let state = self.state.lock();
-        state.conduit.as_ref().map_or(state.buffer.len(), |conduit| conduit.len())
+        state.shared.conduit().map_or(state.buffer.len(), |conduit| conduit.len())
     }
 
     /// Reads; 0 when empty and nobody can write.
@@ -104,8 +102,8 @@ impl Pipe {
             if state.is_empty() && state.writers == 0 {
                 return Ok(0);
             }
-            let result = match &state.conduit {
-                Some(conduit) => shared::read(conduit, dest),
+            let result = match state.shared.conduit() {
+                Some(conduit) => read_conduit(conduit, dest),
                 None => state.buffer.read(dest),
             };
             (result, was_full && !state.is_full())
@@ -131,8 +129,8 @@ impl Pipe {
             if packets {
                 state.take_back();
             }
-            match &state.conduit {
-                Some(conduit) => shared::write(conduit, source),
+            match state.shared.conduit() {
+                Some(conduit) => write_conduit(conduit, source),
                 None => state.buffer.write(source, packets),
             }
         };
@@ -216,34 +214,13 @@ impl Pipe {
             }
             state.tell_closed();
             if state.readers == 0 && state.writers == 0 {
-                state.conduit = None;
+                state.shared = Shared::default();
             }
             (state.readers == 0) != (state.writers == 0)
         };
         if one_side_left {
             let all = READABLE | WRITABLE | PollEvents::ERR | PollEvents::HUP;
             self.queue.notify(all);
-        }
-    }
-}
-
-impl State {
-    fn is_empty(&self) -> bool {
-        self.conduit.as_ref().map_or(self.buffer.is_empty(), |conduit| conduit.is_empty())
-    }
-
-    fn is_full(&self) -> bool {
-        let is_full = |conduit: &Arc<Conduit>| !conduit.readiness().is_writable;
-        self.conduit.as_ref().map_or(self.buffer.is_full(), is_full)
-    }
-
-    /// What an end is ready for; if somebody waits for that, the pipe learns when it becomes so.
-    fn ready(&self, end: End, is_awaited: bool) -> PollEvents {
-        match (&self.conduit, end) {
-            (Some(conduit), _) => shared::readiness(conduit, end, is_awaited),
-            (None, End::Reading) if !self.buffer.is_empty() => READABLE,
-            (None, End::Writing) if !self.buffer.is_full() => WRITABLE,
-            _ => PollEvents::empty(),
         }
     }
 }

@@ -1,56 +1,41 @@
 //! A pipe whose bytes lie in a conduit: guest code reads and writes it by itself.
 //!
-//! The conduit has just what [`PipeBuffer`] has, but for packets and other sizes. Whatever goes beyond
-//! reading, writing and waiting takes the bytes back first ([`State::take_back`]).
+//! The conduit has just what [`PipeBuffer`](super::PipeBuffer) has, but for packets and other sizes.
 
 use std::sync::Arc;
 
-use linux_abi::Errno;
 use linux_abi::poll::PollEvents;
 use platform::{Conduit, End, Listener};
 
-use super::buffer::{DEFAULT_SLOTS, SLOT_BYTES};
 use super::{Pipe, READABLE, State, WRITABLE};
-use crate::memory::{IoDest, IoSource};
-
-/// How often a pipe's bytes may be given away.
-const TIMES_MAX: u32 = 8;
+use crate::memory::{MakeConduit, Shared, is_conduit_ready};
 
 impl Pipe {
     /// The conduit with the pipe's bytes from now on, if that can be.
-    pub(super) fn share(
-        self: &Arc<Self>,
-        make: &dyn Fn() -> Result<Arc<Conduit>, Errno>,
-    ) -> Option<Arc<Conduit>> {
+    pub(super) fn share(self: &Arc<Self>, make: MakeConduit<'_>) -> Option<Arc<Conduit>> {
+        let is_awaited = !self.queue.is_empty();
         let mut state = self.state.lock();
-        if let Some(conduit) = &state.conduit {
+        if let Some(conduit) = state.shared.conduit() {
             return Some(conduit.clone());
         }
         let is_plain = self.is_anonymous
             && state.readers > 0
             && state.writers > 0
             && state.buffer.is_plain()
-            && state.buffer.capacity() == DEFAULT_SLOTS * SLOT_BYTES
-            && state.buffer.len() <= DEFAULT_SLOTS * SLOT_BYTES;
-        if !is_plain || state.times_shared == TIMES_MAX {
+            && state.buffer.capacity() == Shared::CAPACITY
+            && state.buffer.len() <= Shared::CAPACITY;
+        if !is_plain || !state.shared.may_begin() {
             return None;
         }
-        let conduit = make().ok()?;
-        state.times_shared += 1;
         let bytes = state.buffer.take_all();
-        let filled = conduit.write_with(bytes.len(), |to| {
-            to.copy_from_slice(&bytes[..to.len()]);
-            Ok(to.len())
-        });
-        debug_assert_eq!(filled, Ok(bytes.len()));
-        let listener: Arc<dyn Listener> = self.clone();
-        conduit.set_listener(Arc::downgrade(&listener));
-        state.conduit = Some(conduit.clone());
-        if !self.queue.is_empty() {
-            conduit.watch(End::Reading);
-            conduit.watch(End::Writing);
+        let begun = state.shared.begin(make, &bytes, self.clone(), is_awaited);
+        if begun.is_err() {
+            state.buffer.push(&bytes);
         }
-        Some(conduit)
+        drop(state);
+        // Who has begun to wait meanwhile looks again, and is heard of then.
+        self.queue.notify(READABLE | WRITABLE);
+        begun.ok()
     }
 
     /// Takes the bytes back, if they are in a conduit.
@@ -67,14 +52,14 @@ impl Listener for Pipe {
 
 impl State {
     pub(super) fn take_back(&mut self) {
-        if let Some(conduit) = self.conduit.take() {
-            self.buffer.push(&conduit.revoke());
+        if let Some(bytes) = self.shared.end() {
+            self.buffer.push(&bytes);
         }
     }
 
-    /// Nobody is left at an end.
+    /// Nobody may be left at an end.
     pub(super) fn tell_closed(&self) {
-        let Some(conduit) = &self.conduit else { return };
+        let Some(conduit) = self.shared.conduit() else { return };
         if self.readers == 0 {
             conduit.close(End::Reading);
         }
@@ -82,36 +67,27 @@ impl State {
             conduit.close(End::Writing);
         }
     }
-}
 
-/// What [`Pipe::read`] does if the bytes are in a conduit. Errors: EAGAIN, EFAULT.
-pub(super) fn read(conduit: &Conduit, dest: &mut IoDest<'_>) -> Result<usize, Errno> {
-    loop {
-        match conduit.read_with(dest.remaining(), |bytes| dest.put(bytes))? {
-            0 if conduit.watch(End::Reading).is_readable => {}
-            0 => return Err(Errno::EAGAIN),
-            count => return Ok(count),
-        }
+    pub(super) fn is_empty(&self) -> bool {
+        self.shared.conduit().map_or(self.buffer.is_empty(), |conduit| conduit.is_empty())
     }
-}
 
-/// What [`Pipe::write`] does if the bytes are in a conduit. Errors: EAGAIN, EFAULT.
-pub(super) fn write(conduit: &Conduit, source: &mut IoSource<'_>) -> Result<usize, Errno> {
-    loop {
-        match conduit.write_with(source.remaining(), |bytes| source.take(bytes))? {
-            0 if conduit.watch(End::Writing).is_writable => {}
-            0 => return Err(Errno::EAGAIN),
-            count => return Ok(count),
-        }
+    pub(super) fn is_full(&self) -> bool {
+        let is_full = |conduit: &Arc<Conduit>| !conduit.readiness().is_writable;
+        self.shared.conduit().map_or(self.buffer.is_full(), is_full)
     }
-}
 
-/// Whether an end is ready; if somebody waits for that, has the listener told when it becomes so.
-pub(super) fn readiness(conduit: &Conduit, end: End, is_awaited: bool) -> PollEvents {
-    let ready = if is_awaited { conduit.watch(end) } else { conduit.readiness() };
-    match end {
-        End::Reading if ready.is_readable => READABLE,
-        End::Writing if ready.is_writable => WRITABLE,
-        _ => PollEvents::empty(),
+    /// What an end is ready for; if somebody waits for that, the pipe hears when it becomes so.
+    pub(super) fn ready(&self, end: End, is_awaited: bool) -> PollEvents {
+        let is_ready = match (self.shared.conduit(), end) {
+            (Some(conduit), _) => is_conduit_ready(conduit, end, is_awaited),
+            (None, End::Reading) => !self.buffer.is_empty(),
+            (None, End::Writing) => !self.buffer.is_full(),
+        };
+        match end {
+            End::Reading if is_ready => READABLE,
+            End::Writing if is_ready => WRITABLE,
+            _ => PollEvents::empty(),
+        }
     }
 }

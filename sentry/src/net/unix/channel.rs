@@ -9,9 +9,13 @@ use std::sync::Arc;
 
 use linux_abi::Errno;
 use linux_abi::net::{MsgFlags, Ucred};
+use platform::{Conduit, End, Listener};
 
 use super::super::{Control, HUNG_UP, READABLE, Received, Rights, WRITABLE};
-use crate::memory::{ByteRing, IoDest, IoSource};
+use crate::memory::{
+    ByteRing, IoDest, IoSource, MakeConduit, Shared, is_conduit_ready, peek_conduit, read_conduit,
+    write_conduit,
+};
 use crate::sync::{Mutex, Rank, WaitQueue};
 
 /// Room that the sender's buffer loses to bookkeeping, as `EMSGSIZE` shows on Linux.
@@ -28,6 +32,8 @@ pub(super) struct Channel {
 #[derive(Default)]
 struct State {
     bytes: ByteRing,
+    /// Where the bytes are instead, without records, if guest code reads and writes them by itself.
+    shared: Shared,
     records: VecDeque<Record>,
     /// No more will be written: the reader sees the end when it has read all.
     is_write_shut: bool,
@@ -90,6 +96,15 @@ impl Channel {
             if want == 0 && !self.keeps_messages {
                 return Ok(0);
             }
+            if attachment.credentials.is_some() || attachment.rights.is_some() {
+                state.take_back();
+            }
+            if let Some(conduit) = state.shared.conduit() {
+                let sent = write_conduit(conduit, source);
+                drop(state);
+                self.reader.notify(READABLE);
+                return sent;
+            }
             let room = limit.saturating_sub(state.used(self.keeps_messages));
             if room == 0 {
                 return Err(Errno::EAGAIN);
@@ -115,6 +130,18 @@ impl Channel {
     ) -> Result<Received, Errno> {
         let (received, became_writable) = {
             let mut state = self.state.lock();
+            if let Some(conduit) = state.shared.conduit() {
+                let (conduit, was_full) = (conduit.clone(), !conduit.readiness().is_writable);
+                let count = match flags.contains(MsgFlags::PEEK) {
+                    true => peek_conduit(&conduit, dest)?,
+                    false => read_conduit(&conduit, dest)?,
+                };
+                drop(state);
+                if was_full {
+                    self.writer.notify(WRITABLE);
+                }
+                return Ok(Received { count, full_len: count, ..Received::default() });
+            }
             if state.records.is_empty() {
                 let is_end = state.is_write_shut || state.is_read_shut;
                 return if is_end { Ok(Received::default()) } else { Err(Errno::EAGAIN) };
@@ -135,14 +162,22 @@ impl Channel {
 
     /// Closes the writing side.
     pub(super) fn shut_write(&self) {
-        self.state.lock().is_write_shut = true;
+        {
+            let mut state = self.state.lock();
+            state.take_back();
+            state.is_write_shut = true;
+        }
         self.reader.notify(HUNG_UP);
         self.writer.notify(HUNG_UP);
     }
 
     /// Closes the reading side; what is there can still be read.
     pub(super) fn shut_read(&self) {
-        self.state.lock().is_read_shut = true;
+        {
+            let mut state = self.state.lock();
+            state.take_back();
+            state.is_read_shut = true;
+        }
         self.reader.notify(HUNG_UP);
         self.writer.notify(HUNG_UP);
     }
@@ -151,6 +186,7 @@ impl Channel {
     pub(super) fn abandon(&self) -> bool {
         let unread = {
             let mut state = self.state.lock();
+            state.take_back();
             state.is_read_shut = true;
             state.bytes.clear();
             std::mem::take(&mut state.records)
@@ -165,12 +201,20 @@ impl Channel {
     }
 
     pub(super) fn has_data(&self) -> bool {
-        !self.state.lock().records.is_empty()
+        let is_awaited = !self.reader.is_empty();
+        let state = self.state.lock();
+        match state.shared.conduit() {
+            Some(conduit) => is_conduit_ready(conduit, End::Reading, is_awaited),
+            None => !state.records.is_empty(),
+        }
     }
 
     /// Bytes of the stream, or of the first message with `first_only`.
     pub(super) fn unread(&self, first_only: bool) -> usize {
         let state = self.state.lock();
+        if let Some(conduit) = state.shared.conduit() {
+            return conduit.len();
+        }
         if first_only {
             state.records.front().map_or(0, |record| record.len)
         } else {
@@ -180,11 +224,66 @@ impl Channel {
 
     /// Whether a writer with a buffer of `limit` bytes counts as ready.
     pub(super) fn is_writable(&self, limit: usize) -> bool {
-        self.state.lock().is_writable(self.keeps_messages, limit)
+        let is_awaited = !self.writer.is_empty();
+        let state = self.state.lock();
+        match state.shared.conduit() {
+            Some(conduit) => is_conduit_ready(conduit, End::Writing, is_awaited),
+            None => state.is_writable(self.keeps_messages, limit),
+        }
+    }
+
+    /// The conduit with the bytes from now on, if that can be: they must be all there is to it.
+    pub(super) fn share(self: &Arc<Self>, make: MakeConduit<'_>) -> Option<Arc<Conduit>> {
+        let is_awaited = !self.reader.is_empty() || !self.writer.is_empty();
+        let mut state = self.state.lock();
+        if let Some(conduit) = state.shared.conduit() {
+            return Some(conduit.clone());
+        }
+        let is_plain = |record: &Record| record.credentials.is_none() && record.rights.is_none();
+        let may_begin = !self.keeps_messages
+            && !state.is_write_shut
+            && !state.is_read_shut
+            && state.shared.may_begin()
+            && state.bytes.len() <= Shared::CAPACITY
+            && state.records.iter().all(is_plain);
+        if !may_begin {
+            return None;
+        }
+        let bytes = state.bytes.take_all();
+        let begun = state.shared.begin(make, &bytes, self.clone(), is_awaited);
+        match &begun {
+            Ok(_) => state.records.clear(),
+            Err(_) => state.bytes.push(&bytes),
+        }
+        drop(state);
+        // Who has begun to wait meanwhile looks again, and is heard of then.
+        self.reader.notify(READABLE);
+        self.writer.notify(WRITABLE);
+        begun.ok()
+    }
+
+    /// Takes the bytes back, if they are in a conduit.
+    pub(super) fn take_back(&self) {
+        self.state.lock().take_back();
+    }
+}
+
+impl Listener for Channel {
+    fn changed(&self, is_readable: bool) {
+        match is_readable {
+            true => self.reader.notify(READABLE),
+            false => self.writer.notify(WRITABLE),
+        }
     }
 }
 
 impl State {
+    fn take_back(&mut self) {
+        let Some(bytes) = self.shared.end().filter(|bytes| !bytes.is_empty()) else { return };
+        self.bytes.push(&bytes);
+        self.records.push_back(Record { len: bytes.len(), credentials: None, rights: None });
+    }
+
     /// How much of the writer's buffer is taken. An empty message takes some, too.
     fn used(&self, keeps_messages: bool) -> usize {
         let overhead = if keeps_messages { MESSAGE_OVERHEAD * self.records.len() } else { 0 };

@@ -7,11 +7,12 @@ use std::sync::{Arc, Weak};
 use linux_abi::Errno;
 use linux_abi::net::{MsgFlags, SOCK_SEQPACKET, Ucred};
 use linux_abi::poll::PollEvents;
+use platform::Conduit;
 
 use super::channel::{Attachment, Channel};
 use super::name::Endpoint;
 use super::{Shared, UnixAddress, family_option, ioctl, sender_of};
-use crate::memory::{IoDest, IoSource};
+use crate::memory::{IoDest, IoSource, MakeConduit};
 use crate::net::{
     HUNG_UP, OptionValue, READABLE, Received, SendMessage, Shutdown, Socket, SocketCommon, WRITABLE,
 };
@@ -305,6 +306,26 @@ impl Socket for StreamSocket {
         }
         drop(state);
         with_error(ready, &self.shared.common)
+    }
+
+    fn share(&self, make: MakeConduit<'_>) -> Option<(Arc<Conduit>, Arc<Conduit>)> {
+        let connection = self.connection(Errno::ENOTCONN).ok()?;
+        if !self.shared.common.is_plain() || !connection.peer.common.is_plain() {
+            return None;
+        }
+        let incoming = connection.incoming.share(make)?;
+        let outgoing = connection.outgoing.share(make);
+        if outgoing.is_none() {
+            connection.incoming.take_back();
+        }
+        Some((incoming, outgoing?))
+    }
+
+    fn take_back(&self) {
+        if let Ok(connection) = self.connection(Errno::ENOTCONN) {
+            connection.incoming.take_back();
+            connection.outgoing.take_back();
+        }
     }
 
     fn close(&self) {

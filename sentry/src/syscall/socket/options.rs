@@ -54,6 +54,7 @@ pub fn setsockopt(
     if level == SOL_SOCKET {
         let credentials = ctx.task.credentials();
         if let Some(result) = socket.common().set_option(name, &bytes, &credentials) {
+            socket.take_back();
             return result.map(|()| 0);
         }
     }

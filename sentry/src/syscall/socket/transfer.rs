@@ -7,7 +7,7 @@ use linux_abi::poll::PollEvents;
 use linux_abi::signal::SIGPIPE;
 
 use super::super::blocking::raise;
-use super::super::{Fd, SysResult};
+use super::super::{Fd, SysResult, self_service};
 use super::address::{read_address, write_address};
 use super::wait::{Patience, try_until};
 use crate::memory::{IoDest, IoSource, UserAddr, UserIoVec, UserPtr};
@@ -39,7 +39,9 @@ pub async fn sendto(
     let memory = ctx.memory().clone();
     let range = UserIoVec { addr: buf, len: len.min(MAX_RW_COUNT) };
     let mut source = IoSource::user(&memory, vec![range]);
-    send(ctx, &description, &mut source, message).await
+    let sent = send(ctx, &description, &mut source, message).await?;
+    self_service::offer(ctx, fd, &description).await;
+    Ok(sent)
 }
 
 /// `recvfrom(2)`.
@@ -62,7 +64,9 @@ pub async fn recvfrom(
     if !addr.is_null() {
         write_address(ctx, &received.source, addr, addr_len)?;
     }
-    Ok(length(&**socket_of(&description)?, &received, flags))
+    let len = length(&**socket_of(&description)?, &received, flags);
+    self_service::offer(ctx, fd, &description).await;
+    Ok(len)
 }
 
 /// `read` of a socket.

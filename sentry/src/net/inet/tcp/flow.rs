@@ -7,9 +7,13 @@ use std::sync::Arc;
 use linux_abi::Errno;
 use linux_abi::net::MsgFlags;
 use linux_abi::poll::PollEvents;
+use platform::{Conduit, End, Listener};
 
 use super::TcpSocket;
-use crate::memory::{ByteRing, IoDest, IoSource};
+use crate::memory::{
+    ByteRing, IoDest, IoSource, MakeConduit, Shared, discard_conduit, is_conduit_ready,
+    peek_conduit, read_conduit, write_conduit,
+};
 use crate::net::inet::ports::Lease;
 use crate::net::{HUNG_UP, READABLE};
 use crate::sync::{Mutex, Rank, WaitQueue};
@@ -29,6 +33,9 @@ pub(super) struct Flow {
 #[derive(Default)]
 struct State {
     bytes: ByteRing,
+    /// Where the bytes are instead, if guest code reads and writes them by itself. They do not count
+    /// in `read` and `written`.
+    shared: Shared,
     /// Bytes read and written since the start.
     read: u64,
     written: u64,
@@ -97,6 +104,15 @@ impl Flow {
             if state.is_abandoned {
                 return Ok(Sent::Lost(want));
             }
+            if urgent {
+                state.take_back();
+            }
+            if let Some(conduit) = state.shared.conduit() {
+                let sent = write_conduit(conduit, source);
+                drop(state);
+                self.reader.notify(READABLE);
+                return sent.map(Sent::Queued);
+            }
             let room = limit.saturating_sub(state.bytes.len());
             if room == 0 {
                 return Err(Errno::EAGAIN);
@@ -126,6 +142,15 @@ impl Flow {
     ) -> Result<usize, Errno> {
         let (count, became_writable) = {
             let mut state = self.state.lock();
+            if let Some(conduit) = state.shared.conduit() {
+                let (conduit, was_full) = (conduit.clone(), !conduit.readiness().is_writable);
+                let count = receive_shared(&conduit, dest, flags)?;
+                drop(state);
+                if was_full {
+                    self.writer.notify(WRITABLE);
+                }
+                return Ok(count);
+            }
             if !inline && !flags.contains(MsgFlags::PEEK) {
                 state.skip_urgent();
             }
@@ -173,6 +198,7 @@ impl Flow {
     pub(super) fn finish(&self, is_first: bool) -> bool {
         let (was_first, port) = {
             let mut state = self.state.lock();
+            state.take_back();
             if !state.is_finished {
                 state.is_finished = true;
                 state.was_first = is_first;
@@ -208,6 +234,7 @@ impl Flow {
     /// The reader goes away; answers whether it left something unread.
     pub(super) fn abandon(&self) -> bool {
         let mut state = self.state.lock();
+        state.take_back();
         state.is_abandoned = true;
         let had_unread = !state.bytes.is_empty();
         state.bytes.clear();
@@ -220,6 +247,7 @@ impl Flow {
     pub(super) fn reset(&self) {
         let port = {
             let mut state = self.state.lock();
+            state.take_back();
             state.is_reset = true;
             state.port_of_reader.take()
         };
@@ -231,7 +259,7 @@ impl Flow {
     pub(super) fn condition(&self) -> Condition {
         let state = self.state.lock();
         Condition {
-            unread: state.bytes.len(),
+            unread: state.shared.conduit().map_or(state.bytes.len(), |conduit| conduit.len()),
             is_finished: state.is_finished,
             is_reset: state.is_reset,
             has_urgent: state.urgent.is_some_and(|urgent| !urgent.is_taken),
@@ -240,11 +268,90 @@ impl Flow {
     }
 
     pub(super) fn is_writable(&self, limit: usize) -> bool {
-        self.state.lock().is_writable(limit)
+        let is_awaited = !self.writer.is_empty();
+        let state = self.state.lock();
+        match state.shared.conduit() {
+            Some(conduit) => is_conduit_ready(conduit, End::Writing, is_awaited),
+            None => state.is_writable(limit),
+        }
+    }
+
+    /// Whether there is something to read.
+    pub(super) fn has_data(&self) -> bool {
+        let is_awaited = !self.reader.is_empty();
+        let state = self.state.lock();
+        match state.shared.conduit() {
+            Some(conduit) => is_conduit_ready(conduit, End::Reading, is_awaited),
+            None => !state.bytes.is_empty(),
+        }
+    }
+
+    /// The conduit with the bytes from now on, if that can be.
+    pub(super) fn share(self: &Arc<Self>, make: MakeConduit<'_>) -> Option<Arc<Conduit>> {
+        let is_awaited = !self.reader.is_empty() || !self.writer.is_empty();
+        let mut state = self.state.lock();
+        if let Some(conduit) = state.shared.conduit() {
+            return Some(conduit.clone());
+        }
+        let may_begin = !state.is_finished
+            && !state.is_abandoned
+            && !state.is_reset
+            && state.urgent.is_none()
+            && state.shared.may_begin()
+            && state.bytes.len() <= Shared::CAPACITY;
+        if !may_begin {
+            return None;
+        }
+        let bytes = state.bytes.take_all();
+        let begun = state.shared.begin(make, &bytes, self.clone(), is_awaited);
+        if begun.is_err() {
+            state.bytes.push(&bytes);
+        }
+        drop(state);
+        // Who has begun to wait meanwhile looks again, and is heard of then.
+        self.reader.notify(READABLE);
+        self.writer.notify(WRITABLE);
+        begun.ok()
+    }
+
+    /// Takes the bytes back, if they are in a conduit.
+    pub(super) fn take_back(&self) {
+        self.state.lock().take_back();
+    }
+}
+
+/// Receives from a conduit. Errors: EAGAIN, EFAULT.
+fn receive_shared(
+    conduit: &Conduit,
+    dest: &mut IoDest<'_>,
+    flags: MsgFlags,
+) -> Result<usize, Errno> {
+    match (flags.contains(MsgFlags::PEEK), flags.contains(MsgFlags::TRUNC)) {
+        (false, false) => read_conduit(conduit, dest),
+        (false, true) => discard_conduit(conduit, dest.remaining()),
+        (true, false) => peek_conduit(conduit, dest),
+        (true, true) => {
+            peek_conduit(conduit, &mut IoDest::collect(&mut Vec::new(), dest.remaining()))
+        }
+    }
+}
+
+impl Listener for Flow {
+    fn changed(&self, is_readable: bool) {
+        match is_readable {
+            true => self.reader.notify(READABLE),
+            false => self.writer.notify(WRITABLE),
+        }
     }
 }
 
 impl State {
+    fn take_back(&mut self) {
+        if let Some(bytes) = self.shared.end() {
+            self.bytes.push(&bytes);
+        }
+    }
+
     /// Linux: a third of the buffer must be free.
     fn is_writable(&self, limit: usize) -> bool {
         self.bytes.len() * 3 <= limit * 2

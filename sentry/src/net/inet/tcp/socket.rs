@@ -6,11 +6,12 @@ use std::sync::Arc;
 use linux_abi::Errno;
 use linux_abi::net::*;
 use linux_abi::poll::PollEvents;
+use platform::Conduit;
 
 use super::flow::Sent;
 use super::{Connection, Phase, TcpSocket, capacity};
 use crate::fs::ioctl;
-use crate::memory::{IoDest, IoSource};
+use crate::memory::{IoDest, IoSource, MakeConduit};
 use crate::net::inet::address::{Endpoint, family, parse};
 use crate::net::option::OptionValue;
 use crate::net::{
@@ -79,7 +80,8 @@ impl TcpSocket {
         if no_more_in && no_more_out {
             ready |= PollEvents::HUP;
         }
-        if incoming.unread > 0 && incoming.unread >= self.common.receive_low_water() {
+        let has_data = connection.incoming.has_data();
+        if has_data && incoming.unread >= self.common.receive_low_water() {
             ready |= READABLE;
         }
         if incoming.has_urgent {
@@ -162,6 +164,7 @@ impl Socket for TcpSocket {
             return Ok(());
         }
         let connection = self.connection(Errno::ENOTCONN)?;
+        self.take_back();
         if how.read {
             self.state.lock().is_read_shut = true;
             self.common.queue().notify(READABLE | PollEvents::RDHUP);
@@ -257,6 +260,27 @@ impl Socket for TcpSocket {
             }
         };
         if self.common.has_error() { ready | PollEvents::ERR } else { ready }
+    }
+
+    fn share(&self, make: MakeConduit<'_>) -> Option<(Arc<Conduit>, Arc<Conduit>)> {
+        let connection = self.connection(Errno::ENOTCONN).ok()?;
+        let is_plain = self.common.is_plain() && connection.peer.is_plain();
+        if !is_plain || self.state.lock().is_read_shut {
+            return None;
+        }
+        let incoming = connection.incoming.share(make)?;
+        let outgoing = connection.outgoing.share(make);
+        if outgoing.is_none() {
+            connection.incoming.take_back();
+        }
+        Some((incoming, outgoing?))
+    }
+
+    fn take_back(&self) {
+        if let Ok(connection) = self.connection(Errno::ENOTCONN) {
+            connection.incoming.take_back();
+            connection.outgoing.take_back();
+        }
     }
 
     fn close(&self) {
