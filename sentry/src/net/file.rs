@@ -9,7 +9,7 @@ use linux_abi::poll::PollEvents;
 use super::{MsgFlags, SendMessage, Socket};
 use crate::memory::{IoDest, IoSource, MakeConduit};
 use crate::sync::WaitQueue;
-use crate::vfs::{File, FileDescription, IoContext, SelfServed};
+use crate::vfs::{Conduits, File, FileDescription, IoContext, SelfServed};
 
 /// A socket as an open file: `read` and `write` are `recv` and `send` without flags.
 pub struct SocketFile {
@@ -74,8 +74,16 @@ impl File for SocketFile {
     }
 
     fn self_served(&self, make: MakeConduit<'_>) -> Option<SelfServed> {
-        let (input, output) = self.socket.share(make)?;
-        Some(SelfServed::Conduits { input: Some(input), output: Some(output) })
+        self.socket.share(make)?;
+        self.conduits().map(SelfServed::Conduits)
+    }
+
+    fn conduits(&self) -> Option<Conduits> {
+        self.socket.conduits()
+    }
+
+    fn look(&self) -> PollEvents {
+        self.socket.look()
     }
 
     fn wait_queue(&self) -> Option<&WaitQueue> {

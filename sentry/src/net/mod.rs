@@ -30,11 +30,10 @@ use linux_abi::net::{
     TCP_ESTABLISHED,
 };
 use linux_abi::poll::PollEvents;
-use platform::Conduit;
 
 use crate::memory::{IoDest, IoSource, MakeConduit};
 use crate::task::Task;
-use crate::vfs::IoContext;
+use crate::vfs::{Conduits, IoContext};
 
 pub use common::{Buffers, SocketCommon, Timeouts};
 pub use file::{SocketFile, socket_of};
@@ -190,9 +189,19 @@ pub trait Socket: Send + Sync + 'static {
 
     fn readiness(&self) -> PollEvents;
 
-    /// The conduits in which received and sent bytes lie from now on, where guest code reads and
-    /// writes them by itself, if that can be.
-    fn share(&self, _make: MakeConduit<'_>) -> Option<(Arc<Conduit>, Arc<Conduit>)> {
+    /// See [`File::look`](crate::vfs::File::look).
+    fn look(&self) -> PollEvents {
+        self.readiness()
+    }
+
+    /// Puts received and sent bytes into conduits from now on, where guest code reads and writes
+    /// them by itself, if that can be.
+    fn share(&self, _make: MakeConduit<'_>) -> Option<()> {
+        None
+    }
+
+    /// Those conduits.
+    fn conduits(&self) -> Option<Conduits> {
         None
     }
 

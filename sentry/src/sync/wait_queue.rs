@@ -93,6 +93,11 @@ impl WaitQueue {
     pub fn is_empty(&self) -> bool {
         self.entries.lock().is_empty()
     }
+
+    /// How many have subscribed.
+    pub fn len(&self) -> usize {
+        self.entries.lock().len()
+    }
 }
 
 impl Subscription<'_> {

@@ -10,7 +10,7 @@ use platform::ServedFile;
 use super::Fd;
 use crate::net::socket_of;
 use crate::task::Ctx;
-use crate::vfs::{FileDescription, SelfServed};
+use crate::vfs::{Conduits, FileDescription, SelfServed};
 
 /// With these somebody wants to know of each read or write, or it is more than bytes.
 const REFUSED: OpenFlags = OpenFlags::DIRECT.union(OpenFlags::FASYNC);
@@ -33,7 +33,7 @@ pub(super) async fn offer(ctx: &mut Ctx, fd: Fd, file: &Arc<FileDescription>) {
     let served = match served {
         SelfServed::Zero => ServedFile::zero(reads, writes),
         SelfServed::Null => ServedFile::null(reads, writes),
-        SelfServed::Conduits { input, output } => {
+        SelfServed::Conduits(Conduits { input, output }) => {
             for conduit in [&input, &output].into_iter().flatten() {
                 if ctx.thread.map_conduit(conduit).await.is_err() {
                     return;

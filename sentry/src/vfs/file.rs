@@ -8,7 +8,7 @@ use linux_abi::Errno;
 use linux_abi::fs::{FileKind, OpenFlags};
 use linux_abi::poll::PollEvents;
 
-use super::{Attributes, SelfServed};
+use super::{Attributes, Conduits, SelfServed};
 use crate::memory::{IoDest, IoSource, MakeConduit};
 use crate::sync::WaitQueue;
 use crate::task::Task;
@@ -175,6 +175,18 @@ pub trait File: Send + Sync + 'static {
     /// What holds now. The default is always ready.
     fn readiness(&self) -> PollEvents {
         PollEvents::IN | PollEvents::OUT | PollEvents::RDNORM | PollEvents::WRNORM
+    }
+
+    /// As [`File::readiness`]; but of a file with [`File::conduits`] whoever waits need not hear of
+    /// what guest code does there.
+    fn look(&self) -> PollEvents {
+        self.readiness()
+    }
+
+    /// Where its bytes are, if guest code reads and writes them by itself. The wait queue hears of that
+    /// only if [`File::readiness`] was asked since the last time.
+    fn conduits(&self) -> Option<Conduits> {
+        None
     }
 
     /// Notified when readiness changes; none for a file that is always ready (epoll: EPERM).

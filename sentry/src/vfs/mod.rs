@@ -53,7 +53,7 @@ pub use locks::LockOwner;
 pub use mount::{BindRequest, Mount, MountInfo, MountNamespace, MountOptions};
 pub use open::{OpenRequest, Opened, open_at, open_for_exec, open_path, open_place};
 pub use permission::{Want, check_inode, mode_without_privileges};
-pub use self_served::SelfServed;
+pub use self_served::{Conduits, SelfServed};
 pub use simple_attributes::{SimpleAttributes, apply_change, new_atime, now};
 pub use state::{DeviceNumbers, Vfs};
 pub use superblock::Superblock;

@@ -12,7 +12,14 @@ pub enum SelfServed {
     /// As null(4).
     Null,
     /// Its bytes come from one conduit and go to another.
-    Conduits { input: Option<Arc<Conduit>>, output: Option<Arc<Conduit>> },
+    Conduits(Conduits),
+}
+
+/// Where a file's bytes come from and go to, as far as guest code reads and writes them by itself.
+#[derive(Clone, Default)]
+pub struct Conduits {
+    pub input: Option<Arc<Conduit>>,
+    pub output: Option<Arc<Conduit>>,
 }
 
 /// A descriptor table's part: what it has told the platform.

@@ -148,16 +148,17 @@ impl Head {
         Place(self.write.load(Ordering::Acquire))
     }
 
-    /// All bytes before `place` are read.
+    /// All bytes before `place` are read. What is wanted has to be looked at afterwards: the sentry
+    /// does it the other way round, without the lock, and one of both must see the other.
     #[inline(always)]
     pub fn set_read(&self, place: Place) {
-        self.read.store(place.0, Ordering::Release);
+        self.read.swap(place.0, Ordering::SeqCst);
     }
 
-    /// All bytes before `place` are written.
+    /// All bytes before `place` are written; as for [`Head::set_read`].
     #[inline(always)]
     pub fn set_write(&self, place: Place) {
-        self.write.store(place.0, Ordering::Release);
+        self.write.swap(place.0, Ordering::SeqCst);
     }
 
     /// Pages with something in them, as far as the words are believed.

@@ -17,7 +17,7 @@ mod files;
 mod held;
 mod memory;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -56,6 +56,7 @@ pub struct Conduit {
     generation: u64,
     numbers: Arc<Numbers>,
     memory: Memory,
+    is_over: AtomicBool,
     listener: Mutex<Option<Weak<dyn Listener>>>,
 }
 
@@ -82,6 +83,14 @@ pub enum End {
 }
 
 impl End {
+    /// The bit that says that the sentry watches it.
+    fn watched(self) -> u32 {
+        match self {
+            End::Reading => wanted::IN,
+            End::Writing => wanted::OUT,
+        }
+    }
+
     /// The one that a stub's thread is at, as it says.
     pub(super) fn of(which: u64) -> End {
         if which & at::WRITES != 0 { End::Writing } else { End::Reading }
@@ -102,7 +111,8 @@ impl Conduit {
         let count = numbers.count.fetch_add(1, Ordering::Relaxed);
         let generation = count % served_file::GENERATION + 1;
         let (numbers, listener) = (Arc::clone(numbers), Mutex::new(None));
-        let conduit = Conduit { number, generation, numbers, memory, listener };
+        let is_over = AtomicBool::new(false);
+        let conduit = Conduit { number, generation, numbers, memory, is_over, listener };
         conduit.head().reset(generation as u32);
         Ok(Arc::new(conduit))
     }
@@ -143,17 +153,38 @@ impl Conduit {
     /// Has the listener told as soon as what is not ready now becomes so, on the given end; answers
     /// with what is ready.
     pub fn watch(&self, end: End) -> Readiness {
-        let (bit, is_ready): (_, fn(Readiness) -> bool) = match end {
-            End::Reading => (wanted::IN, |ready| ready.is_readable),
-            End::Writing => (wanted::OUT, |ready| ready.is_writable),
-        };
         let ready = self.readiness();
-        if is_ready(ready) {
-            return ready;
-        }
-        self.head().wanted.fetch_or(bit, Ordering::SeqCst);
+        let is_ready = match end {
+            End::Reading => ready.is_readable,
+            End::Writing => ready.is_writable,
+        };
         // Somebody may have been there before the bit was.
+        if is_ready { ready } else { self.watch_next(end) }
+    }
+
+    /// The same as [`Conduit::watch`], but has the listener told of the next bytes or room even if
+    /// there is some already.
+    pub fn watch_next(&self, end: End) -> Readiness {
+        self.head().wanted.fetch_or(end.watched(), Ordering::SeqCst);
         self.readiness()
+    }
+
+    /// Nobody wants to hear of it any more.
+    pub fn unwatch(&self, end: End) {
+        let wanted = &self.head().wanted;
+        if wanted.load(Ordering::Relaxed) & end.watched() != 0 {
+            wanted.fetch_and(!end.watched(), Ordering::SeqCst);
+        }
+    }
+
+    /// A number that is another one after bytes were written.
+    pub fn written(&self) -> u64 {
+        self.head().write_place().0
+    }
+
+    /// Whether [`Conduit::revoke`] was called.
+    pub fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::SeqCst)
     }
 
     /// A copy of the next bytes, up to `max`.
@@ -225,6 +256,7 @@ impl Conduit {
 
     /// Has all calls go to the sentry from now on; answers with the bytes.
     pub fn revoke(&self) -> Vec<u8> {
+        self.is_over.store(true, Ordering::SeqCst);
         self.change(state::REVOKED);
         let held = self.lock();
         let bytes = held.peek(usize::MAX);

@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use linux_abi::poll::{EpollEvents, PollEvents};
 
 use super::Epoll;
+use super::silent::Silent;
 use crate::sync::{Mutex, Notify, Rank, WaitQueue};
 use crate::vfs::FileDescription;
 
@@ -40,6 +41,9 @@ pub(super) struct Item {
     is_listed: AtomicBool,
     /// Taken out by `EPOLL_CTL_DEL`; it may still be on the ready list.
     is_retired: AtomicBool,
+    /// Whether it is one of the epoll's silent items, and what it knows as such.
+    is_silent: AtomicBool,
+    silent: Mutex<Option<Silent>>,
 }
 
 struct Interest {
@@ -66,6 +70,8 @@ impl Item {
             interest: Mutex::new(Rank::Leaf, interest),
             is_listed: AtomicBool::new(false),
             is_retired: AtomicBool::new(false),
+            is_silent: AtomicBool::new(false),
+            silent: Mutex::new(Rank::FileObject, None),
         })
     }
 
@@ -146,9 +152,55 @@ impl Item {
         }
         let wanted = self.wanted()?;
         let target = self.target()?;
-        let found = target.file().readiness() & wanted;
+        let found = self.ready(&target) & wanted;
         files.push(target);
         (!found.is_empty()).then(|| EpollEvents::from_bits_retain(u32::from(found.bits())))
+    }
+
+    /// What holds of the file now. One that guest code reads and writes by itself is asked to tell of
+    /// it only by who is about to wait ([`Item::has_news`]).
+    pub(super) fn ready(&self, target: &FileDescription) -> PollEvents {
+        let Some(conduits) = target.file().conduits() else {
+            *self.silent.lock() = None;
+            return target.file().readiness();
+        };
+        {
+            let mut silent = self.silent.lock();
+            if silent.as_ref().is_none_or(Silent::is_over) {
+                *silent = Some(Silent::new(conduits));
+            }
+            if let Some(silent) = &mut *silent {
+                silent.note_seen();
+            }
+        }
+        if !self.is_silent.swap(true, Ordering::AcqRel)
+            && let (Some(epoll), Some(this)) = (self.epoll.upgrade(), self.this.upgrade())
+        {
+            epoll.add_silent(this);
+        }
+        target.file().look()
+    }
+
+    /// Whether there may be events of a silent item; with `asks`, it is told of when there are.
+    /// `None` if it is silent no longer.
+    pub(super) fn has_news(&self, asks: bool) -> Option<bool> {
+        let silent = self.silent.lock();
+        let present = silent.as_ref().filter(|_| !self.is_retired.load(Ordering::Acquire));
+        let Some(present) = present.filter(|_| !self.is_orphan()) else {
+            self.is_silent.store(false, Ordering::Release);
+            return None;
+        };
+        let news = |wanted| present.is_over() || present.has_news(wanted, self.events(), asks);
+        Some(self.wanted().is_some_and(news))
+    }
+
+    /// The silent item's file need not tell any more, if nobody else watches it.
+    pub(super) fn stop_asking(&self) {
+        let Some(target) = self.target() else { return };
+        let is_only_one = target.file().wait_queue().is_some_and(|queue| queue.len() <= 1);
+        if is_only_one && let Some(silent) = &*self.silent.lock() {
+            silent.stop_asking();
+        }
     }
 
     /// What is waited for, with what always is; `None` when disarmed.

@@ -9,15 +9,18 @@
 //! by whoever goes through the ready list or changes the items, while files are asked for their
 //! readiness too: the list is empty meanwhile, and nobody must take that for "nothing is ready".
 //! A file may be an epoll itself, whose turn is taken then; there are no loops of epolls.
-//! Notifications need the ready list only.
+//! Notifications need the ready list only. The list of [silent](silent) items has the rank of the
+//! ready list; neither is taken with the other.
 
 mod item;
+mod silent;
 #[cfg(test)]
 mod tests;
 mod topology;
 
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use linux_abi::Errno;
@@ -46,6 +49,10 @@ pub struct Epoll {
     turn: Mutex<()>,
     items: Mutex<Items>,
     ready: Mutex<VecDeque<Arc<Item>>>,
+    /// Items that nobody tells of unless asked.
+    silent: Mutex<Vec<Arc<Item>>>,
+    /// Whether they were asked.
+    has_asked: AtomicBool,
     /// `epoll_wait` callers.
     waiters: WaitQueue,
     /// Who watches the epoll's own descriptor.
@@ -69,6 +76,8 @@ impl EpollFile {
             turn: Mutex::new(Rank::EpollTurn, ()),
             items: Mutex::new(Rank::Epoll, Items { map: BTreeMap::new(), purge_at: 64 }),
             ready: Mutex::new(Rank::Ready, VecDeque::new()),
+            silent: Mutex::new(Rank::Ready, Vec::new()),
+            has_asked: AtomicBool::new(false),
             waiters: WaitQueue::new(),
             watchers: WaitQueue::new(),
             parents: Mutex::new(Rank::Leaf, Vec::new()),
@@ -123,7 +132,7 @@ impl Epoll {
             items.map.insert(item.key(), item.clone());
         }
         item.subscribe(queue, exclusive);
-        item.poke(target.file().readiness());
+        self.welcome(&item, target);
         Ok(())
     }
 
@@ -148,8 +157,17 @@ impl Epoll {
         item.set_interest(events, event.data);
         item.unsubscribe(queue);
         item.subscribe(queue, false);
-        item.poke(target.file().readiness());
+        self.welcome(&item, target);
         Ok(())
+    }
+
+    /// Puts a new item, or one that waits for something else now, on the list if it is ready.
+    fn welcome(&self, item: &Item, target: &FileDescription) {
+        item.poke(item.ready(target));
+        let is_awaited = !self.waiters.is_empty() || !self.watchers.is_empty();
+        if is_awaited && item.has_news(true) == Some(true) {
+            item.poke(target.file().look());
+        }
     }
 
     /// `EPOLL_CTL_DEL`. Errors: ENOENT; EPERM.
@@ -168,17 +186,27 @@ impl Epoll {
     /// Waits for events, at most `max` (not 0) of them.
     pub async fn wait(&self, max: usize) -> Vec<EpollEvent> {
         let _pass_on = PassOn(self);
-        wait_for_exclusive(&self.waiters, READABLE, || {
-            let events = self.collect(max);
+        let mut is_about_to_wait = false;
+        let events = wait_for_exclusive(&self.waiters, READABLE, || {
+            let asks = std::mem::replace(&mut is_about_to_wait, true);
+            let events = self.collect_asking(max, asks);
             (!events.is_empty()).then_some(events)
         })
-        .await
+        .await;
+        if self.waiters.is_empty() && self.watchers.is_empty() {
+            self.stop_asking();
+        }
+        events
     }
 
     /// The events that hold now, at most `max`.
     pub fn collect(&self, max: usize) -> Vec<EpollEvent> {
+        self.collect_asking(max, false)
+    }
+
+    fn collect_asking(&self, max: usize, asks: bool) -> Vec<EpollEvent> {
         let mut events = Vec::new();
-        self.scan(|item, found| {
+        self.scan(asks, |item, found| {
             events.push(EpollEvent { events: found.bits(), data: item.data() });
             let interest = item.events();
             if interest.contains(EpollEvents::ONESHOT) {
@@ -193,7 +221,7 @@ impl Epoll {
     /// Whether `collect` would find something.
     fn is_ready(&self) -> bool {
         let mut is_ready = false;
-        self.scan(|_, _| {
+        self.scan(true, |_, _| {
             is_ready = true;
             (true, false)
         });
@@ -203,16 +231,23 @@ impl Epoll {
     /// Takes items off the ready list and shows those that are ready to `visit` with their events.
     /// It answers whether the item goes back to the list's end and whether to go on. What is not
     /// ready any more leaves the list.
-    fn scan(&self, mut visit: impl FnMut(&Arc<Item>, EpollEvents) -> (bool, bool)) {
+    /// With `asks`, silent items that are not ready tell when they are.
+    fn scan(&self, asks: bool, mut visit: impl FnMut(&Arc<Item>, EpollEvents) -> (bool, bool)) {
         // Files that may be closed meanwhile: the last reference goes behind the turn.
         let mut files = Vec::new();
         let _turn = self.turn.lock_nested();
+        self.list_silent(asks);
         let mut batch = std::mem::take(&mut *self.ready.lock());
         let mut back = Vec::new();
         while let Some(item) = batch.pop_front() {
             // First, so that a notification from now on puts it back.
             item.leave_list();
-            let Some(found) = item.check(&mut files) else {
+            let mut found = item.check(&mut files);
+            if found.is_none() && asks && item.has_news(true) == Some(true) {
+                // It has become a silent one just now.
+                found = item.check(&mut files);
+            }
+            let Some(found) = found else {
                 if item.is_orphan() {
                     self.items.lock().map.remove(&item.key());
                 }
@@ -231,6 +266,40 @@ impl Epoll {
             ready.push_front(item);
         }
         ready.extend(back.into_iter().filter(|item| item.enter_list()));
+    }
+
+    /// Puts silent items that may be ready on the list; with `asks`, the others tell when they are.
+    fn list_silent(&self, asks: bool) {
+        let mut items = std::mem::take(&mut *self.silent.lock());
+        if items.is_empty() {
+            return;
+        }
+        if asks {
+            self.has_asked.store(true, Ordering::SeqCst);
+        }
+        items.retain(|item| {
+            let news = item.has_news(asks);
+            if news != Some(false) && item.enter_list() {
+                self.ready.lock().push_back(item.clone());
+            }
+            news.is_some()
+        });
+        let mut silent = self.silent.lock();
+        // Others may have come meanwhile.
+        items.append(&mut silent);
+        *silent = items;
+    }
+
+    fn add_silent(&self, item: Arc<Item>) {
+        self.silent.lock().push(item);
+    }
+
+    /// Events are fetched again: nobody need tell of them.
+    fn stop_asking(&self) {
+        if self.has_asked.swap(false, Ordering::SeqCst) {
+            let items = self.silent.lock().clone();
+            items.iter().for_each(|item| item.stop_asking());
+        }
     }
 
     /// Puts an item that became ready on the list and tells who waits.

@@ -14,7 +14,7 @@ use super::Pipe;
 use crate::fs::ioctl;
 use crate::memory::{IoDest, IoSource, MakeConduit};
 use crate::sync::WaitQueue;
-use crate::vfs::{File, FileDescription, IoContext, SelfServed};
+use crate::vfs::{Conduits, File, FileDescription, IoContext, SelfServed};
 
 /// An end of a pipe: reading, writing, or both.
 pub struct PipeFile {
@@ -62,6 +62,27 @@ impl PipeFile {
 
     pub fn can_write(&self) -> bool {
         self.writes
+    }
+}
+
+impl PipeFile {
+    /// What holds now; `is_awaited`: somebody wants to hear of what does not.
+    fn ready(&self, is_awaited: bool) -> PollEvents {
+        let state = self.pipe.state.lock();
+        let mut ready = PollEvents::empty();
+        if self.reads {
+            ready |= state.ready(End::Reading, is_awaited);
+            if state.writers == 0 && self.writers_seen != Some(state.writer_opens) {
+                ready |= PollEvents::HUP;
+            }
+        }
+        if self.writes {
+            ready |= state.ready(End::Writing, is_awaited);
+            if state.readers == 0 {
+                ready |= PollEvents::ERR;
+            }
+        }
+        ready
     }
 }
 
@@ -114,22 +135,11 @@ impl File for PipeFile {
     }
 
     fn readiness(&self) -> PollEvents {
-        let is_awaited = !self.pipe.queue.is_empty();
-        let state = self.pipe.state.lock();
-        let mut ready = PollEvents::empty();
-        if self.reads {
-            ready |= state.ready(End::Reading, is_awaited);
-            if state.writers == 0 && self.writers_seen != Some(state.writer_opens) {
-                ready |= PollEvents::HUP;
-            }
-        }
-        if self.writes {
-            ready |= state.ready(End::Writing, is_awaited);
-            if state.readers == 0 {
-                ready |= PollEvents::ERR;
-            }
-        }
-        ready
+        self.ready(!self.pipe.queue.is_empty())
+    }
+
+    fn look(&self) -> PollEvents {
+        self.ready(false)
     }
 
     fn wait_queue(&self) -> Option<&WaitQueue> {
@@ -141,9 +151,13 @@ impl File for PipeFile {
     }
 
     fn self_served(&self, make: MakeConduit<'_>) -> Option<SelfServed> {
-        let conduit = self.pipe.share(make)?;
+        self.pipe.share(make)?;
+        self.conduits().map(SelfServed::Conduits)
+    }
+
+    fn conduits(&self) -> Option<Conduits> {
+        let conduit = self.pipe.state.lock().shared.conduit()?.clone();
         let input = self.reads.then(|| conduit.clone());
-        let output = self.writes.then_some(conduit);
-        Some(SelfServed::Conduits { input, output })
+        Some(Conduits { input, output: self.writes.then_some(conduit) })
     }
 }

@@ -200,8 +200,10 @@ impl Channel {
         Closed { by_writer: state.is_write_shut, by_reader: state.is_read_shut }
     }
 
-    pub(super) fn has_data(&self) -> bool {
-        let is_awaited = !self.reader.is_empty();
+    /// Whether there is something to read. With `hears`, whoever waits for that hears when there is,
+    /// also of what guest code does by itself.
+    pub(super) fn has_data(&self, hears: bool) -> bool {
+        let is_awaited = hears && !self.reader.is_empty();
         let state = self.state.lock();
         match state.shared.conduit() {
             Some(conduit) => is_conduit_ready(conduit, End::Reading, is_awaited),
@@ -222,9 +224,10 @@ impl Channel {
         }
     }
 
-    /// Whether a writer with a buffer of `limit` bytes counts as ready.
-    pub(super) fn is_writable(&self, limit: usize) -> bool {
-        let is_awaited = !self.writer.is_empty();
+    /// Whether a writer with a buffer of `limit` bytes counts as ready. `hears`: as for
+    /// [`Channel::has_data`].
+    pub(super) fn is_writable(&self, limit: usize, hears: bool) -> bool {
+        let is_awaited = hears && !self.writer.is_empty();
         let state = self.state.lock();
         match state.shared.conduit() {
             Some(conduit) => is_conduit_ready(conduit, End::Writing, is_awaited),
@@ -260,6 +263,11 @@ impl Channel {
         self.reader.notify(READABLE);
         self.writer.notify(WRITABLE);
         begun.ok()
+    }
+
+    /// Where the bytes are, if not here.
+    pub(super) fn conduit(&self) -> Option<Arc<Conduit>> {
+        self.state.lock().shared.conduit().cloned()
     }
 
     /// Takes the bytes back, if they are in a conduit.

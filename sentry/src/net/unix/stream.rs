@@ -7,7 +7,6 @@ use std::sync::{Arc, Weak};
 use linux_abi::Errno;
 use linux_abi::net::{MsgFlags, SOCK_SEQPACKET, Ucred};
 use linux_abi::poll::PollEvents;
-use platform::Conduit;
 
 use super::channel::{Attachment, Channel};
 use super::name::Endpoint;
@@ -18,7 +17,7 @@ use crate::net::{
 };
 use crate::sync::{Mutex, Rank};
 use crate::task::Task;
-use crate::vfs::IoContext;
+use crate::vfs::{Conduits, IoContext};
 
 /// A stream or sequenced-packet socket.
 pub struct StreamSocket {
@@ -139,7 +138,7 @@ impl Connection {
         }
     }
 
-    fn readiness(&self, send_buffer: usize) -> PollEvents {
+    fn readiness(&self, send_buffer: usize, hears: bool) -> PollEvents {
         let (incoming, outgoing) = (self.incoming.closed(), self.outgoing.closed());
         let no_more_in = incoming.by_writer || incoming.by_reader;
         let no_more_out = outgoing.by_writer || outgoing.by_reader;
@@ -150,10 +149,10 @@ impl Connection {
         if no_more_in && no_more_out {
             ready |= PollEvents::HUP;
         }
-        if self.incoming.has_data() {
+        if self.incoming.has_data(hears) {
             ready |= READABLE;
         }
-        if self.outgoing.is_writable(send_buffer) {
+        if self.outgoing.is_writable(send_buffer, hears) {
             ready |= WRITABLE;
         }
         ready
@@ -214,7 +213,7 @@ impl Socket for StreamSocket {
         let peer_buffer = connection.peer.common.buffers().send;
         let result = connection.incoming.receive(dest, flags, wants_credentials, peer_buffer);
         let at_end = match &result {
-            Ok(received) => received.count == 0 && !connection.incoming.has_data(),
+            Ok(received) => received.count == 0 && !connection.incoming.has_data(false),
             Err(errno) => *errno == Errno::EAGAIN,
         };
         if at_end {
@@ -285,40 +284,30 @@ impl Socket for StreamSocket {
     }
 
     fn readiness(&self) -> PollEvents {
-        let state = self.state.lock();
-        let mut ready = match &state.phase {
-            Phase::Listening(listener) if listener.pending.is_empty() => PollEvents::empty(),
-            Phase::Listening(_) => READABLE,
-            Phase::Connected(connection) => {
-                let connection = connection.clone();
-                drop(state);
-                let ready = connection.readiness(self.send_buffer());
-                return with_error(ready, &self.shared.common);
-            }
-            // Linux: a socket that was never connected is writable and hung up.
-            Phase::Fresh | Phase::Connecting | Phase::Closed => WRITABLE | PollEvents::HUP,
-        };
-        if state.shut.read {
-            ready |= READABLE | PollEvents::RDHUP;
-        }
-        if state.shut.read && state.shut.write {
-            ready |= PollEvents::HUP;
-        }
-        drop(state);
-        with_error(ready, &self.shared.common)
+        self.ready(true)
     }
 
-    fn share(&self, make: MakeConduit<'_>) -> Option<(Arc<Conduit>, Arc<Conduit>)> {
+    fn look(&self) -> PollEvents {
+        self.ready(false)
+    }
+
+    fn share(&self, make: MakeConduit<'_>) -> Option<()> {
         let connection = self.connection(Errno::ENOTCONN).ok()?;
         if !self.shared.common.is_plain() || !connection.peer.common.is_plain() {
             return None;
         }
-        let incoming = connection.incoming.share(make)?;
+        connection.incoming.share(make)?;
         let outgoing = connection.outgoing.share(make);
         if outgoing.is_none() {
             connection.incoming.take_back();
         }
-        Some((incoming, outgoing?))
+        outgoing.map(|_| ())
+    }
+
+    fn conduits(&self) -> Option<Conduits> {
+        let connection = self.connection(Errno::ENOTCONN).ok()?;
+        let (input, output) = (connection.incoming.conduit(), connection.outgoing.conduit());
+        (input.is_some() && output.is_some()).then_some(Conduits { input, output })
     }
 
     fn take_back(&self) {
@@ -334,6 +323,31 @@ impl Socket for StreamSocket {
 }
 
 impl StreamSocket {
+    /// What holds now; with `hears`, whoever waits for more hears of it.
+    fn ready(&self, hears: bool) -> PollEvents {
+        let state = self.state.lock();
+        let mut ready = match &state.phase {
+            Phase::Listening(listener) if listener.pending.is_empty() => PollEvents::empty(),
+            Phase::Listening(_) => READABLE,
+            Phase::Connected(connection) => {
+                let connection = connection.clone();
+                drop(state);
+                let ready = connection.readiness(self.send_buffer(), hears);
+                return with_error(ready, &self.shared.common);
+            }
+            // Linux: a socket that was never connected is writable and hung up.
+            Phase::Fresh | Phase::Connecting | Phase::Closed => WRITABLE | PollEvents::HUP,
+        };
+        if state.shut.read {
+            ready |= READABLE | PollEvents::RDHUP;
+        }
+        if state.shut.read && state.shut.write {
+            ready |= PollEvents::HUP;
+        }
+        drop(state);
+        with_error(ready, &self.shared.common)
+    }
+
     /// Ends it; with `is_reset` the peer learns that nobody ever took the connection.
     pub(super) fn close_as(&self, is_reset: bool) {
         let (phase, endpoint) = {

@@ -267,8 +267,9 @@ impl Flow {
         }
     }
 
-    pub(super) fn is_writable(&self, limit: usize) -> bool {
-        let is_awaited = !self.writer.is_empty();
+    /// Whether there is room. `hears`: as for [`Flow::has_data`].
+    pub(super) fn is_writable(&self, limit: usize, hears: bool) -> bool {
+        let is_awaited = hears && !self.writer.is_empty();
         let state = self.state.lock();
         match state.shared.conduit() {
             Some(conduit) => is_conduit_ready(conduit, End::Writing, is_awaited),
@@ -276,9 +277,10 @@ impl Flow {
         }
     }
 
-    /// Whether there is something to read.
-    pub(super) fn has_data(&self) -> bool {
-        let is_awaited = !self.reader.is_empty();
+    /// Whether there is something to read. With `hears`, whoever waits for that hears when there is,
+    /// also of what guest code does by itself.
+    pub(super) fn has_data(&self, hears: bool) -> bool {
+        let is_awaited = hears && !self.reader.is_empty();
         let state = self.state.lock();
         match state.shared.conduit() {
             Some(conduit) => is_conduit_ready(conduit, End::Reading, is_awaited),
@@ -312,6 +314,11 @@ impl Flow {
         self.reader.notify(READABLE);
         self.writer.notify(WRITABLE);
         begun.ok()
+    }
+
+    /// Where the bytes are, if not here.
+    pub(super) fn conduit(&self) -> Option<Arc<Conduit>> {
+        self.state.lock().shared.conduit().cloned()
     }
 
     /// Takes the bytes back, if they are in a conduit.

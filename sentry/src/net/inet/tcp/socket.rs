@@ -6,7 +6,6 @@ use std::sync::Arc;
 use linux_abi::Errno;
 use linux_abi::net::*;
 use linux_abi::poll::PollEvents;
-use platform::Conduit;
 
 use super::flow::Sent;
 use super::{Connection, Phase, TcpSocket, capacity};
@@ -19,7 +18,7 @@ use crate::net::{
     interface_ioctl,
 };
 use crate::task::Task;
-use crate::vfs::IoContext;
+use crate::vfs::{Conduits, IoContext};
 
 /// Writable, as TCP shows it.
 const WRITABLE: PollEvents = PollEvents::OUT.union(PollEvents::WRNORM);
@@ -67,7 +66,12 @@ impl TcpSocket {
         self.common.set_error(if was_finished { Errno::EPIPE } else { Errno::ECONNRESET });
     }
 
-    fn connected_readiness(&self, connection: &Connection, is_read_shut: bool) -> PollEvents {
+    fn connected_readiness(
+        &self,
+        connection: &Connection,
+        is_read_shut: bool,
+        hears: bool,
+    ) -> PollEvents {
         let (incoming, outgoing) =
             (connection.incoming.condition(), connection.outgoing.condition());
         let is_reset = incoming.is_reset || outgoing.is_reset;
@@ -80,7 +84,7 @@ impl TcpSocket {
         if no_more_in && no_more_out {
             ready |= PollEvents::HUP;
         }
-        let has_data = connection.incoming.has_data();
+        let has_data = connection.incoming.has_data(hears);
         if has_data && incoming.unread >= self.common.receive_low_water() {
             ready |= READABLE;
         }
@@ -88,7 +92,7 @@ impl TcpSocket {
             ready |= PollEvents::PRI;
         }
         let limit = self.send_limit(&connection.peer);
-        if no_more_out || connection.outgoing.is_writable(limit) {
+        if no_more_out || connection.outgoing.is_writable(limit, hears) {
             ready |= WRITABLE;
         }
         ready
@@ -242,38 +246,31 @@ impl Socket for TcpSocket {
     }
 
     fn readiness(&self) -> PollEvents {
-        let state = self.state.lock();
-        let is_read_shut = state.is_read_shut;
-        let ready = match &state.phase {
-            // Linux: a socket that was never connected is writable and hung up.
-            Phase::Fresh => WRITABLE | PollEvents::HUP,
-            Phase::Waiting => PollEvents::empty(),
-            Phase::Listening(listener) if listener.pending.is_empty() => PollEvents::empty(),
-            Phase::Listening(_) => READABLE,
-            Phase::Connected(connection) => {
-                let connection = connection.clone();
-                drop(state);
-                self.connected_readiness(&connection, is_read_shut)
-            }
-            Phase::Failed | Phase::Closed => {
-                READABLE | WRITABLE | PollEvents::HUP | PollEvents::RDHUP
-            }
-        };
-        if self.common.has_error() { ready | PollEvents::ERR } else { ready }
+        self.ready(true)
     }
 
-    fn share(&self, make: MakeConduit<'_>) -> Option<(Arc<Conduit>, Arc<Conduit>)> {
+    fn look(&self) -> PollEvents {
+        self.ready(false)
+    }
+
+    fn share(&self, make: MakeConduit<'_>) -> Option<()> {
         let connection = self.connection(Errno::ENOTCONN).ok()?;
         let is_plain = self.common.is_plain() && connection.peer.is_plain();
         if !is_plain || self.state.lock().is_read_shut {
             return None;
         }
-        let incoming = connection.incoming.share(make)?;
+        connection.incoming.share(make)?;
         let outgoing = connection.outgoing.share(make);
         if outgoing.is_none() {
             connection.incoming.take_back();
         }
-        Some((incoming, outgoing?))
+        outgoing.map(|_| ())
+    }
+
+    fn conduits(&self) -> Option<Conduits> {
+        let connection = self.connection(Errno::ENOTCONN).ok()?;
+        let (input, output) = (connection.incoming.conduit(), connection.outgoing.conduit());
+        (input.is_some() && output.is_some()).then_some(Conduits { input, output })
     }
 
     fn take_back(&self) {
@@ -289,6 +286,28 @@ impl Socket for TcpSocket {
 }
 
 impl TcpSocket {
+    /// What holds now; with `hears`, whoever waits for more hears of it.
+    fn ready(&self, hears: bool) -> PollEvents {
+        let state = self.state.lock();
+        let is_read_shut = state.is_read_shut;
+        let ready = match &state.phase {
+            // Linux: a socket that was never connected is writable and hung up.
+            Phase::Fresh => WRITABLE | PollEvents::HUP,
+            Phase::Waiting => PollEvents::empty(),
+            Phase::Listening(listener) if listener.pending.is_empty() => PollEvents::empty(),
+            Phase::Listening(_) => READABLE,
+            Phase::Connected(connection) => {
+                let connection = connection.clone();
+                drop(state);
+                self.connected_readiness(&connection, is_read_shut, hears)
+            }
+            Phase::Failed | Phase::Closed => {
+                READABLE | WRITABLE | PollEvents::HUP | PollEvents::RDHUP
+            }
+        };
+        if self.common.has_error() { ready | PollEvents::ERR } else { ready }
+    }
+
     /// Errors: EPIPE, EAGAIN, ECONNRESET, EFAULT.
     pub(super) fn send_bytes(
         &self,
