@@ -28,6 +28,8 @@ pub struct Connection {
     /// The response under construction; its header is filled in last.
     pub(crate) response: Writer,
     placement: Placement,
+    /// Whether the host may link what a descriptor refers to by an empty path, as far as known.
+    pub(crate) links_empty_paths: bool,
     /// Of the first quiet request to fail since the last response.
     quiet_error: Option<Errno>,
     on_settled: fn(),
@@ -75,6 +77,7 @@ impl Connection {
             streams: Streams::default(),
             response: Writer::default(),
             placement: Placement::of_this_thread(),
+            links_empty_paths: true,
             quiet_error: None,
             on_settled: export.on_settled,
         })
