@@ -58,7 +58,7 @@ pub fn link_entry(
     if inode.kind() == FileKind::Directory {
         return Err(Errno::EPERM);
     }
-    if inode.attributes()?.links == 0 && !inode.common().can_revive() {
+    if inode.is_nameless()? && !inode.common().can_revive() {
         return Err(Errno::ENOENT);
     }
     {

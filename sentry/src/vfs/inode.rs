@@ -90,6 +90,11 @@ pub trait Inode: Any + Send + Sync {
         self.attributes()
     }
 
+    /// Whether no name leads to it any more.
+    fn is_nameless(&self) -> Result<bool, Errno> {
+        Ok(self.attributes()?.links == 0)
+    }
+
     /// Errors: EROFS, EPERM, EFBIG, ENOSPC; EISDIR or EINVAL for a size on what has none.
     fn set_attributes(&self, change: &AttributeChange) -> Result<(), Errno>;
 

@@ -273,3 +273,47 @@ case!(names_come_and_go, [mkdir, rmdir, unlink, rename], {
     }
     check_eq!(content(c"elsewhere"), b"x");
 });
+
+case!(listing_of_a_new_directory_follows_changes, [getdents64], {
+    sys!(mkdir, c"d", 0o755).must();
+    let path = |i: i32| cstr(&format!("d/f{i}"));
+    (0..20).for_each(|i| create(&path(i), b"x"));
+    sys!(mkdir, c"d/sub", 0o755).must();
+    sys!(symlink, c"f0", c"d/symlink").must();
+    sys!(link, path(0).as_c_str(), c"d/link").must();
+    sys!(unlink, path(1).as_c_str()).must();
+    sys!(rename, path(2).as_c_str(), path(3).as_c_str()).must();
+    sys!(rename, path(4).as_c_str(), c"outside").must();
+    let seen = |path: &std::ffi::CStr| {
+        let fd = open(path, O_RDONLY | O_DIRECTORY);
+        let mut seen = entries(fd, 100);
+        sys!(close, fd).must();
+        seen.retain(|(name, _)| name != "." && name != "..");
+        seen.sort();
+        seen
+    };
+    let mut expected: Vec<(String, u8)> =
+        (0..20).filter(|i| ![1, 2, 4].contains(i)).map(|i| (format!("f{i}"), DT_REG)).collect();
+    expected.push(("sub".into(), DT_DIR));
+    expected.push(("symlink".into(), DT_LNK));
+    expected.push(("link".into(), DT_REG));
+    expected.sort();
+    check_eq!(seen(c"d"), expected);
+    // What is removed while it is being listed.
+    let fd = open(c"d", O_RDONLY | O_DIRECTORY);
+    let mut buf = [0u8; 100];
+    loop {
+        let len = sys!(getdents64, fd, &mut buf, 100).must() as usize;
+        if len == 0 {
+            break;
+        }
+        for (name, kind) in parse(&buf[..len]) {
+            if name != "." && name != ".." {
+                let flags = if kind == DT_DIR { AT_REMOVEDIR } else { 0 };
+                sys!(unlinkat, fd, cstr(&name).as_c_str(), flags).must();
+            }
+        }
+    }
+    check_eq!(seen(c"d"), []);
+    check_eq!(sys!(rmdir, c"d"), Ok(0));
+});

@@ -91,7 +91,7 @@ impl CachedAttributes {
     }
 
     /// The same, of what leaves permissions and owners alone.
-    fn outdate_rest(&mut self) -> u64 {
+    pub(super) fn outdate_rest(&mut self) -> u64 {
         self.is_current = false;
         self.version += 1;
         self.version

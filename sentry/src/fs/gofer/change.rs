@@ -11,6 +11,7 @@ use super::attributes::asking_time;
 use super::descriptors::Writable;
 use super::export::Node;
 use super::inode::{GoferInode, Place};
+use super::names::Named;
 use crate::vfs::{Inode, NewNode, NewNodeKind};
 
 impl GoferInode {
@@ -177,6 +178,7 @@ impl GoferInode {
         let new_parent = downcast(new_parent)?;
         let moved = self.known_child(old_name);
         let other = new_parent.known_child(new_name);
+        let (entry, other_entry) = (self.entry(old_name), new_parent.entry(new_name));
         let is_exchange = flags.contains(RenameFlags::EXCHANGE);
         if let (Some(replaced), false) = (&other, is_exchange) {
             replaced.prepare_unlink()?;
@@ -189,19 +191,19 @@ impl GoferInode {
         self.outdate_names();
         new_parent.outdate_names();
         if is_exchange {
-            self.now_has(old_name, other);
+            self.now_has(old_name, other, other_entry);
         } else {
             self.forget_child(old_name);
             if let Some(replaced) = other {
                 replaced.unlinked_from(new_parent, new_name);
             }
         }
-        new_parent.now_has(new_name, moved);
+        new_parent.now_has(new_name, moved, entry);
         Ok(())
     }
 
-    /// A rename has put `child` here as `name`.
-    fn now_has(&self, name: &[u8], child: Option<Arc<GoferInode>>) {
+    /// A rename has put `child` here as `name`, or what was the entry `entry` if nobody uses it.
+    fn now_has(&self, name: &[u8], child: Option<Arc<GoferInode>>, entry: Option<Named>) {
         match child {
             Some(child) => {
                 child.outdate_names();
@@ -210,7 +212,7 @@ impl GoferInode {
             }
             None => {
                 self.forget_child(name);
-                self.learn_name(&Arc::from(name));
+                self.learn_name(&Arc::from(name), entry);
             }
         }
     }

@@ -4,7 +4,8 @@
 //! positions in it stay valid whatever happens to the directory. Position 2 + n is that of entry n.
 //!
 //! In an exclusive export the directory itself keeps a complete listing, as long as nothing changes
-//! there and the listings that are kept are not too many.
+//! there and the listings that are kept are not too many. Of a directory that we have made ourselves
+//! the listing is what we know of it (`names`), in the order of the names.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use linux_abi::fs::FileKind;
 
 use super::budget::Answer;
 use super::inode::{GoferInode, State};
+use super::names::{Named, Names};
 use crate::fs::synthetic::seek_dir;
 use crate::memory::IoDest;
 use crate::sync::{Mutex, Rank};
@@ -99,8 +101,7 @@ impl Listing {
 
 impl GoferDir {
     pub(super) fn new(inode: Arc<GoferInode>) -> GoferDir {
-        let listing = inode.known_listing();
-        GoferDir { inode, listing: Mutex::new(Rank::FileObject, listing) }
+        GoferDir { inode, listing: Mutex::new(Rank::FileObject, Listing::new(0)) }
     }
 
     /// The part that holds entry `number`; none behind the end.
@@ -121,6 +122,12 @@ impl GoferDir {
     /// Fetches the part at `start`.
     fn fetch(&self, start: DirPosition) -> Result<(), Errno> {
         if start == DirPosition::START {
+            let known = self.inode.known_listing();
+            let is_complete = known.next.is_none();
+            *self.listing.lock() = known;
+            if is_complete {
+                return Ok(());
+            }
             self.inode.note_listed();
         }
         let flags = ReadDirFlags::empty();
@@ -176,17 +183,21 @@ impl GoferDir {
 }
 
 impl GoferInode {
-    /// The listing that is kept, if nothing has changed since; else one that nothing was fetched of.
+    /// The listing as far as it is known: all of it, or nothing.
     fn known_listing(&self) -> Listing {
-        let mut state = self.state.lock();
-        let version = state.attributes.version();
-        match &mut state.listing {
-            Some(kept) if kept.version == version => {
+        let (version, entries) = {
+            let mut state = self.state.lock();
+            let version = state.attributes.version();
+            if let Some(kept) = self.kept_listing(&mut state) {
                 kept.is_used = true;
-                Listing { parts: kept.parts.clone(), version, next: None }
+                return Listing { parts: kept.parts.clone(), version, next: None };
             }
-            _ => Listing::new(version),
-        }
+            (version, state.names.as_ref().and_then(entries_of))
+        };
+        let Some(entries) = entries else { return Listing::new(version) };
+        let parts = parts_of(entries);
+        self.keep_listing(parts.clone(), version);
+        Listing { parts, version, next: None }
     }
 
     /// Keeps a complete listing, unless something has changed meanwhile.
@@ -226,8 +237,7 @@ impl GoferInode {
             return;
         };
         let version = self.state.lock().attributes.version();
-        let parts = if entries.is_empty() { vec![] } else { vec![Part { first: 0, entries }] };
-        self.keep_listing(parts.into_iter().map(Arc::new).collect(), version);
+        self.keep_listing(parts_of(entries), version);
     }
 
     /// The listing that is kept, if nothing has changed since.
@@ -257,6 +267,21 @@ impl GoferInode {
     }
 }
 
+/// What a directory has whose names are known; none if they are all that is.
+fn entries_of(names: &Names) -> Option<Vec<Entry>> {
+    let entry = |(name, named): (&Arc<[u8]>, &Option<Named>)| {
+        let Named { inode, kind } = (*named)?;
+        Some(Entry { name: name.clone(), inode, kind })
+    };
+    names.iter().map(entry).collect()
+}
+
+/// A whole listing in one part.
+fn parts_of(entries: Vec<Entry>) -> Vec<Arc<Part>> {
+    let has_some = !entries.is_empty();
+    has_some.then(|| Arc::new(Part { first: 0, entries })).into_iter().collect()
+}
+
 impl File for GoferDir {
     fn as_any(&self) -> &dyn Any {
         self
@@ -282,8 +307,7 @@ impl File for GoferDir {
         sink: &mut dyn FnMut(DirEntry) -> bool,
     ) -> Result<u64, Errno> {
         if position == 0 {
-            let listing = self.inode.known_listing();
-            *self.listing.lock() = listing;
+            *self.listing.lock() = Listing::new(0);
         }
         let (mut at, goes_on) = self.read_dots(position, parent_inode, sink)?;
         if !goes_on {

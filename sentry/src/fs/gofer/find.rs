@@ -14,6 +14,7 @@ use super::attributes::{asking_time, is_of_this_operation};
 use super::export::Node;
 use super::inode::{GoferInode, Place};
 use super::inodes::Identity;
+use super::names::Named;
 use crate::vfs::Inode;
 
 /// A part of a tree that a walk went through.
@@ -173,7 +174,8 @@ impl GoferInode {
         child: &Arc<GoferInode>,
     ) -> Result<(), Errno> {
         let parent = self.shared()?;
-        self.learn_name(&name);
+        let what = Named { inode: child.identity().ino(), kind: child.kind() };
+        self.learn_name(&name, Some(what));
         let _foreseen = {
             let mut state = self.state.lock();
             state.children.insert(name.clone(), Arc::downgrade(child));

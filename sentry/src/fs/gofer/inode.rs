@@ -1,7 +1,7 @@
 //! Inodes of host files.
 
 use std::any::Any;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -18,6 +18,7 @@ use super::file::GoferFile;
 use super::find::Absent;
 use super::foresight::Foresight;
 use super::inodes::Identity;
+use super::names::Names;
 use super::unnamed::Pool;
 use crate::sync::{Mutex, Rank};
 use crate::vfs::{
@@ -62,7 +63,7 @@ pub(super) struct State {
     /// A name that the last walk through here did not find.
     pub(super) absent: Option<Absent>,
     /// All names in this directory, where they are known.
-    pub(super) names: Option<HashSet<Arc<[u8]>>>,
+    pub(super) names: Option<Names>,
     /// What it holds, as it was read last.
     pub(super) listing: Option<Kept>,
     /// What is known of entries that nobody has asked for yet.
@@ -215,6 +216,14 @@ impl Inode for GoferInode {
 
     fn ownership(&self) -> Result<Attributes, Errno> {
         self.current_ownership()
+    }
+
+    fn is_nameless(&self) -> Result<bool, Errno> {
+        // We count the names that we give and take.
+        match self.export.is_exclusive() {
+            true => Ok(self.state.lock().attributes.links() == 0),
+            false => Ok(self.current_attributes()?.links == 0),
+        }
     }
 
     fn set_attributes(&self, change: &AttributeChange) -> Result<(), Errno> {
