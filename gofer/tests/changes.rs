@@ -8,7 +8,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::time::{Duration, Instant};
 
 use common::{ALL_NODES, DIRECTORY, Options, PLAIN, Served, may_chown, serve_path, small_tree};
-use gofer_protocol::{NewNode, NodeId, OpenFlags, RenameFlags, SetAttr, Target};
+use gofer_protocol::{NewNode, NodeId, OpenFlags, RenameFlags, SetAttr, Target, Unlinked};
 use linux_abi::Errno;
 
 const ROOT: NodeId = NodeId::ROOT;
@@ -242,7 +242,9 @@ fn quiet_requests_do_not_wait_long_for_others() {
         std::thread::yield_now();
     }
     // A request that is waited for comes behind all of them.
-    (1..100).for_each(|i| client.unlink_quietly(ROOT, format!("f{i}").as_bytes()).unwrap());
+    (1..100).for_each(|i| {
+        client.unlink_quietly(ROOT, format!("f{i}").as_bytes()).unwrap();
+    });
     assert_eq!(client.get_attr(Target::child(ROOT, b"f99")), Err(Errno::ENOENT));
     assert_eq!(fs::read_dir(served.path("")).unwrap().count(), 0);
     assert_eq!(client.take_quiet_error(), None);
@@ -294,4 +296,41 @@ fn unnamed_files_become_files_once_they_have_a_name() {
     let readonly = Served::with(options, |_| {});
     assert_eq!(readonly.client().make_unnamed(ROOT, new, 1).err(), Some(Errno::EROFS));
     assert_eq!(fs::read_dir(served.path("d")).unwrap().count(), 1);
+}
+
+#[test]
+fn name_that_goes_before_it_was_given_is_not_given() {
+    let served = Served::new();
+    let client = served.client();
+    let mut spared = 0;
+    for i in 0..100 {
+        let (other, _other_fd) = client.make_unnamed(ROOT, PLAIN, 1).unwrap().remove(0);
+        let (made, fd) = client.make_unnamed(ROOT, PLAIN, 1).unwrap().remove(0);
+        let (other, made) = (other.node.unwrap(), made.node.unwrap());
+        let last = format!("f{i}");
+        client.name_quietly(other, ROOT, b"other").unwrap();
+        client.name_quietly(made, ROOT, b"passing").unwrap();
+        if i % 2 == 0 {
+            client.link_quietly(Target::from(made), ROOT, last.as_bytes()).unwrap();
+        }
+        let unlinked = client.unlink_quietly(ROOT, b"passing").unwrap();
+        // In time, unless this thread was kept from running.
+        match unlinked {
+            Unlinked::Quietly => {}
+            Unlinked::BeforeNamed => assert_eq!(i % 2, 1),
+            Unlinked::BeforeLinked => assert_eq!(i % 2, 0),
+        }
+        spared += u32::from(unlinked != Unlinked::Quietly);
+        client.unlink(ROOT, b"other").unwrap();
+        assert_eq!(rustix::fs::fstat(&fd).unwrap().st_nlink, u64::from(i % 2 == 0));
+        assert_eq!(client.take_quiet_error(), None);
+        if unlinked == Unlinked::BeforeNamed {
+            // It can have another name.
+            client.name_quietly(made, ROOT, last.as_bytes()).unwrap();
+            client.await_quiet();
+        }
+        assert!(!served.path("passing").exists());
+        assert_eq!(served.path(&last).exists(), unlinked != Unlinked::Quietly || i % 2 == 0);
+    }
+    assert!(spared > 0);
 }

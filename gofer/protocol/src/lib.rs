@@ -20,11 +20,11 @@ pub mod transport;
 pub mod wire;
 
 pub use attr::{Attr, FsStats, SetAttr, SetTime, Time};
-pub use client::Client;
 pub use client::reply::{
     Created, DirChunk, DirEntry, Entry, Opened, RootInfo, Surveyed, WalkReply,
 };
 pub use client::request::{DirPosition, NewNode, Target};
+pub use client::{Client, Unlinked};
 pub use flags::{OpenFlags, ReadDirFlags, RenameFlags, SurveyFlags, WalkFlags, XattrFlags};
 pub use name::{Name, NodeId};
 

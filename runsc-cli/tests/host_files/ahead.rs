@@ -1,7 +1,7 @@
 //! What is asked for, or made, before anybody wants it.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::time::{Duration, SystemTime};
 
 use linux_abi::Errno;
@@ -202,5 +202,121 @@ fn default_acl_applies_to_new_files() {
     for i in 0..6 {
         let made = make(&dir, &format!("after{i}"), NewNodeKind::Regular);
         assert_eq!(made.attributes().unwrap().permissions, 0o640);
+    }
+}
+
+#[test]
+fn listing_of_a_directory_of_ours_asks_nobody_and_is_right() {
+    let served = Served::new(EXCLUSIVE, |root| fs::write(root.join("strange"), b"x").unwrap());
+    let root = served.root();
+    let dir = make(&root, "dir", NewNodeKind::Directory);
+    for i in 0..10 {
+        make(&dir, &format!("f{i}"), NewNodeKind::Regular);
+    }
+    make(&dir, "sub", NewNodeKind::Directory);
+    let first = find(&dir, "f0").unwrap();
+    dir.link(b"linked", &first).unwrap();
+    dir.unlink(b"f1", &find(&dir, "f1").unwrap()).unwrap();
+    dir.rename(b"f2", &root, b"away", RenameFlags::empty()).unwrap();
+    dir.rename(b"f3", &dir, b"f4", RenameFlags::empty()).unwrap();
+    served.fs().finish();
+    let host = |dir: &str| {
+        let entries = fs::read_dir(served.path(dir)).unwrap().map(|entry| entry.unwrap());
+        let name = |entry: &fs::DirEntry| entry.file_name().into_string().unwrap();
+        let mut found: Vec<_> = entries.map(|entry| (name(&entry), entry.ino())).collect();
+        found.sort();
+        found
+    };
+    let ours = |node: &Node| {
+        let file = open(node, OpenFlags::empty()).unwrap();
+        let mut found: Vec<_> = entries(&*file, 0, usize::MAX)
+            .0
+            .into_iter()
+            .map(|entry| (String::from_utf8(entry.name).unwrap(), entry.inode))
+            .filter(|(name, _)| name != "." && name != "..")
+            .collect();
+        found.sort();
+        found
+    };
+    let expected = host("dir");
+    assert_eq!(expected.len(), 9);
+    // The host is not asked: what others do there does not show.
+    fs::write(served.path("dir/late"), b"").unwrap();
+    assert_eq!(ours(&dir), expected);
+    fs::remove_file(served.path("dir/late")).unwrap();
+    // An entry comes that nobody has looked at.
+    root.rename(b"strange", &dir, b"stranger", RenameFlags::empty()).unwrap();
+    assert_eq!(ours(&dir), host("dir"));
+    for (name, _) in ours(&dir).into_iter().filter(|(name, _)| name != "sub") {
+        dir.unlink(name.as_bytes(), &find(&dir, &name).unwrap()).unwrap();
+    }
+    assert_eq!(ours(&dir).len(), 1);
+    assert_eq!(find(&dir, "f0").err(), Some(Errno::ENOENT));
+}
+
+#[test]
+fn files_that_go_before_they_have_come_are_made_again() {
+    let served = Served::new(EXCLUSIVE, |_| {});
+    let root = served.root();
+    let mut inodes = std::collections::BTreeSet::new();
+    for i in 0..200 {
+        let name = format!("f{}", i % 3);
+        assert_eq!(find(&root, &name).err(), Some(Errno::ENOENT));
+        let node = make(&root, &name, NewNodeKind::Regular);
+        let fresh = node.attributes().unwrap();
+        inodes.insert(fresh.inode);
+        let seen = (fresh.links, fresh.size, fresh.permissions, fresh.blocks);
+        assert_eq!(seen, (1, 0, 0o644, 0), "{i}");
+        assert!([fresh.accessed, fresh.modified, fresh.changed].into_iter().all(is_recent));
+        let file = open(&node, OpenFlags::RDWR).unwrap();
+        assert_eq!(content(&*file), b"");
+        write_at(&*file, b"text", 7);
+        root.unlink(name.as_bytes(), &node).unwrap();
+        match i % 4 {
+            // It differs from what it was.
+            0 => {
+                let permissions = Some(0o600);
+                let change = AttributeChange { permissions, ..AttributeChange::default() };
+                node.set_attributes(&change).unwrap();
+            }
+            1 => node.xattr_set(b"user.a", b"b", XattrFlags::Any).unwrap(),
+            2 => file.allocate(1, 0, 1 << 20).unwrap(),
+            _ => {}
+        }
+        assert_eq!(node.attributes().unwrap().links, 0);
+        assert_eq!(content(&*file), b"\0\0\0\0\0\0\0text");
+        assert_eq!(node.xattr_get(b"user.a").is_ok(), i % 4 == 1);
+    }
+    // Some were used more than once.
+    assert!(inodes.len() < 190, "{}", inodes.len());
+    served.fs().finish();
+    assert_eq!(fs::read_dir(served.path("")).unwrap().count(), 0);
+}
+
+#[test]
+fn passing_names_change_their_directory_all_the_same() {
+    let served = Served::new(EXCLUSIVE, |_| {});
+    let root = served.root();
+    let dir = make(&root, "dir", NewNodeKind::Directory);
+    for i in 0..40 {
+        let before = dir.attributes().unwrap().modified;
+        std::thread::sleep(Duration::from_millis(12));
+        let (passing, last) = (format!("tmp{i}"), format!("f{i}"));
+        let node = make(&dir, &passing, NewNodeKind::Regular);
+        write_at(&*open(&node, OpenFlags::RDWR).unwrap(), b"text", 0);
+        if i % 2 == 0 {
+            root.link(last.as_bytes(), &node).unwrap();
+        }
+        dir.unlink(passing.as_bytes(), &node).unwrap();
+        let after = dir.attributes().unwrap().modified;
+        assert!(is_recent(after) && after != before, "{i}: {before:?} {after:?}");
+        assert_eq!(node.attributes().unwrap().links, (i + 1) % 2);
+    }
+    served.fs().finish();
+    assert_eq!(fs::read_dir(served.path("dir")).unwrap().count(), 0);
+    for i in (0..40).step_by(2) {
+        let path = served.path(&format!("f{i}"));
+        assert_eq!(fs::read(&path).unwrap(), b"text");
+        assert_eq!(fs::metadata(&path).unwrap().nlink(), 1);
     }
 }

@@ -126,3 +126,65 @@ case!(an_open_file_loses_its_names_one_by_one, [unlink, link, fstat], {
         sys!(close, place).must();
     }
 });
+
+case!(file_gets_its_name_in_place_of_a_passing_one, [link, unlink], {
+    sys!(mkdir, c"d", 0o755).must();
+    for i in 0..50 {
+        let (passing, last) = (cstr(&format!("d/tmp{i}")), cstr(&format!("d/f{i}")));
+        let fd = sys!(open, passing.as_c_str(), O_RDWR | O_CREAT | O_EXCL, 0o444).must() as i32;
+        sys!(write, fd, b"text", 4).must();
+        let into = if i % 2 == 0 { last.clone() } else { cstr(&format!("g{i}")) };
+        sys!(link, passing.as_c_str(), into.as_c_str()).must();
+        sys!(unlink, passing.as_c_str()).must();
+        check_eq!(stat(&into).st_nlink, 1);
+        let mut st: stat = zeroed();
+        sys!(fstat, fd, &mut st).must();
+        check_eq!((st.st_nlink, st.st_size, st.st_mode & 0o777), (1, 4, 0o444));
+        check_eq!(st.st_ino, stat(&into).st_ino);
+        sys!(close, fd).must();
+        check_eq!(sys!(access, passing.as_c_str(), F_OK), Err(ENOENT));
+        check_eq!(content(&into), b"text");
+    }
+});
+
+case!(files_that_are_removed_at_once_leave_nothing_to_the_next, [creat, unlink], {
+    for i in 0..60 {
+        let mode = if i % 7 == 0 { 0o640 } else { 0o600 };
+        let fd = sys!(open, c"f", O_RDWR | O_CREAT | O_EXCL, mode).must() as i32;
+        let mut st: stat = zeroed();
+        sys!(fstat, fd, &mut st).must();
+        check_eq!((st.st_nlink, st.st_size, st.st_mode & 0o777), (1, 0, mode), "{i}");
+        sys!(pwrite64, fd, b"text", 4, 5000).must();
+        sys!(unlink, c"f").must();
+        if i % 3 == 0 {
+            sys!(fchmod, fd, 0o4755).must();
+        }
+        sys!(fstat, fd, &mut st).must();
+        check_eq!((st.st_nlink, st.st_size), (0, 5004));
+        let mut buf = [1u8; 5];
+        check_eq!(sys!(pread64, fd, &mut buf, 5, 4999), Ok(5));
+        check_eq!(&buf, b"\0text");
+        check_eq!(sys!(open, c"f", O_RDONLY, 0), Err(ENOENT));
+        sys!(close, fd).must();
+    }
+});
+
+case!(mapping_of_a_removed_file_is_its_own, [mmap, unlink], {
+    for i in 0..20u8 {
+        let fd = sys!(open, c"f", O_RDWR | O_CREAT | O_EXCL, 0o600).must() as i32;
+        sys!(ftruncate, fd, 4096).must();
+        let shared = PROT_READ | PROT_WRITE;
+        let at = sys!(mmap, 0, 4096, shared, MAP_SHARED, fd, 0).must() as usize;
+        sys!(unlink, c"f").must();
+        sys!(close, fd).must();
+        poke(at, i + 1);
+        let next = sys!(open, c"g", O_RDWR | O_CREAT | O_EXCL, 0o600).must() as i32;
+        let mut buf = [0u8; 1];
+        check_eq!(sys!(read, next, &mut buf, 1), Ok(0));
+        sys!(ftruncate, next, 4096).must();
+        check_eq!(peek::<u8>(at), i + 1);
+        sys!(unlink, c"g").must();
+        sys!(close, next).must();
+        sys!(munmap, at, 4096).must();
+    }
+});

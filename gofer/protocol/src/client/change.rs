@@ -8,7 +8,7 @@ use crate::MAX_LINK_BYTES;
 use crate::attr::Attr;
 use crate::client::reply::Created;
 use crate::client::request::{NewNode, Target};
-use crate::client::{Client, optional_error, write_target};
+use crate::client::{Client, Unlinked, optional_error, write_target};
 use crate::flags::{OpenFlags, RenameFlags};
 use crate::message::{
     LinkRequest, NewRequest, NodeReply, Op, RenameRequest, UnnamedReply, UnnamedRequest,
@@ -156,9 +156,16 @@ impl Client {
         self.call_target(Op::RemoveDirectory, Target::child(dir, name), |_, _| Ok(()))
     }
 
-    /// Removes an entry as [`Client::unlink`] does, quietly.
-    pub fn unlink_quietly(&self, dir: NodeId, name: &[u8]) -> Result<(), Errno> {
-        self.tell(Op::Unlink, |request| write_target(request, Target::child(dir, name)))
+    /// Removes an entry as [`Client::unlink`] does, quietly. If it would have got its name by a quiet
+    /// request that has not been sent, it does not get it.
+    pub fn unlink_quietly(&self, dir: NodeId, name: &[u8]) -> Result<Unlinked, Errno> {
+        let channel = &mut *self.shared.channel.lock();
+        let unlinked = channel.gathered.batch.take_back(dir, name);
+        if unlinked == Unlinked::Quietly {
+            let write = |request: &mut Writer| write_target(request, Target::child(dir, name));
+            self.tell_on(channel, Op::Unlink, write)?;
+        }
+        Ok(unlinked)
     }
 
     /// Removes an empty directory quietly.

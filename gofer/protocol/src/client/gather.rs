@@ -10,9 +10,8 @@ use std::time::Duration;
 
 use linux_abi::Errno;
 
+use super::batch::Batch;
 use super::{Channel, Shared};
-use crate::message::{Op, RequestHeader};
-use crate::wire::Writer;
 use crate::{MAX_MESSAGE_BYTES, transport};
 
 /// Most requests of a batch.
@@ -25,9 +24,7 @@ const STACK_BYTES: usize = 64 << 10;
 /// Quiet requests that wait for others.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
-    /// The message, if `count` is not zero.
-    batch: Writer,
-    count: u32,
+    pub(super) batch: Batch,
     /// Counts the batches.
     serial: u64,
     sender: Sender,
@@ -46,20 +43,9 @@ enum Sender {
 }
 
 impl Gathered {
-    /// Adds a request.
-    fn push(&mut self, request: &[u8]) {
-        if self.count == 0 {
-            self.batch.clear();
-            self.batch.fixed(&RequestHeader { op: Op::Batch as u32, ..RequestHeader::default() });
-        }
-        self.batch.fixed(&(request.len() as u32));
-        self.batch.bytes(request);
-        self.count += 1;
-    }
-
     /// Whether another request still fits.
     fn has_room_for(&self, request: &[u8]) -> bool {
-        self.count < BATCH_MAX && self.batch.len() + 4 + request.len() <= MAX_MESSAGE_BYTES
+        self.batch.count() < BATCH_MAX && self.batch.len_with(request.len()) <= MAX_MESSAGE_BYTES
     }
 }
 
@@ -76,8 +62,8 @@ impl Shared {
         if !channel.gathered.has_room_for(request) {
             shared.send_gathered(&mut channel.gathered)?;
         }
-        channel.gathered.push(request);
-        if channel.gathered.count == 1 {
+        channel.gathered.batch.push(request);
+        if channel.gathered.batch.count() == 1 {
             shared.begins.notify_one();
         }
         Ok(())
@@ -87,8 +73,8 @@ impl Shared {
     pub(super) fn send(&self, channel: &mut Channel) -> Result<(), Errno> {
         let gathered = &mut channel.gathered;
         let request = channel.request.as_bytes();
-        if gathered.count > 0 && gathered.has_room_for(request) {
-            gathered.push(request);
+        if gathered.batch.count() > 0 && gathered.has_room_for(request) {
+            gathered.batch.push(request);
             return self.send_gathered(gathered);
         }
         self.send_gathered(gathered)?;
@@ -96,12 +82,14 @@ impl Shared {
     }
 
     fn send_gathered(&self, gathered: &mut Gathered) -> Result<(), Errno> {
-        if gathered.count == 0 {
+        if gathered.batch.count() == 0 {
             return Ok(());
         }
-        gathered.count = 0;
         gathered.serial += 1;
-        transport::send(self.socket.as_fd(), gathered.batch.as_bytes(), &[]).map_err(|_| Errno::EIO)
+        let batch = &mut gathered.batch;
+        let sent = transport::send(self.socket.as_fd(), batch.as_bytes(), &[]);
+        batch.clear();
+        sent.map_err(|_| Errno::EIO)
     }
 
     /// Ends the thread once all is sent.
@@ -127,7 +115,7 @@ fn run(shared: &Shared) {
     loop {
         let serial = {
             let mut channel = shared.channel.lock();
-            while channel.gathered.count == 0 {
+            while channel.gathered.batch.count() == 0 {
                 if channel.gathered.sender == Sender::Closed {
                     return;
                 }

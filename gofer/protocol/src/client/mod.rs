@@ -17,6 +17,7 @@ pub mod reply;
 pub mod request;
 
 mod attributes;
+mod batch;
 mod change;
 mod gather;
 mod survey;
@@ -28,6 +29,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use linux_abi::Errno;
 use parking_lot::{Condvar, Mutex};
+
+pub use batch::Unlinked;
 
 use crate::client::gather::Gathered;
 use crate::client::reply::RootInfo;
@@ -199,7 +202,15 @@ impl Client {
         op: Op,
         write: impl FnOnce(&mut Writer) -> Result<(), Errno>,
     ) -> Result<(), Errno> {
-        let channel = &mut *self.shared.channel.lock();
+        self.tell_on(&mut self.shared.channel.lock(), op, write)
+    }
+
+    fn tell_on(
+        &self,
+        channel: &mut Channel,
+        op: Op,
+        write: impl FnOnce(&mut Writer) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
         let sent = self.quiet_sent.load(Ordering::Relaxed);
         if sent - self.quiet_served.load(Ordering::Relaxed) >= QUIET_MAX {
             return self.call_on(channel, op, write, |_, _| Ok(()));

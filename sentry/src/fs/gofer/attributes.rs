@@ -283,7 +283,7 @@ impl GoferInode {
         if set == SetAttr::default() {
             return Ok(());
         }
-        self.note_written();
+        self.note_changed();
         if self.is_ours() && self.is_harmless(&set) {
             return self.change_quietly(&set);
         }

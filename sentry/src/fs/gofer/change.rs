@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gofer_protocol::client::reply::Created;
-use gofer_protocol::{NewNode as WireNode, OpenFlags, RenameFlags as WireFlags, Target};
+use gofer_protocol::{NewNode as WireNode, OpenFlags, RenameFlags as WireFlags, Target, Unlinked};
 use linux_abi::Errno;
 use linux_abi::fs::{FileKind, RenameFlags};
 
@@ -113,13 +113,14 @@ impl GoferInode {
         let dir = self.node()?;
         let is_quiet =
             self.gives_up(target) && (!is_directory || target.is_known_to_be_empty() == Some(true));
+        let done = |()| Unlinked::Quietly;
         let remove = |client: &gofer_protocol::Client| match (is_directory, is_quiet) {
-            (false, false) => client.unlink(dir.id(), name),
+            (false, false) => client.unlink(dir.id(), name).map(done),
             (false, true) => client.unlink_quietly(dir.id(), name),
-            (true, false) => client.rmdir(dir.id(), name),
-            (true, true) => client.rmdir_quietly(dir.id(), name),
+            (true, false) => client.rmdir(dir.id(), name).map(done),
+            (true, true) => client.rmdir_quietly(dir.id(), name).map(done),
         };
-        self.after(self.export.call(remove))?;
+        let unlinked = self.after(self.export.call(remove))?;
         if is_quiet {
             self.note_quiet();
             target.note_quiet();
@@ -129,6 +130,7 @@ impl GoferInode {
         let version = self.state.lock().attributes.version();
         self.note_lacking(name, version);
         target.unlinked_from(self, name);
+        target.note_last_name(unlinked);
         Ok(())
     }
 

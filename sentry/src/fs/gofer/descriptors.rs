@@ -52,6 +52,14 @@ impl Descriptors {
         self.opens > 0
     }
 
+    /// Takes the descriptor to write through if nobody else has it, and there is no other.
+    pub(super) fn take_only(&mut self) -> Option<OwnedFd> {
+        if self.opens > 0 || self.read.is_some() || self.is_mapped_writable {
+            return None;
+        }
+        Arc::into_inner(self.write.take()?.fd)
+    }
+
     fn take_all(&mut self) -> (Option<Arc<OwnedFd>>, Option<Writable>) {
         (self.read.take(), self.write.take())
     }

@@ -19,7 +19,7 @@ use super::find::Absent;
 use super::foresight::Foresight;
 use super::inodes::Identity;
 use super::names::Names;
-use super::unnamed::Pool;
+use super::unnamed::{Origin, Pool};
 use crate::sync::{Mutex, Rank};
 use crate::vfs::{
     AttributeChange, Attributes, File, Inode, InodeCommon, IoContext, NewNode, XattrFlags,
@@ -56,6 +56,8 @@ pub(super) struct State {
     pub(super) name_mark: u64,
     /// Where new files in this directory come from.
     pub(super) pool: Option<Arc<Pool>>,
+    /// What a new file was before it was taken, if it could be that again.
+    pub(super) origin: Option<Box<Origin>>,
     /// A name that this directory did not have when its attributes had this version.
     pub(super) lacks: Option<(Arc<[u8]>, u64)>,
     /// The inodes found in this directory, by name.
@@ -97,6 +99,7 @@ impl GoferInode {
             quiet_mark: 0,
             name_mark: 0,
             pool: None,
+            origin: None,
             lacks: None,
             children: HashMap::new(),
             absent: None,
@@ -307,6 +310,7 @@ impl GoferInode {
         self.export.inodes.forget_dead(&self.identity);
         self.forget_listing();
         self.forget_names();
+        self.go_back_unnamed();
         let state = self.state.get_mut();
         let is_changed = state.attributes.version() > 0 || state.descriptors.writable().is_some();
         let is_alone = self.kind != FileKind::Directory && state.attributes.links() <= 1;

@@ -9,6 +9,9 @@
 //! numbers, flags) from its parent, so they share a [`Pool`]. Modification and change time of a new file are
 //! set when it is taken, by its descriptor, and its access time with its name.
 //!
+//! A file that is removed again before the request for its name was sent never gets one
+//! ([`gofer_protocol::Unlinked`]). Once nobody uses it any more it goes back to the stock: see [`Origin`].
+//!
 //! Divergence: the birth time of a new file is up to a second too early, and its change time moves
 //! when the name is put in place, which whoever has written to it waits for before it sees any.
 
@@ -19,7 +22,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use gofer_protocol::transport::MAX_DESCRIPTORS;
-use gofer_protocol::{Attr, Created, NewNode as WireNode};
+use gofer_protocol::{Attr, Created, NewNode as WireNode, Unlinked};
 use linux_abi::Errno;
 use linux_abi::fs::{FileKind, S_ISGID, S_ISUID};
 use platform::host;
@@ -45,9 +48,10 @@ pub(super) struct Pool(Mutex<Waiting>);
 #[derive(Default)]
 struct Waiting {
     files: Vec<Unnamed>,
-    /// Permissions and owners of the files.
-    kind: (u32, u32, u32),
+    kind: Kind,
+    /// When the last ones were made, and when one was wanted last.
     made_at: Duration,
+    wanted_at: Duration,
     /// How many were asked for last.
     batch: usize,
     /// Whether the export counts this pool among those that may have files.
@@ -58,6 +62,21 @@ struct Unnamed {
     attr: Attr,
     node: Node,
     fd: OwnedFd,
+    made_at: Duration,
+}
+
+/// Permissions and owners.
+type Kind = (u32, u32, u32);
+
+/// Where a new file comes from: what it takes to put it back, as long as that is possible. Nothing but
+/// what was written to it may have changed.
+pub(super) struct Origin {
+    pool: Arc<Pool>,
+    kind: Kind,
+    attr: Attr,
+    made_at: Duration,
+    /// The request for its name was taken back, and it has no other.
+    is_nameless: bool,
 }
 
 impl Default for Pool {
@@ -68,18 +87,20 @@ impl Default for Pool {
 
 impl Pool {
     /// A file of this kind, or how many to make.
-    fn take(&self, kind: (u32, u32, u32), now: Duration) -> Result<Unnamed, usize> {
+    fn take(&self, kind: Kind, now: Duration) -> Result<Unnamed, usize> {
+        let is_recent = |then: Duration| now.saturating_sub(then) < AGE_MAX;
         let mut waiting = self.0.lock();
-        let is_recent = now.saturating_sub(waiting.made_at) < AGE_MAX;
-        if is_recent && waiting.kind == kind {
-            if let Some(file) = waiting.files.pop() {
-                return Ok(file);
+        let is_alike = is_recent(waiting.wanted_at) && waiting.kind == kind;
+        (waiting.kind, waiting.wanted_at) = (kind, now);
+        if is_alike {
+            if waiting.files.last().is_some_and(|file| is_recent(file.made_at)) {
+                return waiting.files.pop().ok_or(0);
             }
             waiting.batch = (2 * waiting.batch).clamp(1, MAX_DESCRIPTORS);
         } else {
             waiting.batch = 0;
         }
-        (waiting.kind, waiting.made_at) = (kind, now);
+        waiting.made_at = now;
         let batch = waiting.batch;
         let _old = std::mem::take(&mut waiting.files);
         drop(waiting);
@@ -96,6 +117,18 @@ impl Pool {
     fn add(&self, files: Vec<Unnamed>) -> bool {
         let mut waiting = self.0.lock();
         waiting.files.extend(files);
+        !std::mem::replace(&mut waiting.is_counted, true)
+    }
+
+    /// Takes a file back; answers as [`Pool::add`] does.
+    fn put_back(&self, file: Unnamed, kind: Kind) -> bool {
+        let mut waiting = self.0.lock();
+        if waiting.kind != kind || waiting.files.len() >= MAX_DESCRIPTORS {
+            drop(waiting);
+            drop(file);
+            return false;
+        }
+        waiting.files.push(file);
         !std::mem::replace(&mut waiting.is_counted, true)
     }
 
@@ -157,11 +190,16 @@ impl GoferInode {
             return Ok(None);
         }
         self.outdate_names();
-        let attr = Attr { nlink: 1, ..file.attr };
-        let inode = self.after(self.adopt(name, &attr, Some(file.node), None))?;
+        let Unnamed { attr, made_at, .. } = file;
+        let named = Attr { nlink: 1, ..attr };
+        let inode = self.after(self.adopt(name, &named, Some(file.node), None))?;
         inode.note_named();
+        // Writing takes these bits away.
         if new.permissions & (S_ISUID | S_ISGID) == 0 {
             inode.common().set_plain();
+            let (pool, kind) = (self.pool(), (new.permissions, new.uid, new.gid));
+            let origin = Origin { pool, kind, attr, made_at, is_nameless: false };
+            inode.state.lock().origin = Some(Box::new(origin));
         }
         inode.keep_writable(Writable { fd: Arc::new(file.fd), is_readable: true });
         Ok(Some(inode))
@@ -187,7 +225,7 @@ impl GoferInode {
         // Whatever else is wrong: making the file in the usual way tells.
         let own = |(created, fd): (Created, OwnedFd)| {
             let node = Node::new(&self.export, created.node?);
-            Some(Unnamed { attr: created.attr, node, fd })
+            Some(Unnamed { attr: created.attr, node, fd, made_at: now })
         };
         let mut files: Vec<Unnamed> = made.ok()?.into_iter().filter_map(own).collect();
         let file = files.pop();
@@ -266,6 +304,46 @@ impl GoferInode {
     pub(super) fn is_being_named(&self) -> bool {
         let mark = self.state.lock().name_mark;
         !self.export.client().is_served(mark)
+    }
+
+    /// The removal of a name was asked for with this result.
+    pub(super) fn note_last_name(&self, unlinked: Unlinked) {
+        let mut state = self.state.lock();
+        match (unlinked, &mut state.origin) {
+            (Unlinked::BeforeNamed, Some(origin)) => origin.is_nameless = true,
+            (Unlinked::BeforeLinked, _) | (_, None) => {}
+            (Unlinked::Quietly, origin) => {
+                let _origin = origin.take();
+                drop(state);
+            }
+        }
+    }
+
+    /// Something that was changed about the file stays as it is.
+    pub(super) fn forget_origin(&self) {
+        let _origin = self.state.lock().origin.take();
+    }
+
+    /// Nobody uses the file any more: puts it back where it came from, if it is as it was then.
+    pub(super) fn go_back_unnamed(&mut self) {
+        let is_written = !*self.is_fresh.get_mut();
+        let state = self.state.get_mut();
+        let Some(origin) = state.origin.take().filter(|origin| origin.is_nameless) else { return };
+        let Some(fd) = state.descriptors.take_only() else { return };
+        let Some(node) = state.node.take().and_then(Arc::into_inner) else { return };
+        if is_written && host::fs::ftruncate(&fd, 0).is_err() {
+            return;
+        }
+        let Origin { pool, kind, attr, made_at, .. } = *origin;
+        if pool.put_back(Unnamed { attr, node, fd, made_at }, kind) {
+            self.export.pools.count(&pool);
+        }
+    }
+
+    /// Attributes of the file are changed.
+    pub(super) fn note_changed(&self) {
+        self.note_written();
+        self.forget_origin();
     }
 
     /// Something is written to the file, or its attributes are changed.

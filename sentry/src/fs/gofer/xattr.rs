@@ -25,6 +25,7 @@ impl GoferInode {
         self.with_node(|client, node| client.set_xattr(Target::from(node), name, value, flags))?;
         self.outdate_attributes();
         self.forget_pool();
+        self.forget_origin();
         Ok(())
     }
 
@@ -36,6 +37,7 @@ impl GoferInode {
         self.with_node(|client, node| client.remove_xattr(Target::from(node), name))?;
         self.outdate_attributes();
         self.forget_pool();
+        self.forget_origin();
         Ok(())
     }
 }
