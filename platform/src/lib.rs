@@ -15,5 +15,5 @@ pub mod systrap;
 pub use contract::*;
 pub use filter::systrap::{NATIVE_CALLS, is_native};
 pub use systrap::{
-    Conduit, Descriptors, End, FAST_CALLS, FILE_CALLS, Listener, Readiness, ServedFile,
+    Conduit, Descriptors, End, FAST_CALLS, FILE_CALLS, Listener, Readiness, ServedFile, ServedHow,
 };

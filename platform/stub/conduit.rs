@@ -10,7 +10,7 @@ use core::arch::asm;
 use core::sync::atomic::Ordering;
 
 use super::access::{copy, min};
-use super::bytes::{ATOMIC_BYTES, Head, Piece, Place, state, wanted};
+use super::bytes::{ATOMIC_BYTES, Head, Place, state, wanted};
 use super::calls::{FUTEX, doorbell, pause, syscall};
 use super::entry;
 use super::layout::{
@@ -20,6 +20,8 @@ use super::layout::{
 
 const READ: u32 = 0;
 const WRITE: u32 = 1;
+const READV: u32 = 19;
+const WRITEV: u32 = 20;
 const SENDTO: u32 = 44;
 const RECVFROM: u32 = 45;
 /// `MSG_DONTWAIT`, and what a call without an error does not look at: `MSG_NOSIGNAL`.
@@ -28,6 +30,8 @@ const MSG_SERVED: u64 = MSG_DONTWAIT | 0x4000;
 
 /// Most bytes that one call is served of.
 const SERVED_MAX: u64 = 1 << 30;
+/// Most pieces that one call may have.
+const PIECES_MAX: u64 = 16;
 /// The part of a descriptor's word that says what it is.
 const KINDS: u64 = 3;
 
@@ -43,44 +47,44 @@ const TRIES: u32 = 200;
 /// Makes a call of this kind if the thread may; answers with its result.
 #[inline(always)]
 pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
-    let is_message = number == SENDTO || number == RECVFROM;
-    if !is_message && number > WRITE || load!((*fast).has_files) == 0 {
-        return None;
-    }
-    if load!((*fast).saved.flags) & DIRECTION_FLAG != 0 {
-        return None;
-    }
+    let is_write = match number {
+        READ | READV | RECVFROM => false,
+        WRITE | WRITEV | SENDTO => true,
+        _ => return None,
+    };
     let fd = u64::from(load!((*fast).saved.rdi) as u32);
-    let len = load!((*fast).saved.rdx);
-    if fd >= FILES_MAX || len == 0 || len > SERVED_MAX {
+    let has_direction = load!((*fast).saved.flags) & DIRECTION_FLAG != 0;
+    if load!((*fast).has_files) == 0 || has_direction || fd >= FILES_MAX {
         return None;
     }
     let file = load!(*((entry::channel() + FILES_OFFSET + fd * 8) as *const u64));
-    let (is_write, right) = match number {
-        READ | RECVFROM => (false, served_file::READS),
-        _ => (true, served_file::WRITES),
-    };
+    let right = if is_write { served_file::WRITES } else { served_file::READS };
     if file & right == 0 {
         return None;
     }
     let mut waits = file & served_file::NONBLOCKING == 0;
-    if is_message {
-        let (flags, peer) = (load!((*fast).saved.r10), load!((*fast).saved.r8));
-        if file & served_file::SOCKET == 0 || flags & !MSG_SERVED != 0 || peer != 0 {
-            return None;
+    let (address, count) = (load!((*fast).saved.rsi), load!((*fast).saved.rdx));
+    let buffer = match number {
+        READV | WRITEV => Buffer::of_vector(address, count)?,
+        SENDTO | RECVFROM => {
+            let (flags, peer) = (load!((*fast).saved.r10), load!((*fast).saved.r8));
+            if file & served_file::SOCKET == 0 || flags & !MSG_SERVED != 0 || peer != 0 {
+                return None;
+            }
+            waits &= flags & MSG_DONTWAIT == 0;
+            Buffer::new(address, count)
         }
-        waits &= flags & MSG_DONTWAIT == 0;
+        _ => Buffer::new(address, count),
+    };
+    if buffer.len == 0 || buffer.len > SERVED_MAX {
+        return None;
     }
-    let address = load!((*fast).saved.rsi);
     match file & KINDS {
         served_file::CONDUITS => {}
-        served_file::NULL if !is_write => return Some(0),
-        served_file::ZERO if !is_write => {
-            clear(address, len);
-            return Some(len);
-        }
         served_file::NONE => return None,
-        _ => return Some(len),
+        served_file::NULL if !is_write => return Some(0),
+        served_file::ZERO if !is_write => return buffer.clear(),
+        _ => return Some(buffer.len),
     }
     let shift = if is_write { served_file::OUTPUT_SHIFT } else { served_file::INPUT_SHIFT };
     let number = file >> shift & served_file::NUMBER;
@@ -91,13 +95,83 @@ pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
     let which = number | if is_write { at::WRITES } else { 0 };
     let start = entry::channel() - super::layout::CHANNEL_OFFSET + CONDUIT_OFFSET;
     let memory = start + (number - 1) * CONDUIT_BYTES;
-    let visit = Visit { fast, which, generation: generation as u32, memory };
-    let result = visit.serve(address, len, waits);
+    let are_packets = file & served_file::PACKETS != 0;
+    let visit = Visit { fast, which, generation: generation as u32, memory, are_packets };
+    let result = visit.serve(buffer, waits);
     store!((*fast).conduit, 0);
     if result.is_none() {
         store!((*fast).change, change::NONE);
     }
     result
+}
+
+/// Memory of the guest's that a call reads or writes, a piece after the other.
+#[derive(Clone, Copy)]
+struct Buffer {
+    /// All of it, as it was said at first.
+    len: u64,
+    /// The piece at hand.
+    address: u64,
+    left: u64,
+    /// `struct iovec`s that come behind it.
+    vector: u64,
+    count: u64,
+}
+
+impl Buffer {
+    #[inline(always)]
+    fn new(address: u64, len: u64) -> Buffer {
+        Buffer { len, address, left: len, vector: 0, count: 0 }
+    }
+
+    /// `None` for more pieces than are served, or more than [`SERVED_MAX`].
+    #[inline(always)]
+    fn of_vector(vector: u64, count: u64) -> Option<Buffer> {
+        if count > PIECES_MAX || vector % 8 != 0 {
+            return None;
+        }
+        let (mut len, mut index) = (0, 0);
+        while index < count {
+            let piece = load!(*((vector + index * 16 + 8) as *const u64));
+            if piece > SERVED_MAX {
+                return None;
+            }
+            len += piece;
+            index += 1;
+        }
+        Some(Buffer { len, address: 0, left: 0, vector, count })
+    }
+
+    /// The next bytes that lie together, `most` at most: where, and how many; 0 at the end.
+    #[inline(always)]
+    fn take(&mut self, most: u64) -> (u64, u64) {
+        while self.left == 0 && self.count > 0 {
+            self.address = load!(*(self.vector as *const u64));
+            self.left = load!(*((self.vector + 8) as *const u64));
+            self.vector += 16;
+            self.count -= 1;
+        }
+        let len = min(self.left, most);
+        let address = self.address;
+        self.address = address.wrapping_add(len);
+        self.left -= len;
+        (address, len)
+    }
+
+    /// Fills it with zeros.
+    #[inline(always)]
+    fn clear(mut self) -> Option<u64> {
+        let mut left = self.len;
+        while left > 0 {
+            let (address, len) = self.take(left);
+            if len == 0 {
+                return None;
+            }
+            clear(address, len);
+            left -= len;
+        }
+        Some(self.len)
+    }
 }
 
 /// A thread at a conduit.
@@ -108,6 +182,7 @@ struct Visit {
     which: u64,
     generation: u32,
     memory: u64,
+    are_packets: bool,
 }
 
 impl Visit {
@@ -124,7 +199,7 @@ impl Visit {
     }
 
     #[inline(always)]
-    fn serve(&self, address: u64, len: u64, waits: bool) -> Option<u64> {
+    fn serve(&self, buffer: Buffer, waits: bool) -> Option<u64> {
         let fast = self.fast;
         loop {
             store!((*fast).goal, u64::MAX);
@@ -140,8 +215,8 @@ impl Visit {
                 return None;
             }
             let moved = match self.is_write() {
-                true => self.write(address, len),
-                false => self.read(address, len),
+                true => self.write(buffer),
+                false => self.read(buffer),
             };
             match moved {
                 Moved::All(result) => {
@@ -181,19 +256,31 @@ impl Visit {
 
     /// Copies what is there, and takes it away.
     #[inline(always)]
-    fn read(&self, address: u64, len: u64) -> Moved {
+    fn read(&self, mut buffer: Buffer) -> Moved {
         let head = self.head();
         let mut place = head.read_place();
         let mut done = 0;
-        while done < len {
+        while done < buffer.len {
             let piece = head.piece(place);
             if piece.len == 0 {
                 break;
             }
-            let count = min(piece.len, len - done);
-            copy(address.wrapping_add(done), self.memory + piece.offset, count);
-            place = head.behind(place, count);
+            let count = min(piece.len, buffer.len - done);
+            let (address, count) = buffer.take(count);
+            if count == 0 {
+                break;
+            }
+            copy(address, self.memory + piece.offset, count);
             done += count;
+            if piece.is_packet {
+                if count < piece.len && buffer.len > done {
+                    // The rest may have room in the next piece: for the sentry.
+                    return Moved::Some;
+                }
+                place = place.next_page();
+                break;
+            }
+            place = head.behind(place, count);
         }
         if done == 0 {
             return Moved::Nothing;
@@ -204,8 +291,8 @@ impl Visit {
 
     /// Copies all of it there if there is room.
     #[inline(always)]
-    fn write(&self, address: u64, len: u64) -> Moved {
-        let head = self.head();
+    fn write(&self, mut buffer: Buffer) -> Moved {
+        let (head, len) = (self.head(), buffer.len);
         let room = head.room(len);
         if room.bytes < len {
             let is_full = room.bytes == 0 || len <= ATOMIC_BYTES;
@@ -213,14 +300,23 @@ impl Visit {
         }
         let (mut place, mut merged, mut done) = (head.write_place(), room.merged, 0);
         while done < len {
-            let (Piece { offset, len: count }, next) = head.next(place, merged, len - done);
-            if count == 0 {
+            let (piece, next) = head.next(place, merged, len - done, self.are_packets);
+            let mut filled = 0;
+            while filled < piece.len {
+                let (address, count) = buffer.take(piece.len - filled);
+                if count == 0 {
+                    // The guest says something else now.
+                    return Moved::Some;
+                }
+                copy(self.memory + piece.offset + filled, address, count);
+                filled += count;
+            }
+            if filled == 0 {
                 return Moved::Some;
             }
-            copy(self.memory + offset, address.wrapping_add(done), count);
-            merged = merged.saturating_sub(count);
+            merged = merged.saturating_sub(filled);
             place = next;
-            done += count;
+            done += filled;
         }
         self.make(place, done);
         Moved::All(done)

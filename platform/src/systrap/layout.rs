@@ -281,6 +281,8 @@ pub mod served_file {
     pub const WRITES: u64 = 1 << 3;
     /// Nobody waits (`O_NONBLOCK`).
     pub const NONBLOCKING: u64 = 1 << 4;
+    /// Each write is a packet (`O_DIRECT` of a pipe).
+    pub const PACKETS: u64 = 1 << 6;
     /// It is a socket: `recvfrom(2)` and `sendto(2)` are for it, too.
     pub const SOCKET: u64 = 1 << 5;
 
@@ -403,6 +405,11 @@ pub mod shape {
             address: u8,
             len: u8,
         },
+        /// `len` bytes, if there is an address.
+        Fixed {
+            address: u8,
+            len: u64,
+        },
         /// Up to a NUL.
         Text {
             address: u8,
@@ -421,6 +428,12 @@ pub mod shape {
             address: u8,
             len: u64,
         },
+        /// So many times `size` bytes as an `int` says.
+        Records {
+            address: u8,
+            count: u8,
+            size: u64,
+        },
     }
 
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -437,6 +450,9 @@ pub mod shape {
                 Input::Bytes { address, len } if argument(args, len) <= SENT_MAX => {
                     Extent { address: argument(args, address), len: argument(args, len) }
                 }
+                Input::Fixed { address, len } if argument(args, address) != 0 => {
+                    Extent { address: argument(args, address), len }
+                }
                 _ => Extent { address: 0, len: 0 },
             }
         }
@@ -448,6 +464,11 @@ pub mod shape {
                 Output::None => (0, 0),
                 Output::Bytes { address, len } => (argument(args, address), argument(args, len)),
                 Output::Fixed { address, len } => (argument(args, address), len),
+                Output::Records { address, count, size } => {
+                    let count = argument(args, count) as u32;
+                    let is_number = count <= i32::MAX as u32;
+                    (argument(args, address), if is_number { count as u64 * size } else { 0 })
+                }
             };
             if address.checked_add(len).is_none() {
                 return Extent { address: 0, len: 0 };
@@ -486,6 +507,8 @@ pub mod shape {
     /// Length of `struct stat` and of `struct statx` in bytes.
     const STAT: u64 = 144;
     const STATX: u64 = 256;
+    /// Of `struct epoll_event`.
+    const EPOLL_EVENT: u64 = 12;
 
     /// The shape of a call, `None` for one that does not go by the hotline: it needs all registers
     /// or the guest's own hands, ends the thread, or is there to wait.
@@ -522,8 +545,15 @@ pub mod shape {
             97 | 98 | 99 | 100 | 110 | 111 | 115 | 121 | 124 => PLAIN,
             // utime, statfs, fstatfs, getpriority, getxattr to flistxattr, utimes
             132 | 137 | 138 | 140 | 191..=196 | 235 => PLAIN,
-            // epoll_wait, epoll_ctl, fadvise64, utimensat, epoll_pwait, eventfd2, dup3, pipe2
-            232 | 233 | 221 | 280 | 281 | 290 | 292 | 293 => PLAIN,
+            // epoll_wait, epoll_pwait
+            232 | 281 => Shape {
+                output: Output::Records { address: 1, count: 2, size: EPOLL_EVENT },
+                ..PLAIN
+            },
+            // epoll_ctl
+            233 => Shape { input: Input::Fixed { address: 3, len: EPOLL_EVENT }, ..PLAIN },
+            // fadvise64, utimensat, eventfd2, dup3, pipe2
+            221 | 280 | 290 | 292 | 293 => PLAIN,
             // select, sendfile, socket, connect, accept, shutdown, bind, listen, socketpair
             23 | 40 | 41 | 42 | 43 | 48 | 49 | 50 | 53 => PLAIN,
             // pselect6, ppoll, splice, timerfd_create, timerfd_settime, timerfd_gettime, fallocate

@@ -105,7 +105,7 @@ use crate::process::procfs::Procfs;
 use crate::process::space::{Common, OwnMemory};
 use crate::process::{USER_END, USER_START};
 
-pub use self::conduit::{Conduit, Descriptors, End, Listener, Readiness, ServedFile};
+pub use self::conduit::{Conduit, Descriptors, End, Listener, Readiness, ServedFile, ServedHow};
 
 /// Numbers of calls that the platform may serve of descriptors ([`Descriptors`]).
 pub const FILE_CALLS: &[u32] = &[
@@ -113,6 +113,8 @@ pub const FILE_CALLS: &[u32] = &[
     libc::SYS_write as u32,
     libc::SYS_sendto as u32,
     libc::SYS_recvfrom as u32,
+    libc::SYS_readv as u32,
+    libc::SYS_writev as u32,
 ];
 
 /// Numbers of calls that the platform may answer, and memory calls that it may let guest code make,

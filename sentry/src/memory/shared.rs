@@ -51,7 +51,7 @@ impl Shared {
     ) -> Result<Arc<Conduit>, Errno> {
         let conduit = make()?;
         self.times += 1;
-        let filled = conduit.write_with(bytes.len(), |to| {
+        let filled = conduit.write_with(bytes.len(), false, |to| {
             to.copy_from_slice(&bytes[..to.len()]);
             Ok(to.len())
         });
@@ -65,8 +65,9 @@ impl Shared {
         Ok(conduit)
     }
 
-    /// Takes the bytes back, if they are away: they belong before all that the owner has.
-    pub fn end(&mut self) -> Option<Vec<u8>> {
+    /// Takes the bytes back, if they are away: in pieces as reads would get them, and whether each is
+    /// a packet. They belong before all that the owner has.
+    pub fn end(&mut self) -> Option<Vec<(Vec<u8>, bool)>> {
         self.conduit.take().map(|conduit| conduit.revoke())
     }
 }
@@ -105,9 +106,14 @@ fn when_readable(
 
 /// Moves as much into a conduit as there is room for. Errors: EAGAIN, and the listener will hear;
 /// EFAULT.
-pub fn write_conduit(conduit: &Conduit, source: &mut IoSource<'_>) -> Result<usize, Errno> {
+pub fn write_conduit(
+    conduit: &Conduit,
+    source: &mut IoSource<'_>,
+    are_packets: bool,
+) -> Result<usize, Errno> {
     loop {
-        match conduit.write_with(source.remaining(), |bytes| source.take(bytes))? {
+        let len = source.remaining();
+        match conduit.write_with(len, are_packets, |bytes| source.take(bytes))? {
             0 if conduit.watch(End::Writing).is_writable => {}
             0 => return Err(Errno::EAGAIN),
             count => return Ok(count),

@@ -5,15 +5,12 @@
 use std::sync::Arc;
 
 use linux_abi::fs::OpenFlags;
-use platform::ServedFile;
+use platform::{ServedFile, ServedHow};
 
 use super::Fd;
 use crate::net::socket_of;
 use crate::task::Ctx;
 use crate::vfs::{Conduits, FileDescription, SelfServed};
-
-/// With these somebody wants to know of each read or write, or it is more than bytes.
-const REFUSED: OpenFlags = OpenFlags::DIRECT.union(OpenFlags::FASYNC);
 
 /// After a read or write of `fd`: if there were many, lets the caller's process make them by itself.
 pub(super) async fn offer(ctx: &mut Ctx, fd: Fd, file: &Arc<FileDescription>) {
@@ -23,13 +20,14 @@ pub(super) async fn offer(ctx: &mut Ctx, fd: Fd, file: &Arc<FileDescription>) {
     let (Some(descriptors), true) = (ctx.thread.descriptors(), ctx.may_serve_itself()) else {
         return;
     };
-    if file.flags().intersects(REFUSED) {
+    let flags = file.flags();
+    if flags.contains(OpenFlags::FASYNC) {
+        // Somebody wants to know of each read or write.
         return;
     }
     let platform = ctx.task.kernel.platform.clone();
     let Some(served) = file.file().self_served(&|| platform.new_conduit()) else { return };
     let (reads, writes) = (file.is_readable(), file.is_writable());
-    let is_nonblocking = file.is_nonblocking();
     let served = match served {
         SelfServed::Zero => ServedFile::zero(reads, writes),
         SelfServed::Null => ServedFile::null(reads, writes),
@@ -40,13 +38,18 @@ pub(super) async fn offer(ctx: &mut Ctx, fd: Fd, file: &Arc<FileDescription>) {
                 }
             }
             let is_socket = socket_of(file).is_ok();
-            ServedFile::conduits(input.as_ref(), output.as_ref(), is_nonblocking, is_socket)
+            let how = ServedHow {
+                is_nonblocking: flags.contains(OpenFlags::NONBLOCK),
+                has_packets: flags.contains(OpenFlags::DIRECT) && !is_socket,
+                is_socket,
+            };
+            ServedFile::conduits(input.as_ref(), output.as_ref(), how)
         }
     };
     if ctx.task.fds().serve(fd.0, file, served, &descriptors) {
         ctx.thread.use_descriptors(true);
     }
-    if file.is_nonblocking() != is_nonblocking {
+    if file.flags() != flags {
         // Whoever has changed that may have come too early to take it back.
         file.file().flags_changed();
     }

@@ -81,6 +81,8 @@ pub struct Place(pub u64);
 
 impl Place {
     const BITS: u32 = 16;
+    /// The page at hand is a packet.
+    const PACKET: u64 = 1 << (Place::BITS - 1);
 
     #[inline(always)]
     const fn new(page: u64, byte: u64) -> Place {
@@ -94,8 +96,17 @@ impl Place {
 
     #[inline(always)]
     const fn byte(self) -> u64 {
-        let byte = self.0 & ((1 << Place::BITS) - 1);
-        if byte < PAGE_BYTES { byte } else { PAGE_BYTES }
+        min(self.0 & (Place::PACKET - 1), PAGE_BYTES)
+    }
+
+    #[inline(always)]
+    const fn is_packet(self) -> bool {
+        self.0 & Place::PACKET != 0
+    }
+
+    #[inline(always)]
+    pub const fn next_page(self) -> Place {
+        Place::new(self.page().wrapping_add(1), 0)
     }
 }
 
@@ -104,6 +115,8 @@ impl Place {
 pub struct Piece {
     pub offset: u64,
     pub len: u64,
+    /// They are all that one read gets, who loses what it has no room for.
+    pub is_packet: bool,
 }
 
 /// What a write of some length does.
@@ -173,14 +186,13 @@ impl Head {
         self.write_place().page() == self.read_place().page()
     }
 
-    /// Where the bytes of a page end.
+    /// Where the bytes of a page end, as a place of which the page does not count.
     #[inline(always)]
-    fn end(&self, page: u64, write: Place) -> u64 {
-        if page.wrapping_add(1) == write.page() {
-            return write.byte();
+    fn end(&self, page: u64, write: Place) -> Place {
+        match page.wrapping_add(1) == write.page() {
+            true => write,
+            false => Place(load_end(&self.ends, page).into()),
         }
-        let end = u64::from(load_end(&self.ends, page));
-        if end < PAGE_BYTES { end } else { PAGE_BYTES }
     }
 
     /// What lies together from `place` on; nothing if that is the end.
@@ -189,48 +201,50 @@ impl Head {
         let (write, page, byte) = (self.write_place(), place.page(), place.byte());
         let offset = offset(page) + byte;
         if page == write.page() {
-            return Piece { offset, len: 0 };
+            return Piece { offset, len: 0, is_packet: false };
         }
         let end = self.end(page, write);
-        Piece { offset, len: end.saturating_sub(byte) }
+        Piece { offset, len: end.byte().saturating_sub(byte), is_packet: end.is_packet() }
     }
 
-    /// The place behind `len` bytes of the piece at `place`.
+    /// The place behind `len` bytes of the piece at `place`, which is no packet.
     #[inline(always)]
     pub fn behind(&self, place: Place, len: u64) -> Place {
         let (page, byte) = (place.page(), place.byte() + len);
-        match byte >= self.end(page, self.write_place()) {
-            true => Place::new(page.wrapping_add(1), 0),
+        match byte >= self.end(page, self.write_place()).byte() {
+            true => place.next_page(),
             false => Place::new(page, byte),
         }
     }
 
     /// What a write of `len` bytes finds. Linux: behind the last page's bytes go only the odd ones
-    /// beyond whole pages, and only if all of them fit.
+    /// beyond whole pages, and only if all of them fit; and nothing goes behind a packet.
     #[inline(always)]
     pub fn room(&self, len: u64) -> Room {
         let odd = len % PAGE_BYTES;
         let write = self.write_place();
-        let fits = !self.is_empty() && write.byte() + odd <= PAGE_BYTES;
+        let has_bytes = !self.is_empty() && !write.is_packet();
+        let fits = has_bytes && write.byte() + odd <= PAGE_BYTES;
         let merged = if fits { odd } else { 0 };
         Room { merged, bytes: merged + (PAGES - self.pages()) * PAGE_BYTES }
     }
 
     /// Where the next of `len` bytes are written, `place` being behind the last; `merged` of them
-    /// have to go to the present page.
+    /// have to go to the present page. Others go to a new one, which is a packet if `is_packet`.
     #[inline(always)]
-    pub fn next(&self, place: Place, merged: u64, len: u64) -> (Piece, Place) {
+    pub fn next(&self, place: Place, merged: u64, len: u64, is_packet: bool) -> (Piece, Place) {
         if merged > 0 {
             // The last page's number is one less than their count.
             let (page, byte) = (place.page().wrapping_sub(1), place.byte());
             let len = min(merged, PAGE_BYTES - byte);
-            let piece = Piece { offset: offset(page) + byte, len };
+            let piece = Piece { offset: offset(page) + byte, len, is_packet };
             return (piece, Place::new(place.page(), byte + len));
         }
         let len = min(len, PAGE_BYTES);
-        store_end(&self.ends, place.page().wrapping_sub(1), place.byte() as u16);
-        let piece = Piece { offset: offset(place.page()), len };
-        (piece, Place::new(place.page().wrapping_add(1), len))
+        store_end(&self.ends, place.page().wrapping_sub(1), place.0 as u16);
+        let piece = Piece { offset: offset(place.page()), len, is_packet };
+        let end = if is_packet { len | Place::PACKET } else { len };
+        (piece, Place::new(place.page().wrapping_add(1), end))
     }
 
     /// How often to look before sleeping.

@@ -18,6 +18,17 @@ pub type Owner = Arc<()>;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ServedFile(u64);
 
+/// How bytes go through conduits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServedHow {
+    /// Nobody waits (`O_NONBLOCK`).
+    pub is_nonblocking: bool,
+    /// Each write is a packet (`O_DIRECT` of a pipe).
+    pub has_packets: bool,
+    /// `recvfrom(2)` and `sendto(2)` are for it, too.
+    pub is_socket: bool,
+}
+
 impl ServedFile {
     /// Not at all.
     pub const NONE: ServedFile = ServedFile(served_file::NONE);
@@ -26,8 +37,7 @@ impl ServedFile {
     pub fn conduits(
         input: Option<&Arc<Conduit>>,
         output: Option<&Arc<Conduit>>,
-        is_nonblocking: bool,
-        is_socket: bool,
+        how: ServedHow,
     ) -> ServedFile {
         let name = |end: Option<&Arc<Conduit>>| {
             let word = |conduit: &Arc<Conduit>| {
@@ -42,8 +52,9 @@ impl ServedFile {
         for (is_set, bit) in [
             (from != 0, served_file::READS),
             (to != 0, served_file::WRITES),
-            (is_nonblocking, served_file::NONBLOCKING),
-            (is_socket, served_file::SOCKET),
+            (how.is_nonblocking, served_file::NONBLOCKING),
+            (how.has_packets, served_file::PACKETS),
+            (how.is_socket, served_file::SOCKET),
         ] {
             word |= if is_set { bit } else { 0 };
         }

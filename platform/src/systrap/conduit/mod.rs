@@ -30,7 +30,7 @@ use self::memory::Memory;
 use super::layout::{CONDUIT_COUNT, at, served_file};
 use crate::process::Tid;
 
-pub use self::files::{Descriptors, ServedFile};
+pub use self::files::{Descriptors, ServedFile, ServedHow};
 pub(super) use self::held::Conduits;
 
 /// How the sentry is known to conduits.
@@ -204,7 +204,7 @@ impl Conduit {
         read
     }
 
-    /// Takes up to `max` bytes away, of which `sink` says how many it has really taken.
+    /// Gives what one read of `max` bytes gets to `sink`, which says how many it has taken.
     ///
     /// Errors: those of the sink, and nothing is taken then.
     pub fn read_with(
@@ -222,16 +222,18 @@ impl Conduit {
     }
 
     /// Writes what fits of `len` bytes that `source` gives: up to [`ATOMIC_BYTES`] go in whole or not
-    /// at all. Answers with how many; 0 if there is no room.
+    /// at all. With `is_packet` they are packets, of a page at most. Answers with how many; 0 if there
+    /// is no room.
     ///
     /// Errors: those of the source, and nothing is written then.
     pub fn write_with(
         &self,
         len: usize,
+        is_packet: bool,
         source: impl FnOnce(&mut [u8]) -> Result<usize, Errno>,
     ) -> Result<usize, Errno> {
         let held = self.lock();
-        let room = self.head().room(len as u64).bytes.min(bytes::PAGES * bytes::PAGE_BYTES);
+        let room = held.room(len).bytes;
         let fits = (len as u64).min(room);
         if fits == 0 || (fits < len as u64 && len as u64 <= ATOMIC_BYTES) {
             held.end(End::Reading, false);
@@ -240,7 +242,7 @@ impl Conduit {
         let mut data = vec![0; fits as usize];
         let got = source(&mut data);
         let count = got.map_or(0, |got| got.min(data.len()));
-        held.push(&data[..count]);
+        held.push(&data[..count], is_packet);
         held.end(End::Reading, count > 0);
         got
     }
@@ -254,15 +256,24 @@ impl Conduit {
         self.change(bit);
     }
 
-    /// Has all calls go to the sentry from now on; answers with the bytes.
-    pub fn revoke(&self) -> Vec<u8> {
+    /// Has all calls go to the sentry from now on; answers with the bytes, as reads would get them, and
+    /// whether they are packets.
+    pub fn revoke(&self) -> Vec<(Vec<u8>, bool)> {
         self.is_over.store(true, Ordering::SeqCst);
         self.change(state::REVOKED);
         let held = self.lock();
-        let bytes = held.peek(usize::MAX);
-        held.skip(bytes.len());
+        let mut all = Vec::new();
+        for _ in 0..=bytes::PAGES {
+            let is_packet = self.head().piece(self.head().read_place()).is_packet;
+            let bytes = held.peek(usize::MAX);
+            if bytes.is_empty() {
+                break;
+            }
+            held.skip(bytes.len());
+            all.push((bytes, is_packet));
+        }
         held.end(End::Writing, false);
-        bytes
+        all
     }
 
     /// Sets bits of the state and wakes everybody.
@@ -351,7 +362,7 @@ struct Held<'a> {
 }
 
 impl Held<'_> {
-    /// A copy of the next bytes, up to `max`.
+    /// A copy of what one read of `max` bytes gets.
     fn peek(&self, max: usize) -> Vec<u8> {
         let (head, memory) = (self.conduit.head(), &self.conduit.memory);
         let (mut place, mut bytes) = (head.read_place(), Vec::new());
@@ -362,18 +373,26 @@ impl Held<'_> {
                 break;
             }
             memory.read(piece.offset, count, &mut bytes);
+            if piece.is_packet {
+                break;
+            }
             place = head.behind(place, count);
         }
         bytes
     }
 
-    /// Takes the next bytes away.
+    /// Takes the next bytes away, which one read has got, and the rest of a packet.
     fn skip(&self, mut count: usize) {
         let head = self.conduit.head();
         let mut place = head.read_place();
         while count > 0 {
-            let len = head.piece(place).len.min(count as u64);
+            let piece = head.piece(place);
+            let len = piece.len.min(count as u64);
             if len == 0 {
+                break;
+            }
+            if piece.is_packet {
+                place = place.next_page();
                 break;
             }
             place = head.behind(place, len);
@@ -382,16 +401,22 @@ impl Held<'_> {
         head.set_read(place);
     }
 
+    fn room(&self, len: usize) -> bytes::Room {
+        let room = self.conduit.head().room(len as u64);
+        // Whatever the guest says, a write is not more than all there is.
+        bytes::Room { bytes: room.bytes.min(bytes::PAGES * bytes::PAGE_BYTES), ..room }
+    }
+
     /// Appends bytes for which there is room.
-    fn push(&self, bytes: &[u8]) {
+    fn push(&self, bytes: &[u8], is_packet: bool) {
         if bytes.is_empty() {
             return;
         }
         let (head, memory) = (self.conduit.head(), &self.conduit.memory);
-        let (mut place, mut merged) = (head.write_place(), head.room(bytes.len() as u64).merged);
+        let (mut place, mut merged) = (head.write_place(), self.room(bytes.len()).merged);
         let mut rest = bytes;
         while !rest.is_empty() {
-            let (piece, next) = head.next(place, merged, rest.len() as u64);
+            let (piece, next) = head.next(place, merged, rest.len() as u64, is_packet);
             let count = (piece.len as usize).min(rest.len());
             if count == 0 {
                 break;

@@ -98,6 +98,12 @@ impl PipeBuffer {
         self.account(bytes.len(), 0, false);
     }
 
+    /// Appends a packet, which fits into a slot, even beyond the capacity.
+    pub fn push_packet(&mut self, bytes: &[u8]) {
+        self.bytes.push(bytes);
+        self.account(bytes.len(), 0, true);
+    }
+
     /// Gives bytes back that were read last.
     pub fn put_back(&mut self, bytes: &[u8]) {
         self.bytes.push_front(bytes);
@@ -181,30 +187,32 @@ impl PipeBuffer {
         }
     }
 
-    /// How many bytes a read of `room` bytes gets: up to the end of the first packet, or up to
-    /// the first packet behind plain bytes.
+    /// How many bytes a read of `room` bytes gets: up to the end of the first packet.
     fn readable(&self, room: usize) -> usize {
         let mut total = 0;
-        for (index, slot) in self.slots.iter().enumerate() {
+        for slot in &self.slots {
+            total += slot.len;
             if slot.is_packet {
-                if index == 0 {
-                    total = slot.len;
-                }
                 break;
             }
-            total += slot.len;
         }
         total.min(room)
     }
 
     /// Takes `count` read bytes off the slots; the rest of a packet goes with them.
     fn consume(&mut self, count: usize) {
-        let packet_rest = match self.slots.front() {
-            Some(slot) if slot.is_packet => slot.len.saturating_sub(count),
+        let mut plain = 0;
+        let packet = self.slots.iter().find(|slot| {
+            let is_before = !slot.is_packet && plain + slot.len <= count;
+            plain += if is_before { slot.len } else { 0 };
+            !is_before
+        });
+        let lost = match packet {
+            Some(slot) if slot.is_packet && plain < count => slot.len - (count - plain),
             _ => 0,
         };
-        self.bytes.discard(packet_rest);
-        self.consume_exactly(count + packet_rest);
+        self.bytes.discard(lost);
+        self.consume_exactly(count + lost);
     }
 
     fn consume_exactly(&mut self, count: usize) {

@@ -126,11 +126,8 @@ impl Pipe {
             if state.readers == 0 {
                 return Err(Errno::EPIPE);
             }
-            if packets {
-                state.take_back();
-            }
             match state.shared.conduit() {
-                Some(conduit) => write_conduit(conduit, source),
+                Some(conduit) => write_conduit(conduit, source, packets),
                 None => state.buffer.write(source, packets),
             }
         };

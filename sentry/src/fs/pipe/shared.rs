@@ -1,6 +1,7 @@
 //! A pipe whose bytes lie in a conduit: guest code reads and writes it by itself.
 //!
-//! The conduit has just what [`PipeBuffer`](super::PipeBuffer) has, but for packets and other sizes.
+//! The conduit holds just what [`PipeBuffer`](super::PipeBuffer) does, as long as that has its first
+//! size.
 
 use std::sync::Arc;
 
@@ -52,8 +53,11 @@ impl Listener for Pipe {
 
 impl State {
     pub(super) fn take_back(&mut self) {
-        if let Some(bytes) = self.shared.end() {
-            self.buffer.push(&bytes);
+        for (bytes, is_packet) in self.shared.end().unwrap_or_default() {
+            match is_packet {
+                true => self.buffer.push_packet(&bytes),
+                false => self.buffer.push(&bytes),
+            }
         }
     }
 

@@ -100,7 +100,7 @@ impl Channel {
                 state.take_back();
             }
             if let Some(conduit) = state.shared.conduit() {
-                let sent = write_conduit(conduit, source);
+                let sent = write_conduit(conduit, source, false);
                 drop(state);
                 self.reader.notify(READABLE);
                 return sent;
@@ -287,9 +287,10 @@ impl Listener for Channel {
 
 impl State {
     fn take_back(&mut self) {
-        let Some(bytes) = self.shared.end().filter(|bytes| !bytes.is_empty()) else { return };
-        self.bytes.push(&bytes);
-        self.records.push_back(Record { len: bytes.len(), credentials: None, rights: None });
+        for (bytes, _) in self.shared.end().unwrap_or_default() {
+            self.bytes.push(&bytes);
+            self.records.push_back(Record { len: bytes.len(), credentials: None, rights: None });
+        }
     }
 
     /// How much of the writer's buffer is taken. An empty message takes some, too.

@@ -108,7 +108,7 @@ impl Flow {
                 state.take_back();
             }
             if let Some(conduit) = state.shared.conduit() {
-                let sent = write_conduit(conduit, source);
+                let sent = write_conduit(conduit, source, false);
                 drop(state);
                 self.reader.notify(READABLE);
                 return sent.map(Sent::Queued);
@@ -354,7 +354,7 @@ impl Listener for Flow {
 
 impl State {
     fn take_back(&mut self) {
-        if let Some(bytes) = self.shared.end() {
+        for (bytes, _) in self.shared.end().unwrap_or_default() {
             self.bytes.push(&bytes);
         }
     }
