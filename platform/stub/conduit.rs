@@ -32,6 +32,8 @@ const MSG_SERVED: u64 = MSG_DONTWAIT | 0x4000;
 const SERVED_MAX: u64 = 1 << 30;
 /// Most pieces that one call may have.
 const PIECES_MAX: u64 = 16;
+/// Where addresses of programs end.
+const USER_END: u64 = 0x7fff_ffff_f000;
 /// The part of a descriptor's word that says what it is.
 const KINDS: u64 = 3;
 
@@ -72,9 +74,9 @@ pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
                 return None;
             }
             waits &= flags & MSG_DONTWAIT == 0;
-            Buffer::new(address, count)
+            Buffer::new(address, count)?
         }
-        _ => Buffer::new(address, count),
+        _ => Buffer::new(address, count)?,
     };
     if buffer.len == 0 || buffer.len > SERVED_MAX {
         return None;
@@ -119,12 +121,19 @@ struct Buffer {
 }
 
 impl Buffer {
+    /// `None` for more than [`SERVED_MAX`], or memory that no program can have.
     #[inline(always)]
-    fn new(address: u64, len: u64) -> Buffer {
-        Buffer { len, address, left: len, vector: 0, count: 0 }
+    fn new(address: u64, len: u64) -> Option<Buffer> {
+        let is_served = Buffer::is_served(address, len);
+        is_served.then_some(Buffer { len, address, left: len, vector: 0, count: 0 })
     }
 
-    /// `None` for more pieces than are served, or more than [`SERVED_MAX`].
+    #[inline(always)]
+    fn is_served(address: u64, len: u64) -> bool {
+        len <= SERVED_MAX && address <= USER_END - len
+    }
+
+    /// The same, and `None` for more pieces than are served.
     #[inline(always)]
     fn of_vector(vector: u64, count: u64) -> Option<Buffer> {
         if count > PIECES_MAX || vector % 8 != 0 {
@@ -132,8 +141,9 @@ impl Buffer {
         }
         let (mut len, mut index) = (0, 0);
         while index < count {
+            let address = load!(*((vector + index * 16) as *const u64));
             let piece = load!(*((vector + index * 16 + 8) as *const u64));
-            if piece > SERVED_MAX {
+            if !Buffer::is_served(address, piece) {
                 return None;
             }
             len += piece;
@@ -208,7 +218,11 @@ impl Visit {
                 return None;
             }
             let state = self.head().state.load(Ordering::Relaxed);
-            let ends = if self.is_write() { state::NO_READERS } else { state::REVOKED };
+            // The sentry knows why there is no such end, or this one is no longer open.
+            let ends = match self.is_write() {
+                true => state::NO_READERS | state::NO_WRITERS,
+                false => state::NO_READERS,
+            };
             let is_other = self.head().generation.load(Ordering::Relaxed) != self.generation;
             if is_other || state & (state::REVOKED | ends) != 0 {
                 self.head().unlock();

@@ -321,12 +321,12 @@ impl Supervisor {
     }
 
     /// A stub has changed a conduit and says so, which somebody wanted to know; `true`, for whoever
-    /// that is can go on.
+    /// that is can go on. They have heard of it when the stub's call is over.
     fn conduit_changed(&self, slot: &Slot, id: u64, which: u64) -> bool {
-        let _ = self.listener.answer(id, 0);
         if let Some(conduit) = slot.process.conduits.find(which) {
             conduit.tell(End::of(which));
         }
+        let _ = self.listener.answer(id, 0);
         true
     }
 

@@ -7,12 +7,13 @@ use linux_abi::fs::OpenFlags;
 use linux_abi::poll::PollEvents;
 use linux_abi::signal::{POLL_ERR, POLL_HUP, POLL_IN, POLL_OUT, POLL_PRI, SIGIO, SigInfo};
 use linux_abi::task::CAP_KILL;
+use platform::End;
 
 use crate::kernel::Kernel;
 use crate::signal::{send_to_group, send_to_task};
 use crate::sync::Notify;
 use crate::task::{Credentials, Task, ThreadGroup};
-use crate::vfs::{AsyncOwner, AsyncTarget, FileDescription};
+use crate::vfs::{AsyncOwner, AsyncTarget, Conduits, FileDescription};
 
 /// Tells a description's owner of readiness.
 struct Teller {
@@ -37,6 +38,16 @@ pub(super) fn apply(
     let teller =
         Teller { description: Arc::downgrade(description), kernel: Arc::downgrade(kernel), fd };
     description.subscribe_async(Arc::new(teller));
+    watch(description);
+}
+
+/// Bytes that guest code writes by itself are told of once to whoever has asked, so it is asked each
+/// time.
+fn watch(description: &FileDescription) {
+    if let Some(Conduits { input, output }) = description.file().conduits() {
+        input.map(|input| input.watch_next(End::Reading));
+        output.map(|output| output.watch(End::Writing));
+    }
 }
 
 impl Notify for Teller {
@@ -51,8 +62,11 @@ impl Notify for Teller {
             return;
         }
         let info = info(&owner, events, self.fd);
-        let target = self.kernel.clone();
+        let (target, description) = (self.kernel.clone(), self.description.clone());
         kernel.vfs.deferred().push(move || {
+            if let Some(description) = description.upgrade() {
+                watch(&description);
+            }
             if let Some(kernel) = target.upgrade() {
                 send(&kernel, &owner, info);
             }

@@ -80,6 +80,15 @@ mod udp;
 mod unix_message;
 mod unix_stream;
 mod wait;
+mod warm_bytes;
+mod warm_descriptors;
+mod warm_ends;
+mod warm_filters;
+mod warm_flags;
+mod warm_inherit;
+mod warm_memory;
+mod warm_poll;
+mod warm_signals;
 mod xattr;
 
 use std::path::PathBuf;

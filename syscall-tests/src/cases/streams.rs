@@ -2,29 +2,11 @@
 
 use crate::support::prelude::*;
 
-/// Signals every millisecond from now on, whose handler restarts calls.
-fn storm() {
-    count_signal(SIGALRM, SA_RESTART);
-    set_interval(1000);
-}
-
-/// Ends the storm; there must have been one.
-fn calm() {
-    set_interval(0);
-    check!(counted(SIGALRM) > 0);
-}
-
-fn set_interval(micros: i64) {
-    let interval = timeval { tv_sec: 0, tv_usec: micros };
-    let timer = itimerval { it_interval: interval, it_value: interval };
-    sys!(setitimer, ITIMER_REAL, &timer, 0).must();
-}
-
 case!(each_call_counts_once_under_signals, [lseek], {
     const CALLS: i64 = 30_000;
     create(c"f", b"");
     let file = open(c"f", O_RDWR);
-    storm();
+    storm(1000, SA_RESTART);
     for number in 1..=CALLS {
         check_eq!(sys!(lseek, file, 1, SEEK_CUR), Ok(number));
     }
@@ -38,7 +20,7 @@ case!(each_call_counts_once_under_signals, [lseek], {
 
 case!(bytes_stay_in_order_under_signals, [read, write], {
     let (r, w) = pipe();
-    storm();
+    storm(1000, SA_RESTART);
     let mut next = 0_u8;
     for len in (1..=300).cycle().take(6000) {
         let sent: Vec<u8> = (0..len).map(|at| next.wrapping_add(at as u8)).collect();

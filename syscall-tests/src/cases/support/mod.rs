@@ -15,6 +15,7 @@ pub mod registers;
 pub mod registry;
 pub mod runner;
 pub mod signal;
+pub mod stream;
 pub mod sync;
 pub mod sys;
 pub mod time;
@@ -57,8 +58,12 @@ pub mod prelude {
     };
     pub(crate) use super::registry::case;
     pub use super::signal::{
-        KSigaction, SigInfo, block, count_signal, counted, default_action, ignore, mask_of, on,
-        pending, raise, set_mask,
+        KSigaction, SigInfo, block, calm, count_signal, counted, default_action, ignore, mask_of,
+        on, pending, raise, set_mask, storm,
+    };
+    pub(crate) use super::stream::each_stream;
+    pub use super::stream::{
+        Kind, Stream, byte_at, bytes_at, read_byte, read_exactly, set_nonblocking, write_all,
     };
     pub use super::sync::{Gate, words};
     pub(crate) use super::sys::sys;

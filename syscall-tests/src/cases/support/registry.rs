@@ -61,10 +61,7 @@ macro_rules! case {
         fn $name() $body
 
         const _: () = {
-            // SAFETY: the section holds nothing but `Case` values.
-            #[unsafe(link_section = "syscall_cases")]
-            #[used]
-            static CASE: $crate::support::registry::Case = $crate::support::registry::Case {
+            $crate::support::registry::register!(1, [$crate::support::registry::Case {
                 module: module_path!(),
                 name: stringify!($name),
                 syscalls: {
@@ -74,9 +71,19 @@ macro_rules! case {
                 },
                 limit_s: $limit_s,
                 run: $name,
-            };
+            }]);
         };
     };
 }
 
-pub(crate) use case;
+/// Puts some cases into the list.
+macro_rules! register {
+    ($count:literal, $cases:expr) => {
+        // SAFETY: the section holds nothing but `Case` values.
+        #[unsafe(link_section = "syscall_cases")]
+        #[used]
+        static CASES: [$crate::support::registry::Case; $count] = $cases;
+    };
+}
+
+pub(crate) use {case, register};

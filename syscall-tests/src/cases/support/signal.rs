@@ -199,3 +199,25 @@ pub fn raise(signal: i32) {
     let (pid, tid) = (super::process::getpid(), super::process::gettid());
     sys!(tgkill, pid, tid, signal).must();
 }
+
+/// Sends `SIGALRM` every so many microseconds from now on, to a handler that counts
+/// ([`counted`]).
+#[track_caller]
+pub fn storm(micros: i64, flags: i32) {
+    count_signal(libc::SIGALRM, flags);
+    set_interval(micros);
+}
+
+/// Ends the storm; there must have been one.
+#[track_caller]
+pub fn calm() {
+    set_interval(0);
+    super::check::check!(counted(libc::SIGALRM) > 0, "no storm");
+}
+
+#[track_caller]
+fn set_interval(micros: i64) {
+    let interval = libc::timeval { tv_sec: 0, tv_usec: micros };
+    let timer = libc::itimerval { it_interval: interval, it_value: interval };
+    sys!(setitimer, libc::ITIMER_REAL, &timer, 0).must();
+}
