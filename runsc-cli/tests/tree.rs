@@ -71,7 +71,10 @@ fn tree_is_right_when_the_sandbox_has_ended() {
     let script = |last: &str| {
         format!(
             "rm -rf a; mkdir -p a/b; for i in 1 2 3 4 5 6 7 8 9; do echo $i >a/b/$i; : >a/e$i; done;
-             rm a/e1 a/b/1; mv a/b/2 a/two; ln a/b/3 a/three; {last}"
+             rm a/e1 a/b/1; mv a/b/2 a/two; ln a/b/3 a/three;
+             for i in 1 2 3; do echo $i >a/b/tmp; ln a/b/tmp a/l$i; rm a/b/tmp; done;
+             mkdir -p a/c/d; for i in 1 2 3; do echo $i >a/c/$i; : >a/c/d/$i; done;
+             mv a/c/d/1 a/c/d/4; rm -r a/c; {last}"
         )
     };
     for (last, removed, added) in [
@@ -90,6 +93,7 @@ fn tree_is_right_when_the_sandbox_has_ended() {
         (2..=9).for_each(|i| drop(put(format!("e{i}"), String::new())));
         put("two".into(), "2\n".into());
         put("three".into(), "3\n".into());
+        (1..=3).for_each(|i| drop(put(format!("l{i}"), format!("{i}\n"))));
         added.inspect(|(name, text)| drop(put((*name).into(), (*text).into())));
         removed.inspect(|name| drop(expected.remove(Path::new(name))));
         assert_eq!(tree(&root.join("work/a")), expected, "{last}");
