@@ -306,7 +306,8 @@ pub trait Platform: Send + Sync {
     ///
     /// The same goes then for a few calls that only change the caller, in the most frequent cases: new
     /// private memory by `mmap(2)`, memory that `mprotect(2)` makes read-only, FS.base by
-    /// `arch_prctl(2)`, `getrandom(2)`. Where they trap, the kernel serves them.
+    /// `arch_prctl(2)`, `getrandom(2)`. Where they trap, the kernel serves them. And the host answers to
+    /// [`UNKNOWN_CALLS`](crate::UNKNOWN_CALLS) that there are no such calls.
     fn has_native_futexes(&self) -> bool {
         false
     }

@@ -13,7 +13,7 @@ pub mod ranges;
 pub mod systrap;
 
 pub use contract::*;
-pub use filter::systrap::{NATIVE_CALLS, is_native};
+pub use filter::systrap::{NATIVE_CALLS, UNKNOWN_CALLS, is_native};
 pub use systrap::{
     Conduit, Descriptors, End, FAST_CALLS, FILE_CALLS, Listener, Readiness, ServedFile, ServedHow,
 };

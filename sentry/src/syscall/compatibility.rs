@@ -64,3 +64,22 @@ fn summary() -> String {
         count(|level| matches!(level, Level::Stub(..)))
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use linux_abi::Errno;
+
+    use super::*;
+
+    #[test]
+    fn what_the_host_answers_by_itself_is_what_we_would_say() {
+        for &number in platform::UNKNOWN_CALLS {
+            let entry = TABLE.iter().find(|entry| i64::from(entry.number) == number);
+            let level = entry.map(|entry| entry.level);
+            assert!(
+                matches!(level, Some(Level::Stub(Stub { errno: Errno::ENOSYS, needs: None, .. }))),
+                "{number}: {level:?}"
+            );
+        }
+    }
+}

@@ -151,18 +151,19 @@ case!(futexes_are_judged, [seccomp, futex, futex_waitv], {
     check_eq!(sys!(futex, address, FUTEX_WAKE, 1), Ok(0));
 });
 
-case!(calls_on_own_memory_are_judged, [seccomp, mmap, mprotect, getrandom, arch_prctl], {
+case!(calls_on_own_memory_are_judged, [seccomp, mmap, mprotect, getrandom, arch_prctl, rseq], {
     const PRIVATE: i32 = MAP_PRIVATE | MAP_ANONYMOUS;
     const ARCH_SET_FS: i32 = 0x1002;
     fork(|| {
         let page = sys!(mmap, 0, PAGE, PROT_READ | PROT_WRITE, PRIVATE, -1, 0).must();
-        let numbers = [nr::mmap, nr::mprotect, nr::getrandom, nr::arch_prctl];
+        let numbers = [nr::mmap, nr::mprotect, nr::getrandom, nr::arch_prctl, nr::rseq];
         install(&numbers.map(|number| (number, ERRNO | 77)));
         let mut bytes = [0_u8; 16];
         check_eq!(sys!(getrandom, &mut bytes, 16, 0), Err(Errno(77)));
         check_eq!(sys!(mmap, 0, PAGE, PROT_READ, PRIVATE, -1, 0), Err(Errno(77)));
         check_eq!(sys!(mprotect, page, PAGE, PROT_READ), Err(Errno(77)));
         check_eq!(sys!(arch_prctl, ARCH_SET_FS, 0), Err(Errno(77)));
+        check_eq!(sys!(rseq, NULL, 32, 0, 0), Err(Errno(77)));
     })
     .ok();
 });

@@ -8,7 +8,7 @@
 use linux_abi::task::AUDIT_ARCH_X86_64;
 
 use super::program::{Error, Layout, VSYSCALL_HIGH, low, only};
-use super::table::{FUTEX_CALLS, HostCall, OWN_CALLS, VSYSCALLS};
+use super::table::{FUTEX_CALLS, HostCall, OWN_CALLS, UNKNOWN_CALLS, VSYSCALLS};
 use crate::filter::bpf::{Answer, Assembler, Instruction, Switch, Test, Word};
 
 /// Numbers of the calls that it catches.
@@ -17,15 +17,21 @@ pub const NATIVE_CALLS: &[u32] = &native_calls();
 /// All that the first filter lets through.
 const LET_THROUGH: [&[HostCall]; 3] = [FUTEX_CALLS, OWN_CALLS, VSYSCALLS];
 
-const fn native_calls() -> [u32; FUTEX_CALLS.len() + OWN_CALLS.len() + VSYSCALLS.len()] {
-    let mut all = [0; FUTEX_CALLS.len() + OWN_CALLS.len() + VSYSCALLS.len()];
+const NATIVE_COUNT: usize =
+    FUTEX_CALLS.len() + OWN_CALLS.len() + VSYSCALLS.len() + UNKNOWN_CALLS.len();
+
+const fn native_calls() -> [u32; NATIVE_COUNT] {
+    let mut all = [0; NATIVE_COUNT];
     let (mut table, mut row) = (0, 0);
     let mut index = 0;
     while index < all.len() {
-        if row == LET_THROUGH[table].len() {
+        if table < LET_THROUGH.len() && row == LET_THROUGH[table].len() {
             (table, row) = (table + 1, 0);
         }
-        all[index] = LET_THROUGH[table][row].number as u32;
+        all[index] = match table < LET_THROUGH.len() {
+            true => LET_THROUGH[table][row].number as u32,
+            false => UNKNOWN_CALLS[row] as u32,
+        };
         (row, index) = (row + 1, index + 1);
     }
     all
@@ -56,6 +62,9 @@ pub(super) fn assemble(layout: &Layout) -> Result<Vec<Instruction>, Error> {
     let mut switch = Switch::new(allow);
     for call in FUTEX_CALLS.iter().chain(OWN_CALLS) {
         switch.set(only(call.number), trap);
+    }
+    for &number in UNKNOWN_CALLS {
+        switch.set(only(number), trap);
     }
     for call in VSYSCALLS {
         switch.set(only(call.number), vsyscall);

@@ -17,7 +17,7 @@
 //!    would enter the stub's signal handler from within the stub.
 //! 3. From the vsyscall page: [`VSYSCALLS`] are executed by the host.
 //! 4. From anywhere else, so from the guest: [`FUTEX_CALLS`] and [`OWN_CALLS`] reach the host within
-//!    their bounds if futexes are native, [`TRAPPED`] raise SIGSYS for the stub, all others are user
+//!    their bounds if futexes are native, and [`UNKNOWN_CALLS`] fail then; [`TRAPPED`] raise SIGSYS for the stub, all others are user
 //!    notifications. That goes for the doorbell too: it rings, but not from the stub.
 //!
 //! A thread may have a second filter ([`catch_all`]) by which what 3 and 4 let through traps, too.
@@ -39,7 +39,7 @@ pub use catch_all::{NATIVE_CALLS, catch_all};
 pub use program::{Error, Layout, program};
 pub use table::{
     Bound, CLONE_COPY, CLONE_SHARE, CLONE_THREAD, FUTEX_CALLS, HOST_CALLS, HostCall, OWN_CALLS,
-    TRAPPED, VSYSCALLS, is_native,
+    TRAPPED, UNKNOWN_CALLS, VSYSCALLS, is_native,
 };
 
 /// The system call by which the stub calls the sentry. Linux has no such number, and none near.

@@ -6,7 +6,9 @@ use std::ops::Range;
 use linux_abi::Errno;
 use linux_abi::task::AUDIT_ARCH_X86_64;
 
-use super::table::{Bound, FUTEX_CALLS, HOST_CALLS, HostCall, OWN_CALLS, TRAPPED, VSYSCALLS};
+use super::table::{
+    Bound, FUTEX_CALLS, HOST_CALLS, HostCall, OWN_CALLS, TRAPPED, UNKNOWN_CALLS, VSYSCALLS,
+};
 use super::{DOORBELL, WINDOW_BYTES};
 use crate::filter::bpf::{self, Answer, Assembler, Instruction, Label, Switch, Test, Word};
 
@@ -35,7 +37,8 @@ pub struct Layout {
     pub conduit_bytes: u64,
     /// Where in the stub's code the `struct sock_fprog` of the second filter lies.
     pub catch_all: u64,
-    /// Whether guest code makes [`FUTEX_CALLS`] of the host, and [`OWN_CALLS`] with them.
+    /// Whether guest code makes [`FUTEX_CALLS`] of the host, and [`OWN_CALLS`] with them; and gets no
+    /// other answer than the host's to [`UNKNOWN_CALLS`].
     pub has_native_futexes: bool,
 }
 
@@ -155,6 +158,9 @@ impl Generator<'_> {
         let natives: Vec<_> = natives.map(|call| (call, self.asm.label())).collect();
         for (call, label) in &natives {
             switch.set(only(call.number), *label);
+        }
+        if self.layout.has_native_futexes {
+            UNKNOWN_CALLS.iter().for_each(|&number| switch.set(only(number), no_such_call));
         }
         self.asm.load(Word::Number);
         switch.emit(&mut self.asm);

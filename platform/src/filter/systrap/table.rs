@@ -258,6 +258,10 @@ const NEW_MEMORY: &[i32] = &[
 /// So many bytes `getrandom(2)` gives whatever happens meanwhile.
 const RANDOM_MAX: u32 = 256;
 
+/// Calls that programs make when they start, and that fail with ENOSYS in every sandbox: where futexes
+/// are native the host says so.
+pub const UNKNOWN_CALLS: &[i64] = &[libc::SYS_rseq];
+
 /// Whether a call is one of [`FUTEX_CALLS`] within its bounds.
 pub fn is_native(number: u64, args: &[u64; 6]) -> bool {
     let holds = |bound: &Bound| match *bound {

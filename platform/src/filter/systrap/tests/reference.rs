@@ -29,6 +29,7 @@ pub(super) fn policy(layout: &Layout, data: &SeccompData) -> Answer {
         return Answer::Allow;
     }
     match number {
+        334 if layout.has_native_futexes => Answer::Refuse(Errno::ENOSYS),
         202 if layout.has_native_futexes && is_futex(b) => Answer::Allow,
         449 if layout.has_native_futexes && c as u32 == 0 => Answer::Allow,
         9..=12
