@@ -55,16 +55,24 @@ pub(super) fn from_frame(
     addr: UserAddr,
     current: &[u8],
 ) -> Result<Vec<u8>, Errno> {
-    let mut image = vec![0; current.len()];
-    let legacy = FXSAVE_SIZE.min(image.len());
-    memory.read_exact(addr, &mut image[..legacy])?;
+    let mut image = vec![0; current.len() + FP_XSTATE_MAGIC2_SIZE];
+    // There may be less.
+    let there = memory.read_partial(addr, &mut image)?;
+    if there < FXSAVE_SIZE.min(current.len()) {
+        return Err(Errno::EFAULT);
+    }
+    let extended = match current.len() < XSAVE_MIN {
+        true => None,
+        false => extended_size(&image[..there], current.len())?,
+    };
+    image.truncate(current.len());
     if image.len() < XSAVE_MIN {
         return Ok(image);
     }
     let enabled = enabled_features(current);
-    match extended_size(memory, addr, &image, current.len())? {
+    match extended {
         Some((size, features)) => {
-            memory.read_exact(addr, &mut image[..size])?;
+            image[size..].fill(0);
             check_header(&image, enabled)?;
             let present = read_u64(&image, FEATURES.start) & features;
             image[FEATURES].copy_from_slice(&present.to_le_bytes());
@@ -81,21 +89,17 @@ pub(super) fn from_frame(
 }
 
 /// Size and features of the extended state, if the marks say that there is one.
-fn extended_size(
-    memory: &UserMemory,
-    addr: UserAddr,
-    legacy: &[u8],
-    max: usize,
-) -> Result<Option<(usize, u64)>, Errno> {
-    let Ok(marks) = FpxSwBytes::read_from_bytes(&legacy[SW_BYTES]) else { return Ok(None) };
+///
+/// Errors: EFAULT when the second mark is not among `bytes`.
+fn extended_size(bytes: &[u8], max: usize) -> Result<Option<(usize, u64)>, Errno> {
+    let Ok(marks) = FpxSwBytes::read_from_bytes(&bytes[SW_BYTES]) else { return Ok(None) };
     let size = marks.xstate_size as usize;
     let fits = (XSAVE_MIN..=max).contains(&size) && marks.xstate_size <= marks.extended_size;
     if marks.magic1 != FP_XSTATE_MAGIC1 || !fits {
         return Ok(None);
     }
-    let mut magic2 = [0; FP_XSTATE_MAGIC2_SIZE];
-    memory.read_exact(addr.add(size as u64), &mut magic2)?;
-    let is_complete = u32::from_le_bytes(magic2) == FP_XSTATE_MAGIC2;
+    let magic2 = bytes.get(size..size + FP_XSTATE_MAGIC2_SIZE).ok_or(Errno::EFAULT)?;
+    let is_complete = magic2 == FP_XSTATE_MAGIC2.to_le_bytes();
     Ok(is_complete.then_some((size, marks.xfeatures)))
 }
 
