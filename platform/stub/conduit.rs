@@ -14,8 +14,8 @@ use super::bytes::{ATOMIC_BYTES, Head, Place, state, wanted};
 use super::calls::{FUTEX, doorbell, pause, syscall};
 use super::entry;
 use super::layout::{
-    CONDUIT_BYTES, CONDUIT_OFFSET, FILES_MAX, FILES_OFFSET, Fast, at, change, event,
-    served_file,
+    CONDUIT_BYTES, CONDUIT_OFFSET, FAST_OFFSET, FILES_MAX, FILES_OFFSET, Fast, KICK, at, change,
+    event, section, served_file,
 };
 
 const READ: u32 = 0;
@@ -225,7 +225,7 @@ impl Visit {
             };
             let is_other = self.head().generation.load(Ordering::Relaxed) != self.generation;
             if is_other || state & (state::REVOKED | ends) != 0 {
-                self.head().unlock();
+                self.unlock();
                 return None;
             }
             let moved = match self.is_write() {
@@ -238,15 +238,15 @@ impl Visit {
                     return Some(result);
                 }
                 Moved::Some => {
-                    self.head().unlock();
+                    self.unlock();
                     return None;
                 }
                 Moved::Nothing if !self.is_write() && state & state::NO_WRITERS != 0 => {
-                    self.head().unlock();
+                    self.unlock();
                     return Some(0);
                 }
                 Moved::Nothing if !waits => {
-                    self.head().unlock();
+                    self.unlock();
                     return Some(EAGAIN);
                 }
                 Moved::Nothing => self.wait(),
@@ -254,18 +254,44 @@ impl Visit {
         }
     }
 
+    /// Takes the lock, unless somebody has it for long. A thread that has it reports no kick: the
+    /// sentry might wait for the lock before it hears of that.
     #[inline(always)]
     fn lock(&self) -> bool {
-        let token = load!((*self.fast).token) as u32;
+        let fast = self.fast;
+        let token = load!((*fast).token) as u32;
         let mut tries = TRIES;
+        store!((*fast).section, section::ENTERING);
         while !self.head().try_lock(token) {
             if tries == 0 {
+                self.leave_section();
                 return false;
             }
             tries -= 1;
             pause();
         }
+        store!((*fast).section, section::LOCKED);
         true
+    }
+
+    /// Gives the lock back.
+    #[inline(always)]
+    fn unlock(&self) {
+        let fast = self.fast;
+        store!((*fast).section, section::ENTERING);
+        self.head().unlock();
+        self.leave_section();
+    }
+
+    /// From here on kicks are reported; also one that was not.
+    #[inline(always)]
+    fn leave_section(&self) {
+        let fast = self.fast;
+        store!((*fast).section, section::NONE);
+        if load!((*fast).is_kicked) != 0 {
+            store!((*fast).is_kicked, 0);
+            doorbell(event::KICKED, [0; 5]);
+        }
     }
 
     /// Copies what is there, and takes it away.
@@ -361,14 +387,14 @@ impl Visit {
         cpu.store(processor(), Ordering::Relaxed);
         let told = head.wanted.load(Ordering::Relaxed) & (sleeper | watcher);
         if told == 0 {
-            head.unlock();
+            self.unlock();
             return;
         }
         head.wanted.fetch_and(!told, Ordering::Relaxed);
         if told & sleeper != 0 {
             word.fetch_add(1, Ordering::Relaxed);
         }
-        head.unlock();
+        self.unlock();
         if told & sleeper != 0 {
             syscall(FUTEX, [word.as_ptr() as u64, FUTEX_WAKE, EVERYBODY, 0, 0, 0]);
         }
@@ -389,7 +415,7 @@ impl Visit {
         };
         let seen = self.seen();
         store!((*fast).change, change::WAITING);
-        head.unlock();
+        self.unlock();
         if cpu.load(Ordering::Relaxed) != processor() {
             let is_enough = self.look(seen, head.looks());
             head.note_looks(is_enough);
@@ -404,7 +430,7 @@ impl Visit {
             if !is_over {
                 head.wanted.fetch_or(sleeper, Ordering::Relaxed);
             }
-            head.unlock();
+            self.unlock();
             if !is_over {
                 let place = word.as_ptr() as u64;
                 syscall(FUTEX, [place, FUTEX_WAIT, value.into(), 0, 0, 0]);
@@ -434,6 +460,31 @@ impl Visit {
         }
         false
     }
+}
+
+/// Looks at a signal that has come while a thread may have a conduit's lock; `true` if the thread shall
+/// go on, which is for a kick: it reports that later. At a fault the lock is given back, as nothing is
+/// done yet.
+#[inline(always)]
+pub(crate) fn defers(slot: u64, signo: u64) -> bool {
+    let fast = (slot + FAST_OFFSET) as *mut Fast;
+    let section = load!((*fast).section);
+    if section == section::NONE {
+        return false;
+    }
+    if signo == KICK {
+        store!((*fast).is_kicked, 1);
+        return true;
+    }
+    store!((*fast).section, section::NONE);
+    if section == section::LOCKED {
+        let number = load!((*fast).conduit) & at::NUMBER;
+        let start = entry::channel() - super::layout::CHANNEL_OFFSET + CONDUIT_OFFSET;
+        let memory = start + number.wrapping_sub(1) * CONDUIT_BYTES;
+        // SAFETY: the thread has taken the lock there. (What the guest says else harms itself.)
+        unsafe { &*(memory as *const Head) }.unlock();
+    }
+    false
 }
 
 enum Moved {

@@ -52,6 +52,9 @@ pub(crate) unsafe extern "C" fn on_signal(signo: u64, info: u64, context: u64) {
         return;
     }
     let slot = context & !(SLOT_BYTES - 1);
+    if conduit::defers(slot, signo) {
+        return;
+    }
     let (fs_base, gs_base) = entry::bases();
     let word = doorbell(event::SIGNAL, [context, info, signo, fs_base, gs_base]);
     // SAFETY: the alternate stack lies in the thread's slot.

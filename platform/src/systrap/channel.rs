@@ -181,6 +181,11 @@ impl Channel {
         }
     }
 
+    /// Whether some descriptors may be served.
+    pub(super) fn serves_files(&self) -> bool {
+        self.files_owner.lock().strong_count() > 0
+    }
+
     /// Says how a descriptor is served, at the place of its word.
     pub(super) fn set_file(&self, place: u64, word: u64) {
         self.with_long(place, |file| file.store(word, Ordering::SeqCst));

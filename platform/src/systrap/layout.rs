@@ -84,6 +84,9 @@ pub const ROOM_MAX: u64 = 0x4000;
 /// The alternate signal stack: from here to the end of the slot.
 pub const STACK_OFFSET: u64 = 0x8000;
 
+/// The signal by which the sentry kicks a thread, SIGURG.
+pub const KICK: u64 = 23;
+
 /// First argument of a doorbell: why the stub rings. The others are named behind each.
 pub mod event {
     /// A new thread is ready. Address of its slot.
@@ -94,6 +97,8 @@ pub mod event {
     pub const DONE: u64 = 3;
     /// Something has changed in a conduit that the sentry wants to hear of. What [`at`](super::at) says.
     pub const READY: u64 = 4;
+    /// A kick was not reported, as the thread had a lock: it shall be kicked again.
+    pub const KICKED: u64 = 5;
 }
 
 /// Result of a doorbell: what to do, in the low byte, and flags.
@@ -192,6 +197,10 @@ pub struct Fast {
     pub token: u64,
     /// Whether the thread's descriptors are those of [`FILES_OFFSET`].
     pub has_files: u64,
+    /// Whether the thread has the conduit's lock or tries to get it, one of [`section`].
+    pub section: u64,
+    /// Whether it was kicked meanwhile, which it has not reported.
+    pub is_kicked: u64,
     pub identity: Identity,
     /// How many calls the stub has served by itself.
     pub served: u64,
@@ -255,6 +264,15 @@ pub mod change {
     pub const ASKING: u64 = 3;
     /// The thread waits at a conduit.
     pub const WAITING: u64 = 4;
+}
+
+/// Values of [`Fast::section`].
+#[allow(dead_code, reason = "the stub uses the rest")]
+pub mod section {
+    pub const NONE: u64 = 0;
+    /// It may have the lock.
+    pub const ENTERING: u64 = 1;
+    pub const LOCKED: u64 = 2;
 }
 
 /// What [`Fast::conduit`] holds.
@@ -470,7 +488,7 @@ pub mod shape {
                     (argument(args, address), if is_number { count as u64 * size } else { 0 })
                 }
             };
-            if address.checked_add(len).is_none() {
+            if address == 0 || address.checked_add(len).is_none() {
                 return Extent { address: 0, len: 0 };
             }
             Extent { address, len: if len < ROOM_MAX { len } else { ROOM_MAX } }
@@ -507,7 +525,9 @@ pub mod shape {
     /// Length of `struct stat` and of `struct statx` in bytes.
     const STAT: u64 = 144;
     const STATX: u64 = 256;
-    /// Of `struct epoll_event`.
+    /// Of an `off_t`,
+    const OFFSET: u64 = 8;
+    /// and of `struct epoll_event`.
     const EPOLL_EVENT: u64 = 12;
 
     /// The shape of a call, `None` for one that does not go by the hotline: it needs all registers
@@ -554,8 +574,13 @@ pub mod shape {
             233 => Shape { input: Input::Fixed { address: 3, len: EPOLL_EVENT }, ..PLAIN },
             // fadvise64, utimensat, eventfd2, dup3, pipe2
             221 | 280 | 290 | 292 | 293 => PLAIN,
-            // select, sendfile, socket, connect, accept, shutdown, bind, listen, socketpair
-            23 | 40 | 41 | 42 | 43 | 48 | 49 | 50 | 53 => PLAIN,
+            // sendfile
+            40 => Shape {
+                input: Input::Fixed { address: 2, len: OFFSET },
+                output: Output::Fixed { address: 2, len: OFFSET },
+            },
+            // select, socket, connect, accept, shutdown, bind, listen, socketpair
+            23 | 41 | 42 | 43 | 48 | 49 | 50 | 53 => PLAIN,
             // pselect6, ppoll, splice, timerfd_create, timerfd_settime, timerfd_gettime, fallocate
             270 | 271 | 275 | 283 | 285 | 286 | 287 => PLAIN,
             // accept4, epoll_create1, copy_file_range, preadv2, pwritev2

@@ -350,12 +350,18 @@ impl SystrapThread {
         }
         let is_served = is_served(number);
         let can_be_watched = self.supervisor.watch.is_possible();
-        if !(is_served || can_be_watched && calling::is_eligible(number)) {
+        let is_of_file = || {
+            crate::FILE_CALLS.iter().any(|&call| u64::from(call) == number)
+                && self.slot.process.channel.serves_files()
+        };
+        if !(is_served || can_be_watched && calling::is_eligible(number) || is_of_file()) {
             return false;
         }
         let job = if self.shortcut.trampoline_ip.is_some() {
             if !is_served && self.shortcut.listing.is_listed() {
-                self.supervisor.watch.note(&self.slot);
+                if can_be_watched {
+                    self.supervisor.watch.note(&self.slot);
+                }
                 return false;
             }
             self.shortcut.slow_calls += 1;

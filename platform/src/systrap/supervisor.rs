@@ -273,6 +273,12 @@ impl Supervisor {
         if is_stub && kind == event::READY {
             return self.conduit_changed(&slot, id, args[0]);
         }
+        if is_stub && kind == event::KICKED {
+            // It comes before the thread leaves this call.
+            let _ = kick(slot.process.tgid, slot.tid);
+            let _ = self.listener.answer(id, 0);
+            return false;
+        }
         let mut event = match (is_stub, kind) {
             (false, _) => Event::Call {
                 id,

@@ -118,8 +118,13 @@ pub(super) async fn wait_any<T>(
             None => Poll::Pending,
         }
     });
-    let waited = ctx.block(deadline.limit(&ctx.task.kernel.timers, changed));
-    waited.await.map_err(|_| Errno::ERESTARTNOHAND)
+    let waited = ctx.block(deadline.limit(&ctx.task.kernel.timers, changed)).await;
+    for (file, _) in watched {
+        if let (Some(conduits), Some(queue)) = (file.file().conduits(), file.file().wait_queue()) {
+            conduits.stop_watching(queue, 0);
+        }
+    }
+    waited.map_err(|_| Errno::ERESTARTNOHAND)
 }
 
 /// One descriptor of a `poll` call.

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use platform::{Conduit, Descriptors, ServedFile};
+use linux_abi::poll::PollEvents;
+use platform::{Conduit, Descriptors, End, ServedFile};
+
+use crate::sync::WaitQueue;
 
 /// How guest code may read and write a file without a word to us.
 pub enum SelfServed {
@@ -20,6 +23,26 @@ pub enum SelfServed {
 pub struct Conduits {
     pub input: Option<Arc<Conduit>>,
     pub output: Option<Arc<Conduit>>,
+}
+
+impl Conduits {
+    /// Somebody who has waited on the file's `queue` need not hear of its bytes any more, nor need
+    /// anybody else if not more than `others` are left there.
+    pub fn stop_watching(&self, queue: &WaitQueue, others: usize) {
+        if queue.len() > others {
+            return;
+        }
+        if let Some(input) = &self.input {
+            input.unwatch(End::Reading);
+        }
+        if let Some(output) = &self.output {
+            output.unwatch(End::Writing);
+        }
+        if queue.len() > others {
+            // Who has come meanwhile asks again.
+            queue.notify(PollEvents::IN | PollEvents::OUT);
+        }
+    }
 }
 
 /// A descriptor table's part: what it has told the platform.

@@ -9,12 +9,13 @@ use parking_lot::Mutex;
 
 use super::super::hand::{put_calls, to_result};
 use super::super::layout::{
-    CONDUIT_BYTES, CONDUIT_OFFSET, Call, DESCRIPTOR, FAST_OFFSET, Fast, at, command,
+    CONDUIT_BYTES, CONDUIT_OFFSET, Call, DESCRIPTOR, FAST_OFFSET, Fast, KICK, at, command, section,
 };
 use super::super::slot::Slot;
 use super::super::thread::SystrapThread;
 use super::bytes::MEMORY_BYTES;
 use super::{Conduit, Descriptors, End};
+use crate::process;
 
 /// Those of a process, by their numbers, as long as they are in use.
 #[derive(Default)]
@@ -58,6 +59,7 @@ impl Slot {
         }
         let goal = self.memory.read::<u64>(field(offset_of!(Fast, goal)));
         self.memory.write(field(offset_of!(Fast, conduit)), &0_u64);
+        self.memory.write(field(offset_of!(Fast, section)), &[section::NONE, 0]);
         let end = End::of(which);
         let conduit = self.process.conduits.find(which);
         conduit.is_some_and(|conduit| conduit.leave(self.tid, end, goal))
@@ -65,13 +67,17 @@ impl Slot {
 
     /// Makes the slot one of a new thread, to conduits.
     pub(in super::super) fn set_token(&self) {
-        self.memory.write(field(offset_of!(Fast, conduit)), &[0, u64::MAX, self.tid as u64, 0]);
+        self.memory
+            .write(field(offset_of!(Fast, conduit)), &[0, u64::MAX, self.tid as u64, 0, 0, 0]);
     }
 }
 
 const _: () = assert!(offset_of!(Fast, goal) == offset_of!(Fast, conduit) + 8);
 const _: () = assert!(offset_of!(Fast, token) == offset_of!(Fast, conduit) + 16);
 const _: () = assert!(offset_of!(Fast, has_files) == offset_of!(Fast, conduit) + 24);
+const _: () = assert!(offset_of!(Fast, section) == offset_of!(Fast, conduit) + 32);
+const _: () = assert!(offset_of!(Fast, is_kicked) == offset_of!(Fast, conduit) + 40);
+const _: () = assert!(KICK == process::KICK as u64);
 
 impl SystrapThread {
     /// See [`Thread::map_conduit`].

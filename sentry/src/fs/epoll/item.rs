@@ -197,9 +197,10 @@ impl Item {
     /// The silent item's file need not tell any more, if nobody else watches it.
     pub(super) fn stop_asking(&self) {
         let Some(target) = self.target() else { return };
-        let is_only_one = target.file().wait_queue().is_some_and(|queue| queue.len() <= 1);
-        if is_only_one && let Some(silent) = &*self.silent.lock() {
-            silent.stop_asking();
+        let conduits = self.silent.lock().as_ref().map(|silent| silent.conduits().clone());
+        if let (Some(queue), Some(conduits)) = (target.file().wait_queue(), conduits) {
+            // One is the item's own.
+            conduits.stop_watching(queue, 1);
         }
     }
 

@@ -299,6 +299,10 @@ impl Epoll {
         if self.has_asked.swap(false, Ordering::SeqCst) {
             let items = self.silent.lock().clone();
             items.iter().for_each(|item| item.stop_asking());
+            if !self.waiters.is_empty() {
+                // Who has begun to wait meanwhile asks again.
+                self.waiters.notify(READABLE);
+            }
         }
     }
 

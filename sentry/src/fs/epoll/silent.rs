@@ -53,14 +53,8 @@ impl Silent {
         is_readable || is_writable
     }
 
-    /// Nobody wants to hear of it any more.
-    pub(super) fn stop_asking(&self) {
-        if let Some(input) = &self.conduits.input {
-            input.unwatch(End::Reading);
-        }
-        if let Some(output) = &self.conduits.output {
-            output.unwatch(End::Writing);
-        }
+    pub(super) fn conduits(&self) -> &Conduits {
+        &self.conduits
     }
 
     /// What there is now is about to be reported.

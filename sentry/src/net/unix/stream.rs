@@ -133,7 +133,12 @@ impl Connection {
     /// Ends it from this side: the peer sees the end, or a reset if something was left unread.
     pub(super) fn close(&self, is_reset: bool) {
         self.outgoing.shut_write();
-        if self.incoming.abandon() || is_reset {
+        // Whoever waits to write finds the error before the end.
+        let was_told = is_reset || self.incoming.unread(false) > 0;
+        if was_told {
+            self.peer.common.set_error(Errno::ECONNRESET);
+        }
+        if self.incoming.abandon() && !was_told {
             self.peer.common.set_error(Errno::ECONNRESET);
         }
     }

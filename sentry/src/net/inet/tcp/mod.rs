@@ -191,9 +191,15 @@ impl Connection {
     /// Ends this side: with FIN, or with a reset if something is unread or `hard` asks for it.
     /// `port` is its own.
     fn close(&self, hard: bool, port: Option<Lease<TcpSocket>>) {
-        if self.incoming.abandon() || hard {
+        // Whoever waits to write finds the error before the end.
+        let is_reset = hard || self.incoming.condition().unread > 0;
+        if is_reset {
             self.reset_peer();
-        } else if self.finish()
+        }
+        if self.incoming.abandon() && !is_reset {
+            self.reset_peer();
+        } else if !is_reset
+            && self.finish()
             && let Some(port) = port
         {
             self.incoming.keep_port(port);
@@ -214,8 +220,8 @@ impl Connection {
 
     /// The other side sees a reset.
     fn reset_peer(&self) {
+        self.peer.set_error(Errno::ECONNRESET);
         self.incoming.reset();
         self.outgoing.reset();
-        self.peer.set_error(Errno::ECONNRESET);
     }
 }

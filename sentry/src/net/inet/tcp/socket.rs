@@ -85,7 +85,9 @@ impl TcpSocket {
             ready |= PollEvents::HUP;
         }
         let has_data = connection.incoming.has_data(hears);
-        if has_data && incoming.unread >= self.common.receive_low_water() {
+        // What has come since `incoming` was looked at nobody will be told of.
+        let low_water = self.common.receive_low_water();
+        if has_data && (low_water <= 1 || incoming.unread >= low_water) {
             ready |= READABLE;
         }
         if incoming.has_urgent {
