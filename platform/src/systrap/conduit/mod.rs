@@ -57,6 +57,8 @@ pub struct Conduit {
     numbers: Arc<Numbers>,
     memory: Memory,
     is_over: AtomicBool,
+    /// Somebody has kept the lock for too long.
+    is_stuck: AtomicBool,
     listener: Mutex<Option<Weak<dyn Listener>>>,
 }
 
@@ -111,8 +113,9 @@ impl Conduit {
         let count = numbers.count.fetch_add(1, Ordering::Relaxed);
         let generation = count % served_file::GENERATION + 1;
         let (numbers, listener) = (Arc::clone(numbers), Mutex::new(None));
-        let is_over = AtomicBool::new(false);
-        let conduit = Conduit { number, generation, numbers, memory, is_over, listener };
+        let (is_over, is_stuck) = (AtomicBool::new(false), AtomicBool::new(false));
+        let conduit =
+            Conduit { number, generation, numbers, memory, is_over, is_stuck, listener };
         conduit.head().reset(generation as u32);
         Ok(Arc::new(conduit))
     }
@@ -320,8 +323,8 @@ impl Conduit {
         is_made
     }
 
-    /// Waits for the lock; for somebody who never gives it back not for ever. Nobody else can have
-    /// it after that.
+    /// Waits for the lock; for somebody who never gives it back not for ever, and only once. Nobody
+    /// else can have it after that.
     fn lock(&self) -> Held<'_> {
         let head = self.head();
         for _ in 0..LOCK_TRIES {
@@ -335,7 +338,8 @@ impl Conduit {
             if head.try_lock(SENTRY) {
                 return Held { conduit: self, is_own: true };
             }
-            if Instant::now() >= end {
+            if self.is_stuck.load(Ordering::SeqCst) || Instant::now() >= end {
+                self.is_stuck.store(true, Ordering::SeqCst);
                 head.state.fetch_or(state::REVOKED, Ordering::SeqCst);
                 return Held { conduit: self, is_own: false };
             }
