@@ -62,6 +62,8 @@ fn start(
     config: &SandboxConfig,
     launcher: &UnixStream,
 ) -> Result<(Arc<Kernel>, Workers), BootError> {
+    // A lower limit is no reason not to start.
+    let _ = platform::host::process::raise_file_limit();
     let proc_dir = adopt(config.proc_dir, "proc_dir")?;
     let for_platform = proc_dir.try_clone().map_err(BootError::Platform)?;
     let (platform, host_calls) = platforms::start(config, for_platform)?;

@@ -28,6 +28,7 @@ use slab::Slab;
 use self::bytes::{ATOMIC_BYTES, Head, Place, state, wanted};
 use self::memory::Memory;
 use super::layout::{CONDUIT_COUNT, at, served_file};
+use crate::host::process::limit;
 use crate::process::Tid;
 
 pub use self::files::{Descriptors, ServedFile, ServedHow};
@@ -42,11 +43,21 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 const LOCK_TRIES: u32 = 200;
 
 /// Numbers for conduits.
-#[derive(Default)]
 pub(super) struct Numbers {
     taken: Mutex<Slab<()>>,
+    /// How many there may be at the same time.
+    most: u64,
     /// How many there were.
     count: AtomicU64,
+}
+
+impl Default for Numbers {
+    /// Each takes a descriptor of the sentry's, which needs most of them for other things.
+    fn default() -> Numbers {
+        let descriptors = limit(libc::RLIMIT_NOFILE as i32).map_or(0, |(soft, _)| soft);
+        let most = CONDUIT_COUNT.min(descriptors / 4);
+        Numbers { taken: Mutex::default(), most, count: AtomicU64::new(0) }
+    }
 }
 
 /// See the [module](self).
@@ -105,7 +116,7 @@ impl Conduit {
         let memory = Memory::new()?;
         let number = {
             let mut taken = numbers.taken.lock();
-            if taken.len() as u64 >= CONDUIT_COUNT {
+            if taken.len() as u64 >= numbers.most {
                 return Err(Errno::EMFILE);
             }
             taken.insert(()) as u64
@@ -114,8 +125,7 @@ impl Conduit {
         let generation = count % served_file::GENERATION + 1;
         let (numbers, listener) = (Arc::clone(numbers), Mutex::new(None));
         let (is_over, is_stuck) = (AtomicBool::new(false), AtomicBool::new(false));
-        let conduit =
-            Conduit { number, generation, numbers, memory, is_over, is_stuck, listener };
+        let conduit = Conduit { number, generation, numbers, memory, is_over, is_stuck, listener };
         conduit.head().reset(generation as u32);
         Ok(Arc::new(conduit))
     }
