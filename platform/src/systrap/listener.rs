@@ -4,6 +4,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 use linux_abi::Errno;
+use nix::sys::signal::{SigSet, SigmaskHow};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::workers::Parked;
@@ -151,6 +152,17 @@ impl Listener {
     }
 
     fn add(&self, id: u64, file: BorrowedFd<'_>, flags: u32) -> Result<u64, Errno> {
+        // A signal could end the wait when the host counts the call as answered already, but its
+        // thread has got nothing.
+        let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
+        let added = self.add_undisturbed(id, file, flags);
+        if let Ok(before) = before {
+            let _ = before.thread_set_mask();
+        }
+        added
+    }
+
+    fn add_undisturbed(&self, id: u64, file: BorrowedFd<'_>, flags: u32) -> Result<u64, Errno> {
         let source = file.as_raw_fd() as u32;
         let add = AddDescriptor { id, flags, source, target: 0, target_flags: 0 };
         // SAFETY: the request reads a `struct seccomp_notif_addfd`.
