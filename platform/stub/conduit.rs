@@ -14,7 +14,7 @@ use super::bytes::{ATOMIC_BYTES, Head, Place, state, wanted};
 use super::calls::{FUTEX, doorbell, pause, syscall};
 use super::entry;
 use super::layout::{
-    CONDUIT_BYTES, CONDUIT_OFFSET, FAST_OFFSET, FILES_MAX, FILES_OFFSET, Fast, KICK, at, change,
+    CHANNEL_OFFSET, CONDUIT_BYTES, CONDUIT_OFFSET, FAST_OFFSET, FILES_MAX, FILES_OFFSET, Fast, KICK, at, change,
     event, section, served_file,
 };
 
@@ -95,8 +95,7 @@ pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
         return None;
     }
     let which = number | if is_write { at::WRITES } else { 0 };
-    let start = entry::channel() - super::layout::CHANNEL_OFFSET + CONDUIT_OFFSET;
-    let memory = start + (number - 1) * CONDUIT_BYTES;
+    let memory = memory_of(number);
     let are_packets = file & served_file::PACKETS != 0;
     let visit = Visit { fast, which, generation: generation as u32, memory, are_packets };
     let result = visit.serve(buffer, waits);
@@ -105,6 +104,13 @@ pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
         store!((*fast).change, change::NONE);
     }
     result
+}
+
+/// Where a conduit is, by its number and one.
+#[inline(always)]
+fn memory_of(number: u64) -> u64 {
+    let start = entry::channel() - CHANNEL_OFFSET + CONDUIT_OFFSET;
+    start + number.wrapping_sub(1) * CONDUIT_BYTES
 }
 
 /// Memory of the guest's that a call reads or writes, a piece after the other.
@@ -478,9 +484,7 @@ pub(crate) fn defers(slot: u64, signo: u64) -> bool {
     }
     store!((*fast).section, section::NONE);
     if section == section::LOCKED {
-        let number = load!((*fast).conduit) & at::NUMBER;
-        let start = entry::channel() - super::layout::CHANNEL_OFFSET + CONDUIT_OFFSET;
-        let memory = start + number.wrapping_sub(1) * CONDUIT_BYTES;
+        let memory = memory_of(load!((*fast).conduit) & at::NUMBER);
         // SAFETY: the thread has taken the lock there. (What the guest says else harms itself.)
         unsafe { &*(memory as *const Head) }.unlock();
     }

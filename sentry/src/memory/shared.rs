@@ -39,7 +39,7 @@ impl Shared {
     }
 
     /// Gives `bytes`, all that the owner has, away. The listener hears of what somebody waits for
-    /// ([`readiness`]); `is_awaited`: somebody does already.
+    /// ([`is_conduit_ready`]); `is_awaited`: somebody does already.
     ///
     /// Errors: those of making a conduit.
     pub fn begin(

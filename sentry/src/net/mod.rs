@@ -20,6 +20,7 @@ mod network;
 mod option;
 mod rights;
 pub mod unix;
+mod way;
 
 use std::any::Any;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use linux_abi::Errno;
 use parking_lot::Mutex;
 
-use super::super::hand::{put_calls, to_result};
+use super::super::hand::put_calls;
 use super::super::layout::{
     CONDUIT_BYTES, CONDUIT_OFFSET, Call, DESCRIPTOR, FAST_OFFSET, Fast, KICK, at, command, section,
 };
@@ -111,7 +111,7 @@ impl SystrapThread {
             Err(error) => Err(error),
         };
         self.slot.has_obeyed();
-        if to_result(done?)? != address {
+        if done? != address {
             return Err(Errno::ENOMEM);
         }
         self.slot.process.conduits.add(conduit);

@@ -16,6 +16,7 @@ use crate::memory::{
     ByteRing, IoDest, IoSource, MakeConduit, Shared, is_conduit_ready, peek_conduit, read_conduit,
     write_conduit,
 };
+use crate::net::way::Way;
 use crate::sync::{Mutex, Rank, WaitQueue};
 
 /// Room that the sender's buffer loses to bookkeeping, as `EMSGSIZE` shows on Linux.
@@ -234,9 +235,10 @@ impl Channel {
             None => state.is_writable(self.keeps_messages, limit),
         }
     }
+}
 
-    /// The conduit with the bytes from now on, if that can be: they must be all there is to it.
-    pub(super) fn share(self: &Arc<Self>, make: MakeConduit<'_>) -> Option<Arc<Conduit>> {
+impl Way for Channel {
+    fn share(self: &Arc<Self>, make: MakeConduit<'_>) -> Option<Arc<Conduit>> {
         let is_awaited = !self.reader.is_empty() || !self.writer.is_empty();
         let mut state = self.state.lock();
         if let Some(conduit) = state.shared.conduit() {
@@ -265,13 +267,11 @@ impl Channel {
         begun.ok()
     }
 
-    /// Where the bytes are, if not here.
-    pub(super) fn conduit(&self) -> Option<Arc<Conduit>> {
+    fn conduit(&self) -> Option<Arc<Conduit>> {
         self.state.lock().shared.conduit().cloned()
     }
 
-    /// Takes the bytes back, if they are in a conduit.
-    pub(super) fn take_back(&self) {
+    fn take_back(&self) {
         self.state.lock().take_back();
     }
 }

@@ -12,6 +12,7 @@ use super::channel::{Attachment, Channel};
 use super::name::Endpoint;
 use super::{Shared, UnixAddress, family_option, ioctl, sender_of};
 use crate::memory::{IoDest, IoSource, MakeConduit};
+use crate::net::way::{self, Way};
 use crate::net::{
     HUNG_UP, OptionValue, READABLE, Received, SendMessage, Shutdown, Socket, SocketCommon, WRITABLE,
 };
@@ -301,18 +302,12 @@ impl Socket for StreamSocket {
         if !self.shared.common.is_plain() || !connection.peer.common.is_plain() {
             return None;
         }
-        connection.incoming.share(make)?;
-        let outgoing = connection.outgoing.share(make);
-        if outgoing.is_none() {
-            connection.incoming.take_back();
-        }
-        outgoing.map(|_| ())
+        way::share(&connection.incoming, &connection.outgoing, make)
     }
 
     fn conduits(&self) -> Option<Conduits> {
         let connection = self.connection(Errno::ENOTCONN).ok()?;
-        let (input, output) = (connection.incoming.conduit(), connection.outgoing.conduit());
-        (input.is_some() && output.is_some()).then_some(Conduits { input, output })
+        way::conduits(&*connection.incoming, &*connection.outgoing)
     }
 
     fn take_back(&self) {

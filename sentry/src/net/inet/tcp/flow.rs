@@ -15,6 +15,7 @@ use crate::memory::{
     peek_conduit, read_conduit, write_conduit,
 };
 use crate::net::inet::ports::Lease;
+use crate::net::way::Way;
 use crate::net::{HUNG_UP, READABLE};
 use crate::sync::{Mutex, Rank, WaitQueue};
 
@@ -287,9 +288,26 @@ impl Flow {
             None => !state.bytes.is_empty(),
         }
     }
+}
 
-    /// The conduit with the bytes from now on, if that can be.
-    pub(super) fn share(self: &Arc<Self>, make: MakeConduit<'_>) -> Option<Arc<Conduit>> {
+/// Receives from a conduit. Errors: EAGAIN, EFAULT.
+fn receive_shared(
+    conduit: &Conduit,
+    dest: &mut IoDest<'_>,
+    flags: MsgFlags,
+) -> Result<usize, Errno> {
+    match (flags.contains(MsgFlags::PEEK), flags.contains(MsgFlags::TRUNC)) {
+        (false, false) => read_conduit(conduit, dest),
+        (false, true) => discard_conduit(conduit, dest.remaining()),
+        (true, false) => peek_conduit(conduit, dest),
+        (true, true) => {
+            peek_conduit(conduit, &mut IoDest::collect(&mut Vec::new(), dest.remaining()))
+        }
+    }
+}
+
+impl Way for Flow {
+    fn share(self: &Arc<Self>, make: MakeConduit<'_>) -> Option<Arc<Conduit>> {
         let is_awaited = !self.reader.is_empty() || !self.writer.is_empty();
         let mut state = self.state.lock();
         if let Some(conduit) = state.shared.conduit() {
@@ -316,30 +334,12 @@ impl Flow {
         begun.ok()
     }
 
-    /// Where the bytes are, if not here.
-    pub(super) fn conduit(&self) -> Option<Arc<Conduit>> {
+    fn conduit(&self) -> Option<Arc<Conduit>> {
         self.state.lock().shared.conduit().cloned()
     }
 
-    /// Takes the bytes back, if they are in a conduit.
-    pub(super) fn take_back(&self) {
+    fn take_back(&self) {
         self.state.lock().take_back();
-    }
-}
-
-/// Receives from a conduit. Errors: EAGAIN, EFAULT.
-fn receive_shared(
-    conduit: &Conduit,
-    dest: &mut IoDest<'_>,
-    flags: MsgFlags,
-) -> Result<usize, Errno> {
-    match (flags.contains(MsgFlags::PEEK), flags.contains(MsgFlags::TRUNC)) {
-        (false, false) => read_conduit(conduit, dest),
-        (false, true) => discard_conduit(conduit, dest.remaining()),
-        (true, false) => peek_conduit(conduit, dest),
-        (true, true) => {
-            peek_conduit(conduit, &mut IoDest::collect(&mut Vec::new(), dest.remaining()))
-        }
     }
 }
 

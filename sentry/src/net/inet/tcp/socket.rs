@@ -13,6 +13,7 @@ use crate::fs::ioctl;
 use crate::memory::{IoDest, IoSource, MakeConduit};
 use crate::net::inet::address::{Endpoint, family, parse};
 use crate::net::option::OptionValue;
+use crate::net::way::{self, Way};
 use crate::net::{
     MsgFlags, READABLE, Received, SendMessage, Shutdown, Socket, SocketCommon, Summary,
     interface_ioctl,
@@ -261,18 +262,12 @@ impl Socket for TcpSocket {
         if !is_plain || self.state.lock().is_read_shut {
             return None;
         }
-        connection.incoming.share(make)?;
-        let outgoing = connection.outgoing.share(make);
-        if outgoing.is_none() {
-            connection.incoming.take_back();
-        }
-        outgoing.map(|_| ())
+        way::share(&connection.incoming, &connection.outgoing, make)
     }
 
     fn conduits(&self) -> Option<Conduits> {
         let connection = self.connection(Errno::ENOTCONN).ok()?;
-        let (input, output) = (connection.incoming.conduit(), connection.outgoing.conduit());
-        (input.is_some() && output.is_some()).then_some(Conduits { input, output })
+        way::conduits(&*connection.incoming, &*connection.outgoing)
     }
 
     fn take_back(&self) {
