@@ -31,7 +31,7 @@ use crate::process::{copy, ops};
 const SLOW_CALLS_MAX: u32 = 64;
 
 /// After so many calls from one place it is patched, for calls by the line.
-const LINE_CALLS: u32 = 16;
+const LINE_CALLS: u8 = 16;
 
 /// Processor exceptions of single steps and of `int3`.
 const DEBUG: u64 = 1;
@@ -59,27 +59,35 @@ pub(super) struct Shortcut {
 }
 
 /// Counts calls from the sites that a thread has called from lately.
-#[derive(Default)]
-struct Tally([(u64, u32); Tally::PLACES]);
+///
+/// A site may stand at any place: if its address said where, a few that a program calls from in turn
+/// could keep each other from being counted. A new one takes the place and the count of the rarest, so
+/// that each is worth it some time, however many there are.
+struct Tally {
+    sites: [u64; Tally::PLACES],
+    counts: [u8; Tally::PLACES],
+}
+
+impl Default for Tally {
+    fn default() -> Tally {
+        Tally { sites: [0; Tally::PLACES], counts: [0; Tally::PLACES] }
+    }
+}
 
 impl Tally {
     const PLACES: usize = 32;
 
     /// Whether it is now worth while to patch the site of a call that the stub cannot serve by itself.
     fn count(&mut self, ip: u64) -> bool {
-        let first = (ip.wrapping_mul(GOLDEN_RATIO) >> 59) as usize;
-        // Either of two places, so that sites in turn do not push each other out.
-        let places = [first, first ^ 1];
-        let known = places.into_iter().find(|&place| self.0[place].0 == ip);
+        let known = self.sites.iter().position(|&site| site == ip);
         let place = known.unwrap_or_else(|| {
-            let rarest =
-                if self.0[places[0]].1 <= self.0[places[1]].1 { places[0] } else { places[1] };
-            self.0[rarest] = (ip, 0);
+            let rarest = (0..Tally::PLACES).min_by_key(|&place| self.counts[place]).unwrap_or(0);
+            self.sites[rarest] = ip;
             rarest
         });
-        let count = &mut self.0[place].1;
+        let count = &mut self.counts[place];
         *count += 1;
-        let is_worth = *count == LINE_CALLS;
+        let is_worth = *count >= LINE_CALLS;
         if is_worth {
             *count = 0;
         }
@@ -87,8 +95,30 @@ impl Tally {
     }
 }
 
-/// Two to the 64 over it.
-const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
+#[cfg(test)]
+mod tally_tests {
+    use super::{LINE_CALLS, Tally};
+
+    /// How many calls it takes until each of the sites was worth it once, if they call in turn.
+    fn rounds(sites: u64) -> u64 {
+        let mut tally = Tally::default();
+        let mut left: Vec<u64> = (1..=sites).map(|site| site << 6).collect();
+        let mut rounds = 0;
+        while !left.is_empty() {
+            rounds += 1;
+            assert!(rounds < 1000, "{} of {sites} sites are never worth it", left.len());
+            left.retain(|&site| !tally.count(site));
+        }
+        rounds
+    }
+
+    #[test]
+    fn sites_in_turn_are_all_worth_it_some_time() {
+        assert_eq!(rounds(1), LINE_CALLS.into());
+        assert_eq!(rounds(Tally::PLACES as u64), LINE_CALLS.into());
+        assert!(rounds(500) < 5 * u64::from(LINE_CALLS));
+    }
+}
 
 impl Shortcut {
     /// The operation is over that [`SystrapThread::start_carefully`] has let go on.

@@ -174,7 +174,8 @@ case!(readv_fills_buffers_in_order, [readv], {
 
 case!(writev_gathers_buffers, [writev], {
     let fd = file_with(b"");
-    let list = iov(&mut [&mut b"ab".to_owned(), &mut b"".to_owned(), &mut b"cde".to_owned()]);
+    let (mut a, mut b, mut c) = (*b"ab", *b"", *b"cde");
+    let list = iov(&mut [&mut a, &mut b, &mut c]);
     check_eq!(sys!(writev, fd, &list[..], 3), Ok(5));
     check_eq!(content(c"f"), b"abcde");
 });
