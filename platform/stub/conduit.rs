@@ -12,11 +12,11 @@ use core::sync::atomic::Ordering;
 use super::access::{copy, min};
 use super::bytes::{ATOMIC_BYTES, Head, Place, state, wanted};
 use super::calls::{FUTEX, doorbell, pause, syscall};
-use super::entry;
 use super::layout::{
     CHANNEL_OFFSET, CONDUIT_BYTES, CONDUIT_OFFSET, FAST_OFFSET, FILES_MAX, FILES_OFFSET, Fast, KICK, at, change,
     event, section, served_file,
 };
+use super::{entry, hotline};
 
 const READ: u32 = 0;
 const WRITE: u32 = 1;
@@ -384,7 +384,7 @@ impl Visit {
     /// Gives the lock back and tells those who wait for what has been done.
     #[inline(always)]
     fn tell(&self) {
-        let head = self.head();
+        let (head, fast) = (self.head(), self.fast);
         let (sleeper, watcher, word) = match self.is_write() {
             true => (wanted::READER, wanted::IN, &head.readable),
             false => (wanted::WRITER, wanted::OUT, &head.writable),
@@ -404,7 +404,7 @@ impl Visit {
         if told & sleeper != 0 {
             syscall(FUTEX, [word.as_ptr() as u64, FUTEX_WAKE, EVERYBODY, 0, 0, 0]);
         }
-        if told & watcher != 0 {
+        if told & watcher != 0 && !hotline::report(fast, self.which) {
             doorbell(event::READY, [self.which, 0, 0, 0, 0]);
         }
     }

@@ -16,9 +16,10 @@ use core::mem::offset_of;
 use super::calls::{self, syscall};
 use super::layout::change as change_state;
 use super::layout::{
-    FAST_OFFSET, FAST_STACK, Fast, HOTLINE_OFFSET, Hotline, Identity, PLAIN_OFFSET, Plain, Saved,
-    info, line, served,
+    FAST_OFFSET, FAST_STACK, Fast, HOTLINE_OFFSET, Hotline, Identity, PLAIN_OFFSET, Plain,
+    REPORTS_OFFSET, Saved, info, line, served,
 };
+use super::line::Reports;
 use super::{change, conduit, entry, hotline};
 
 /// Where a trampoline jumps to: `rcx` is the address of the thread's [`Fast`] block, `r11` that of
@@ -234,6 +235,7 @@ fn store(place: u64, word: u64) {
 
 /// Room for the stack of [`serve`].
 const _: () =
-    assert!(HOTLINE_OFFSET - FAST_OFFSET + size_of::<Hotline>() as u64 + 2048 <= FAST_STACK);
+    assert!(REPORTS_OFFSET - FAST_OFFSET + size_of::<Reports>() as u64 + 2048 <= FAST_STACK);
+const _: () = assert!(size_of::<Hotline>() as u64 <= REPORTS_OFFSET - HOTLINE_OFFSET);
 const _: () = assert!(size_of::<Fast>() as u64 <= HOTLINE_OFFSET - FAST_OFFSET);
 const _: () = assert!(size_of::<Identity>() == 48);

@@ -7,15 +7,16 @@
 
 use core::arch::asm;
 use core::mem::offset_of;
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::access::{copy, min};
 use super::calls::{FUTEX, SCHED_YIELD, pause, syscall};
 use super::layout::line as state;
 use super::layout::{
-    Extent, FAST_OFFSET, Fast, HOTLINE_OFFSET, Hotline, ROOM_MAX, ROOM_OFFSET, SENT_OFFSET, TEXT_MAX, is_short, shape,
+    Extent, FAST_OFFSET, Fast, HOTLINE_OFFSET, Hotline, REPORTS_OFFSET, ROOM_MAX, ROOM_OFFSET, SENT_OFFSET, TEXT_MAX,
+    is_short, shape,
 };
-use super::line;
+use super::line::{self, Reports};
 
 /// How often the stub looks whether a worker has taken the call, and then whether it is done: for
 /// about 20 µs, ...
@@ -86,6 +87,36 @@ pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
     };
     copy(room.address.wrapping_add(from), there, len);
     Some(result)
+}
+
+/// Tells the worker that watches the line of a change in a conduit, named as in [`Fast::conduit`];
+/// `false` if nobody watches.
+#[inline(always)]
+pub(crate) fn report(fast: *mut Fast, which: u64) -> bool {
+    if load!((*fast).is_open) == 0 {
+        return false;
+    }
+    let reports = (fast as u64 - FAST_OFFSET + REPORTS_OFFSET) as *mut Reports;
+    let places = (reports as u64 + offset_of!(Reports, places) as u64) as *mut u64;
+    let mut index = 0;
+    while index < Reports::PLACES {
+        // SAFETY: the place is in the slot, which is mapped.
+        let place = unsafe { AtomicU64::from_ptr(places.wrapping_add(index)) };
+        index += 1;
+        if place.load(Ordering::Relaxed) != 0 {
+            continue;
+        }
+        place.store(which, Ordering::Relaxed);
+        // SAFETY: the slot is mapped.
+        let count = unsafe { AtomicU64::from_ptr(&raw mut (*reports).count) };
+        // Whoever closes the line looks here afterwards; so here it is the other way round.
+        count.fetch_add(1, Ordering::SeqCst);
+        if load!((*fast).is_open) != 0 {
+            return true;
+        }
+        return place.compare_exchange(which, 0, Ordering::SeqCst, Ordering::Relaxed).is_err();
+    }
+    false
 }
 
 /// Puts the bytes that a call reads into the slot; of text as much as has room.

@@ -11,10 +11,10 @@ use zerocopy::IntoBytes;
 use super::channel::SlotMemory;
 use super::layout;
 use super::layout::{
-    Extent, FAST_OFFSET, Fast, HOTLINE_OFFSET, Hotline, ROOM_MAX, ROOM_OFFSET, SENT_OFFSET,
-    SHORT_MAX, TEXT_MAX, WINDOW_BYTES, is_short, shape,
+    Extent, FAST_OFFSET, Fast, HOTLINE_OFFSET, Hotline, REPORTS_OFFSET, ROOM_MAX, ROOM_OFFSET,
+    SENT_OFFSET, SHORT_MAX, TEXT_MAX, WINDOW_BYTES, is_short, shape,
 };
-use super::line;
+use super::line::{self, Reports};
 use super::slot::{Event, Slot};
 use crate::process::copy;
 
@@ -262,7 +262,8 @@ impl Slot {
 
     pub(super) fn set_open(&self, is_open: bool) {
         let place = FAST_OFFSET + offset_of!(Fast, is_open) as u64;
-        self.memory.atomic_long(place).store(is_open.into(), Ordering::Release);
+        // What is reported meanwhile is looked for afterwards.
+        self.memory.atomic_long(place).swap(is_open.into(), Ordering::SeqCst);
     }
 }
 
@@ -270,4 +271,5 @@ impl Slot {
 pub(super) fn reset(memory: &SlotMemory) {
     memory.write(FAST_OFFSET + offset_of!(Fast, is_open) as u64, &0_u64);
     memory.write(HOTLINE_OFFSET, &[0_u64; size_of::<Hotline>() / 8]);
+    memory.write(REPORTS_OFFSET, &[0_u64; size_of::<Reports>() / 8]);
 }

@@ -24,6 +24,7 @@ use linux_abi::Errno;
 use parking_lot::{Mutex, RwLock};
 
 use super::listener::Listener;
+use super::reports::{self, Report};
 use super::slot::{Event, Slot};
 use super::workers::{Parked, Workers};
 use crate::host::process::{self, Processors};
@@ -115,12 +116,18 @@ struct Progress {
 
 /// What a worker has seen.
 pub(super) enum Seen {
-    /// A call, which its thread was told of.
+    /// A call, which its thread was told of, or a report, which others were told of.
     Call,
     /// Somebody wants the worker elsewhere.
     Notified,
     /// Nothing for long enough, or there is something else to be done.
     Nothing,
+}
+
+/// What is on the lines.
+enum Found {
+    Call(Arc<Slot>, Event),
+    Reports(Vec<Report>),
 }
 
 /// A watch is to end; whether that is because others want the processor.
@@ -178,6 +185,22 @@ impl Session {
         let slots = self.slots.read();
         slots.iter().find_map(|slot| Some((Arc::clone(slot), slot.take_call()?)))
     }
+
+    /// Takes what the threads have reported.
+    fn take_reports(&self) -> Vec<Report> {
+        self.slots.read().iter().flat_map(|slot| slot.take_reports()).collect()
+    }
+
+    fn take(&self) -> Option<Found> {
+        let slots = self.slots.read();
+        slots.iter().find_map(|slot| {
+            let reports = slot.take_reports();
+            if !reports.is_empty() {
+                return Some(Found::Reports(reports));
+            }
+            Some(Found::Call(Arc::clone(slot), slot.take_call()?))
+        })
+    }
 }
 
 impl Watch {
@@ -221,18 +244,21 @@ impl Watch {
         self.processors.count() > 1
     }
 
-    /// Notes that a notification has come from a thread that does not wait at its line.
-    pub(super) fn meet(&self, tid: Tid) {
+    /// Notes that a notification has come from a thread that does not wait at its line; `true` if there
+    /// were reports, which the worker that looks may not see soon.
+    pub(super) fn meet(&self, tid: Tid) -> bool {
         if !self.is_busy.load(Ordering::Relaxed) {
-            return;
+            return false;
         }
         let mut state = self.state.lock();
-        let Some(session) = state.session.clone() else { return };
+        let Some(session) = state.session.clone() else { return false };
         let count = if session.has(tid) { &session.own_events } else { &session.other_events };
         count.fetch_add(1, Ordering::Relaxed);
         if session.is_distracted() {
             self.close(&mut state, false);
         }
+        drop(state);
+        reports::tell(&session.take_reports())
     }
 
     /// Notes an event that is no call for the line.
@@ -388,7 +414,8 @@ impl Watch {
         drop(state);
         self.unbind();
         // The stubs may have found the lines open until now.
-        let mut seen = Seen::Nothing;
+        let has_told = reports::tell(&session.take_reports());
+        let mut seen = if has_told { Seen::Call } else { Seen::Nothing };
         while let Some((slot, event)) = session.take_call() {
             slot.deliver(event);
             seen = Seen::Call;
@@ -420,18 +447,23 @@ impl Watch {
         let mut before: Option<Instant> = None;
         loop {
             let found = (0..LOOKS).find_map(|_| {
-                let found = session.take_call();
+                let found = session.take();
                 if found.is_none() {
                     std::hint::spin_loop();
                 }
                 found
             });
-            if let Some((slot, event)) = found {
-                session.calls.fetch_add(1, Ordering::Relaxed);
+            if let Some(found) = found {
                 progress.unlooked += 1;
                 progress.last = None;
                 drop(progress);
-                slot.deliver(event);
+                match found {
+                    Found::Call(slot, event) => {
+                        session.calls.fetch_add(1, Ordering::Relaxed);
+                        slot.deliver(event);
+                    }
+                    Found::Reports(reports) => drop(reports::tell(&reports)),
+                }
                 return Ok(Seen::Call);
             }
             if parked.is_notified() {

@@ -74,6 +74,9 @@ pub const FAST_STACK: u64 = FAST_BYTES - 16;
 /// The hotline, in the page of the fast block.
 pub const HOTLINE_OFFSET: u64 = FAST_OFFSET + 0x200;
 
+/// What the stub reports there, in the same page.
+pub const REPORTS_OFFSET: u64 = HOTLINE_OFFSET + 64;
+
 /// The guest's bytes that go along with a call by the hotline, ...
 pub const SENT_OFFSET: u64 = 0x2000;
 pub const SENT_MAX: u64 = 0x2000;

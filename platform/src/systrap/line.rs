@@ -17,6 +17,21 @@
 
 use super::layout::line::{CALL, DONE, FREE, KINDS, LONG, TAKEN, WAITED};
 
+/// Where a stub says what it would ring for with [`READY`](super::layout::event::READY), to the worker
+/// that watches its line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub struct Reports {
+    /// How many there were.
+    pub count: u64,
+    /// What [`at`](super::layout::at) says, or 0 where nothing is said.
+    pub places: [u64; Reports::PLACES],
+}
+
+impl Reports {
+    pub const PLACES: usize = 7;
+}
+
 /// The state word.
 pub trait Word {
     /// Acquires.

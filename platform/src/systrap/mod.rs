@@ -67,6 +67,7 @@ mod patching;
 mod reaper;
 mod reception;
 mod region;
+mod reports;
 mod running;
 mod seen;
 mod shortcut;

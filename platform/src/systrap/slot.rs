@@ -79,6 +79,8 @@ pub(super) struct Slot {
     pub(super) calling: Mutex<Calling>,
     /// Whether there may be one of which bytes came along.
     pub(super) is_along: AtomicBool,
+    /// How many of its reports were looked at.
+    pub(super) reports_seen: AtomicU64,
     /// Where it may run, if that was said.
     pub(super) processors: Mutex<Option<Processors>>,
 }

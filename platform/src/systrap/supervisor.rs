@@ -166,6 +166,7 @@ impl Supervisor {
             inbox: Mutex::default(),
             calling: Mutex::default(),
             is_along: AtomicBool::new(false),
+            reports_seen: AtomicU64::new(0),
             processors: Mutex::default(),
         });
         slot.set_token();
@@ -298,10 +299,10 @@ impl Supervisor {
             }
         };
         self.counters.note(&event);
-        self.watch.meet(tid);
+        let has_told = self.watch.meet(tid);
         if slot.has(ABANDONED) {
             self.send_off(&slot, &event);
-            return false;
+            return has_told;
         }
         if !matches!(event, Event::Call { .. }) {
             self.watch.disturb();
@@ -309,14 +310,14 @@ impl Supervisor {
         // Held so that nobody takes a call from the line of a thread that has left it.
         let calling = slot.calling.lock();
         if calling.is_serving() && !self.may_meet_call(&slot, &event) {
-            return false;
+            return has_told;
         }
         if let Event::Signal { id, context, signo, info, .. } = &mut event
             && !self.is_signal_wanted(&slot, *signo, *info)
         {
             if !self.may_have_waited(&slot, *context) {
                 let _ = self.listener.answer(*id, command::RESUME);
-                return false;
+                return has_told;
             }
             *signo = KICK;
         }

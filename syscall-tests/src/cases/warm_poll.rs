@@ -89,6 +89,51 @@ each_stream!(those_who_wait_learn_of_bytes, [poll, ppoll, select, epoll_wait], 2
     }
 });
 
+each_stream!(who_serves_many_learns_of_each, [epoll_wait, fstat], 30, |kind| {
+    // Both sides make call after call, but rest at times, and end right behind their last word.
+    let parties: [_; 6] = std::array::from_fn(|_| kind.parties());
+    let readers = |side: usize| {
+        let fds: Vec<_> = parties.iter().map(|party| (party[side].r, IN)).collect();
+        (epoll_of(&fds), fds)
+    };
+    let ready = |epoll| {
+        let events = wait(epoll, 5000);
+        check!(!events.is_empty(), "nobody tells of bytes");
+        events.into_iter().map(|(_, fd)| fd)
+    };
+    let child = fork(move || {
+        let (epoll, fds) = readers(1);
+        let mut left = 600 * fds.len();
+        while left > 0 {
+            for fd in ready(epoll) {
+                let mut byte = 0_u8;
+                check_eq!(sys!(read, fd, &mut byte, 1), Ok(1));
+                (0..3).for_each(|_| check_eq!(sys!(fstat, 0, &mut [0_u64; 18]), Ok(0)));
+                let peers = parties.iter().filter(|party| party[1].r == fd);
+                peers.for_each(|party| check_eq!(sys!(write, party[1].w, &[!byte], 1), Ok(1)));
+                left -= 1;
+            }
+        }
+    });
+    let (epoll, fds) = readers(0);
+    for round in 0..600_u32 {
+        for party in parties {
+            check_eq!(sys!(write, party[0].w, &[round as u8], 1), Ok(1));
+        }
+        let mut left = fds.len();
+        while left > 0 {
+            for fd in ready(epoll) {
+                check_eq!(read_byte(fd), Ok(Some(!(round as u8))));
+                left -= 1;
+            }
+        }
+        if round % 50 == 0 {
+            sleep_ms(1);
+        }
+    }
+    child.ok();
+});
+
 each_stream!(who_waits_before_the_others_begin_learns_too, [poll, epoll_wait], |kind| {
     for way in [WAYS[0], WAYS[2], WAYS[3]] {
         let (asked, told) = (kind.stream(), kind.stream());

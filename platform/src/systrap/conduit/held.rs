@@ -11,6 +11,7 @@ use super::super::hand::put_calls;
 use super::super::layout::{
     CONDUIT_BYTES, CONDUIT_OFFSET, Call, DESCRIPTOR, FAST_OFFSET, Fast, KICK, at, command, section,
 };
+use super::super::reports;
 use super::super::slot::Slot;
 use super::super::thread::SystrapThread;
 use super::bytes::MEMORY_BYTES;
@@ -53,6 +54,7 @@ impl Slot {
     /// The thread is no longer in the stub, or is found there: gives back what it has of a conduit.
     /// Answers with whether the call that it was making there is made, as far as that can be told.
     pub(in super::super) fn leave_conduit(&self) -> bool {
+        reports::tell(&self.take_reports());
         let which = self.memory.read::<u64>(field(offset_of!(Fast, conduit)));
         if which == 0 {
             return false;
