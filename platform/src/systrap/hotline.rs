@@ -31,7 +31,9 @@ use crate::host::process::{self, Processors};
 use crate::process::Tid;
 
 /// So many calls in a row make a watch worth while, at first, ...
-const STREAK: u32 = 32;
+pub(super) const STREAK: u32 = 32;
+/// ... of which an event that is no such call takes some away, ...
+pub(super) const DISTURBANCE: u32 = STREAK / 4;
 /// ... at most, when it never was, ...
 const STREAK_MAX: u32 = 1 << 11;
 /// ... and so long from one to the next, on average.
@@ -271,7 +273,7 @@ impl Watch {
             return;
         }
         // Now and then one is no reason to begin anew.
-        state.streak = state.streak.saturating_sub(STREAK / 4);
+        state.streak = state.streak.saturating_sub(DISTURBANCE);
         if state.streak == 0 {
             state.begin_anew();
             self.is_busy.store(false, Ordering::Relaxed);

@@ -17,6 +17,7 @@ use super::fast;
 use super::frame::{Cause, Frame, TRAP_FLAG};
 use super::gate::Pass;
 use super::hand::Hand;
+use super::hotline;
 use super::install;
 use super::layout::{FAST_OFFSET, Fast, change};
 use super::patch::Trapped;
@@ -32,6 +33,9 @@ const SLOW_CALLS_MAX: u32 = 64;
 
 /// After so many calls from one place it is patched, for calls by the line.
 const LINE_CALLS: u8 = 16;
+
+/// After this many calls in a row it takes some that trap until a thread is no longer one to watch.
+const CALM_MAX: u32 = 2 * hotline::STREAK;
 
 /// Processor exceptions of single steps and of `int3`.
 const DEBUG: u64 = 1;
@@ -66,19 +70,24 @@ pub(super) struct Shortcut {
 struct Tally {
     sites: [u64; Tally::PLACES],
     counts: [u8; Tally::PLACES],
+    /// Calls of late, less some for each that trapped. It is counted as for a watch: while that cannot
+    /// begin, a patch would only cost.
+    calm: u32,
 }
 
 impl Default for Tally {
     fn default() -> Tally {
-        Tally { sites: [0; Tally::PLACES], counts: [0; Tally::PLACES] }
+        Tally { sites: [0; Tally::PLACES], counts: [0; Tally::PLACES], calm: 0 }
     }
 }
 
 impl Tally {
     const PLACES: usize = 32;
 
-    /// Whether it is now worth while to patch the site of a call that the stub cannot serve by itself.
-    fn count(&mut self, ip: u64) -> bool {
+    /// Whether it is now worth while to patch the site of a call that the stub cannot serve by itself,
+    /// or if `is_for_line` only while the thread is watched.
+    fn count(&mut self, ip: u64, is_for_line: bool) -> bool {
+        self.calm = (self.calm + 1).min(CALM_MAX);
         let known = self.sites.iter().position(|&site| site == ip);
         let place = known.unwrap_or_else(|| {
             let rarest = (0..Tally::PLACES).min_by_key(|&place| self.counts[place]).unwrap_or(0);
@@ -86,18 +95,23 @@ impl Tally {
             rarest
         });
         let count = &mut self.counts[place];
-        *count += 1;
-        let is_worth = *count >= LINE_CALLS;
+        *count = count.saturating_add(1);
+        let is_worth = *count >= LINE_CALLS && (!is_for_line || self.calm >= hotline::STREAK);
         if is_worth {
             *count = 0;
         }
         is_worth
     }
+
+    /// Notes a call that has trapped.
+    fn disturb(&mut self) {
+        self.calm = self.calm.saturating_sub(hotline::DISTURBANCE);
+    }
 }
 
 #[cfg(test)]
 mod tally_tests {
-    use super::{LINE_CALLS, Tally};
+    use super::{LINE_CALLS, Tally, hotline};
 
     /// How many calls it takes until each of the sites was worth it once, if they call in turn.
     fn rounds(sites: u64) -> u64 {
@@ -107,7 +121,7 @@ mod tally_tests {
         while !left.is_empty() {
             rounds += 1;
             assert!(rounds < 1000, "{} of {sites} sites are never worth it", left.len());
-            left.retain(|&site| !tally.count(site));
+            left.retain(|&site| !tally.count(site, false));
         }
         rounds
     }
@@ -117,6 +131,24 @@ mod tally_tests {
         assert_eq!(rounds(1), LINE_CALLS.into());
         assert_eq!(rounds(Tally::PLACES as u64), LINE_CALLS.into());
         assert!(rounds(500) < 5 * u64::from(LINE_CALLS));
+    }
+
+    /// Whether one of the sites is ever worth it, with so many calls between two that trap.
+    fn is_ever_worth(calls: u32, is_for_line: bool) -> bool {
+        let mut tally = Tally::default();
+        (0..1000).any(|round| {
+            if round % calls == 0 {
+                tally.disturb();
+            }
+            tally.count(1 + u64::from(round % 3), is_for_line)
+        })
+    }
+
+    #[test]
+    fn sites_of_threads_that_nobody_watches_are_not_worth_it() {
+        assert!(!is_ever_worth(4, true));
+        assert!(is_ever_worth(4, false));
+        assert!(is_ever_worth(hotline::DISTURBANCE * 2, true));
     }
 }
 
@@ -375,7 +407,10 @@ impl SystrapThread {
         let (ip, number) = (self.registers.rip, self.registers.orig_rax);
         match self.position {
             Position::Call { .. } => {}
-            Position::Stub { id, frame } => return self.start_trapped_detour(id, frame),
+            Position::Stub { id, frame } => {
+                self.shortcut.tally.disturb();
+                return self.start_trapped_detour(id, frame);
+            }
             _ => return false,
         }
         let is_served = is_served(number);
@@ -401,7 +436,7 @@ impl SystrapThread {
             self.shortcut.slow_calls = 0;
             None
         } else {
-            if !is_served && !self.shortcut.tally.count(ip) {
+            if !is_served && !self.shortcut.tally.count(ip, !is_of_file()) {
                 return false;
             }
             let Some(job) = self.job(if is_served { HOT } else { 1 }) else { return false };
