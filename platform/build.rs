@@ -15,6 +15,7 @@ const SOURCES: &[&str] = &[
     "stub/fast.rs",
     "stub/hotline.rs",
     "stub/init.rs",
+    "stub/robust.rs",
     "stub/stub.ld",
     "src/systrap/conduit/bytes.rs",
     "src/systrap/layout.rs",

@@ -168,8 +168,8 @@ pub enum HostOp<'a> {
     },
     /// Gives up a robust futex that the thread `owner` held, which is no more: in one atomic step
     /// the word at `addr` loses the owner's number and gets `FUTEX_OWNER_DIED`, and `FUTEX_WAITERS`
-    /// stays as it is; if that is set and `wakes`, one is woken. Nobody else changes the rest of
-    /// the word meanwhile. Only where futexes are native, else ENOSYS.
+    /// stays as it is; if that is set and `wakes`, one is woken. A word that is not the owner's stays.
+    /// Only where futexes are native, else ENOSYS.
     FutexOwnerDied {
         addr: u64,
         owner: i32,

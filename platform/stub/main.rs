@@ -31,10 +31,11 @@ mod entry;
 mod fast;
 mod hotline;
 mod init;
+mod robust;
 
 use calls::{doorbell, syscall};
 use layout::{
-    CALLS_MAX, CONTROL_BYTES, Call, Control, DESCRIPTOR, SLOT_BYTES, STACK_OFFSET, command, event,
+    CALLS_MAX, CONTROL_BYTES, Call, Control, DESCRIPTOR, OWNER_DIED, SLOT_BYTES, STACK_OFFSET, command, event,
 };
 
 #[panic_handler]
@@ -49,6 +50,10 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 pub(crate) unsafe extern "C" fn on_signal(signo: u64, info: u64, context: u64) {
     // SAFETY: the kernel's promise.
     if unsafe { cpuid::serve(signo, context) } {
+        return;
+    }
+    // SAFETY: as above.
+    if unsafe { robust::takes(signo, context) } {
         return;
     }
     let slot = context & !(SLOT_BYTES - 1);
@@ -162,7 +167,10 @@ unsafe fn make_calls(control: *mut Control, word: u64, descriptor: u64) -> u64 {
             calls::MMAP if e == DESCRIPTOR => e = descriptor,
             _ => {}
         }
-        let result = syscall(number, [a, b, c, d, e, f]);
+        let result = match number {
+            OWNER_DIED => robust::give_up(a, b, c),
+            _ => syscall(number, [a, b, c, d, e, f]),
+        };
         let is_last = until_error && result > ERRORS;
         if index == 0 || is_last {
             counts = result;

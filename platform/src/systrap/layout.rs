@@ -133,6 +133,10 @@ pub mod command {
 /// In the place of a descriptor's number: the one that came with the command.
 pub const DESCRIPTOR: u64 = i64::MIN as u64;
 
+/// In the place of a system call's number: give up the robust futex at the first argument, an address,
+/// of the thread in the second, and wake one who waits for it unless the third is 0.
+pub const OWNER_DIED: u64 = DESCRIPTOR + 1;
+
 /// A system call for the stub to make.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]

@@ -497,12 +497,7 @@ impl Thread for SystrapThread {
     fn start_host_op(&mut self, op: HostOp<'_>) {
         self.rest.clear();
         let plain = match op {
-            HostOp::FutexOwnerDied { addr, owner, wakes } => {
-                let (first, rest) =
-                    owner_died::plan(self.slot.memory.address(), addr, owner, wakes);
-                self.rest = rest;
-                Ok(first)
-            }
+            HostOp::FutexOwnerDied { addr, owner, wakes } => owner_died::plan(addr, owner, wakes),
             HostOp::CatchAll => Ok(self.plan_catch_all()),
             _ => ops::to_call(&op, &self.supervisor.common.layout.reserved),
         };

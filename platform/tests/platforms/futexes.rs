@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use linux_abi::Errno;
 use linux_abi::futex::{
-    FUTEX_LOCK_PI, FUTEX_OWNER_DIED, FUTEX_PRIVATE_FLAG, FUTEX_WAIT, FUTEX_WAITERS,
+    FUTEX_LOCK_PI, FUTEX_OWNER_DIED, FUTEX_PRIVATE_FLAG, FUTEX_TID_MASK, FUTEX_WAIT, FUTEX_WAITERS,
 };
 use platform::{HostOp, ResumeMode, Spawn, Trap};
 
@@ -224,9 +224,14 @@ pub fn owners_of_robust_futexes_die() {
     assert_eq!(die(&guest, 9 | FUTEX_WAITERS, 9), FUTEX_OWNER_DIED | FUTEX_WAITERS);
     assert_eq!(guest.await_trap(), Trap::Syscall);
     assert_eq!(guest.thread.registers().rdi, 0);
-    for addr in [8, CODE, DATA + 2] {
-        let result = guest.op(HostOp::FutexOwnerDied { addr, owner: 1, wakes: true });
-        assert!(result.is_err(), "{result:?}");
+    // What cannot be changed, and the word of somebody else.
+    let code = guest.read_u64(CODE) as u32 & FUTEX_TID_MASK;
+    for addr in [8, CODE, DATA + 2, 1 << 63] {
+        let result = guest.op(HostOp::FutexOwnerDied { addr, owner: code as i32, wakes: true });
+        assert!(result.is_err(), "{addr:x}: {result:?}");
     }
+    store(&guest, 9 | FUTEX_WAITERS);
+    assert!(guest.op(HostOp::FutexOwnerDied { addr: DATA, owner: 8, wakes: true }).is_ok());
+    assert_eq!(load(&guest), 9 | FUTEX_WAITERS);
     assert_eq!(guest.op(HostOp::Yield), Ok(0));
 }

@@ -141,6 +141,29 @@ case!(robust_words_without_waiters_say_so, [set_robust_list], {
     }
 });
 
+case!(robust_word_changes_in_one_step, [set_robust_list], {
+    let area = shared(PAGE);
+    let place = area + 64 + OFFSET;
+    for round in 0..60 {
+        let flag = if round % 2 == 0 { FUTEX_WAITERS } else { 0 };
+        poke(place, 0u32);
+        let owner = fork(|| hold(area, 1, flag));
+        let held = owner.pid as u32 | flag;
+        let mut seen = Vec::new();
+        let limit = now() + Duration::from_secs(10);
+        while !seen.contains(&(FUTEX_OWNER_DIED | flag)) {
+            let value = peek::<u32>(place);
+            if !seen.contains(&value) {
+                seen.push(value);
+            }
+            check!(now() < limit, "{seen:x?}");
+        }
+        owner.ok();
+        seen.retain(|&value| value != 0 && value != held);
+        check_eq!(seen, [FUTEX_OWNER_DIED | flag]);
+    }
+});
+
 case!(robust_words_of_others_stay, [set_robust_list], {
     let area = shared(PAGE);
     fork(|| {
