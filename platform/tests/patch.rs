@@ -153,7 +153,8 @@ fn hammer(before: &[u8], behind: &[u8], entries: &[(i64, bool)], counts: bool) {
         let mut rounds = 0_u64;
         while Instant::now() < end && !hammering.is_finished() {
             let patch = code.plan(GETPID);
-            for _ in 0..8 {
+            // Each plan takes room for good.
+            for _ in 0..80 {
                 code.carry_out(&patch.install(Threads::Many));
                 trap::pause(rounds % 50);
                 code.carry_out(&patch.restore(Threads::Many));

@@ -129,7 +129,7 @@ async fn map_area(hand: &mut Hand, mappings: &[HostMapping], address: u64) -> Re
         return Err(Errno::ENOSPC);
     }
     let ranges: Vec<_> = mappings.iter().map(|mapping| mapping.range.clone()).collect();
-    let place = find_gap(&ranges, address, AREA_BYTES).ok_or(Errno::ENOSPC)?;
+    let place = find_gap(&ranges, address).ok_or(Errno::ENOSPC)?;
     let protection = (libc::PROT_READ | libc::PROT_EXEC) as u64;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
     let args = [place, AREA_BYTES, protection, flags as u64, u64::MAX, 0];

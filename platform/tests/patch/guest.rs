@@ -157,7 +157,7 @@ impl Code {
             Err(Refusal::NoSpace) => (),
             result => return result.expect("a plan"),
         }
-        let place = find_gap(&mappings(), self.site, AREA_BYTES).expect("a gap");
+        let place = find_gap(&mappings(), self.site).expect("a gap");
         let area = map(place, AREA_BYTES);
         patches.add_area(area..area + AREA_BYTES);
         patches.plan(&site, &stub).expect("a plan in the new area")

@@ -97,6 +97,10 @@ fn bound(bound: &Bound) -> String {
             "it installs the second filter, which lies in the stub's code, without flags".to_owned()
         }
         Bound::Channel => "it replaces the channel as it was".to_owned(),
+        Bound::BesideAreas { addr, len } => format!(
+            "the range of argument {addr}, as long as argument {len} says, lies between two places \
+             for trampolines"
+        ),
         Bound::Conduit => "it is the memory of a conduit, where these are".to_owned(),
     }
 }

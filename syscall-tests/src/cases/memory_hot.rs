@@ -2,6 +2,7 @@
 //! may serve those in a shorter way, which must not show.
 
 use crate::support::prelude::*;
+use crate::support::sys::run_code;
 
 const RW: i32 = PROT_READ | PROT_WRITE;
 const ROUNDS: usize = 300;
@@ -208,4 +209,46 @@ case!(limits_bind_hot_calls, [mmap, setrlimit], {
         check_eq!(sys!(mremap, area, PAGE, 1024 * PAGE, MREMAP_MAYMOVE), Err(ENOMEM));
     })
     .ok();
+});
+
+/// Code with many places that call getpid(2); each is 16 bytes long.
+fn many_sites() -> usize {
+    let code = anon(PAGE);
+    for index in 0..PAGE / 16 {
+        // mov eax, 39; syscall; ret
+        poke(code + 16 * index, [0xb8_u8, 39, 0, 0, 0, 0x0f, 0x05, 0xc3]);
+    }
+    sys!(mprotect, code, PAGE, PROT_READ | PROT_EXEC).must();
+    code
+}
+
+fn call_all(code: usize) {
+    (0..PAGE / 16).for_each(|index| run_code(code + 16 * index));
+}
+
+/// What is mapped, in order.
+fn mappings() -> Vec<(usize, usize)> {
+    let range = |line: &String| {
+        let (start, end) = line.split(' ').next()?.split_once('-')?;
+        Some((usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?))
+    };
+    mapped("").iter().filter_map(range).collect()
+}
+
+case!(memory_that_is_none_cannot_be_protected, [mprotect, getpid], 30, {
+    const REACH: usize = 2 << 30;
+    const STEP: usize = 64 << 10;
+    let code = many_sites();
+    for _ in 0..20 {
+        call_all(code);
+    }
+    let mapped = mappings();
+    let lowest = code.saturating_sub(REACH).max(PAGE) / PAGE * PAGE;
+    for page in (lowest..code + REACH).step_by(STEP) {
+        if mapped.iter().all(|&(start, end)| end <= page || start > page) {
+            let result = sys!(mprotect, page, PAGE, PROT_READ);
+            check!(matches!(result, Err(ENOMEM)), "{page:#x}: {result:?}");
+        }
+    }
+    call_all(code);
 });

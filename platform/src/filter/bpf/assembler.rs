@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::instruction::{
-    ALU_ADD_X, ALU_AND_K, Answer, Instruction, JMP_JA, LD_W_ABS, MISC_TAX, RET_K, Test, Word,
+    ALU_ADD_K, ALU_ADD_X, ALU_AND_K, Answer, Instruction, JMP_JA, LD_W_ABS, MISC_TAX, RET_K, Test,
+    Word,
 };
 
 /// `BPF_MAXINSNS`.
@@ -93,6 +94,11 @@ impl Assembler {
     /// A += X, modulo 2³².
     pub fn add_x(&mut self) {
         self.plain(ALU_ADD_X, 0);
+    }
+
+    /// A += `value`, modulo 2³².
+    pub fn add(&mut self, value: u32) {
+        self.plain(ALU_ADD_K, value);
     }
 
     /// A &= `mask`.

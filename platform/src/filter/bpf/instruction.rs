@@ -10,6 +10,7 @@ use linux_abi::task::{
 // register, K the instruction's constant.
 pub(super) const LD_W_ABS: u16 = 0x20;
 pub(super) const ALU_ADD_X: u16 = 0x0c;
+pub(super) const ALU_ADD_K: u16 = 0x04;
 pub(super) const ALU_AND_K: u16 = 0x54;
 pub(super) const MISC_TAX: u16 = 0x07;
 pub(super) const RET_K: u16 = 0x06;

@@ -4,8 +4,8 @@ use linux_abi::task::SeccompData;
 use zerocopy::IntoBytes;
 
 use super::instruction::{
-    ALU_ADD_X, ALU_AND_K, Instruction, JMP_JA, JMP_JEQ_K, JMP_JGE_K, JMP_JGE_X, JMP_JGT_K,
-    JMP_JSET_K, LD_W_ABS, MISC_TAX, RET_K,
+    ALU_ADD_K, ALU_ADD_X, ALU_AND_K, Instruction, JMP_JA, JMP_JEQ_K, JMP_JGE_K, JMP_JGE_X,
+    JMP_JGT_K, JMP_JSET_K, LD_W_ABS, MISC_TAX, RET_K,
 };
 
 /// How a program ended.
@@ -34,6 +34,7 @@ pub(crate) fn run(program: &[Instruction], data: &SeccompData) -> Option<Outcome
                 a = u32::from_ne_bytes(word.try_into().ok()?);
             }
             ALU_ADD_X => a = a.wrapping_add(x),
+            ALU_ADD_K => a = a.wrapping_add(k),
             ALU_AND_K => a &= k,
             MISC_TAX => x = a,
             JMP_JA => next += k as usize,

@@ -11,6 +11,7 @@ use super::table::{
 };
 use super::{DOORBELL, WINDOW_BYTES};
 use crate::filter::bpf::{self, Answer, Assembler, Instruction, Label, Switch, Test, Word};
+use crate::systrap::patch::{AREA_BYTES, AREA_END, AREA_PERIOD};
 
 /// First number with the bit that marks the x32 ABI. Numbers above are negative; Linux has none.
 const X32_START: u32 = 0x4000_0000;
@@ -252,6 +253,19 @@ impl Generator<'_> {
                 self.asm.jump_if(Test::Above(most), otherwise);
             }
             Bound::Outside { addr, len } => self.require_outside(addr, len, otherwise),
+            Bound::BesideAreas { addr, len } => {
+                let most = low(AREA_PERIOD - AREA_BYTES);
+                self.asm.load(Word::ArgHigh(len));
+                self.asm.jump_unless(Test::Equals(0), otherwise);
+                self.asm.load(Word::ArgLow(len));
+                self.asm.jump_if(Test::Above(most), otherwise);
+                self.asm.copy_to_x();
+                self.asm.load(Word::ArgLow(addr));
+                self.asm.add(low(AREA_END).wrapping_neg());
+                self.asm.and(low(AREA_PERIOD - 1));
+                self.asm.add_x();
+                self.asm.jump_if(Test::Above(most), otherwise);
+            }
             Bound::CatchAll => {
                 self.require_long(0, libc::SECCOMP_SET_MODE_FILTER.into(), otherwise);
                 self.require_long(1, 0, otherwise);

@@ -18,7 +18,9 @@ use linux_abi::time::{
     CLOCK_REALTIME_COARSE, CLOCK_TAI,
 };
 
-use Bound::{AtMost, CatchAll, Channel, Conduit, IsLong, Lacks, OneOf, OneOfBeside, Outside};
+use Bound::{
+    AtMost, BesideAreas, CatchAll, Channel, Conduit, IsLong, Lacks, OneOf, OneOfBeside, Outside,
+};
 
 /// Flags of `clone(2)` for a process with a copy of the memory; it becomes the sentry's child.
 pub const CLONE_COPY: u64 = (libc::CLONE_PARENT | libc::SIGCHLD) as u64;
@@ -64,6 +66,9 @@ pub enum Bound {
     /// The range from the address in `addr`, of as many bytes as `len` says, does not meet the
     /// stub's window. Neither does a range without bytes begin there.
     Outside { addr: u8, len: u8 },
+    /// The range from the address in `addr`, of as many bytes as `len` says, lies between two places
+    /// where trampolines may be ([`AREA_PERIOD`](crate::systrap::patch::AREA_PERIOD)).
+    BesideAreas { addr: u8, len: u8 },
     /// The arguments of `mmap(2)` by which a forked stub replaces its channel memory: just that
     /// range, shared and fixed, readable and writable.
     Channel,
@@ -223,10 +228,9 @@ pub const OWN_CALLS: &[HostCall] = &[
         Errno::ENOMEM,
         "new memory of its own, where the host finds room",
     ),
-    // Divergence: a range with a gap in it that holds trampolines is taken as it is.
     within(
         libc::SYS_mprotect,
-        &[&[OneOf(2, &[libc::PROT_READ]), RANGE]],
+        &[&[OneOf(2, &[libc::PROT_READ]), BesideAreas { addr: 0, len: 1 }, RANGE]],
         Errno::EINVAL,
         "its own memory, which it then can only read",
     ),

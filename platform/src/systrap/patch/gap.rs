@@ -12,12 +12,15 @@
 //! 2. Else, for libraries and run-time generated code: in a gap where **a gibibyte on either side**
 //!    stays free, or as much as there is; among equals the place nearest to the site.
 //!
+//! Among all that, areas lie at every [`AREA_PERIOD`] only: calls that the host executes for
+//! guests without a word to anybody are told from those that may meet one by that.
+//!
 //! Places within [`NEAR`] come first, so that the rest of the same library, and libraries next to
 //! it, reach the area too. Only without one the whole ±2 GiB are searched.
 
 use std::ops::Range;
 
-use super::space::REACH;
+use super::space::{AREA_BYTES, AREA_END, AREA_PERIOD, REACH};
 use crate::process::{USER_END, USER_START};
 
 const PAGE_BYTES: u64 = 4096;
@@ -31,20 +34,18 @@ const FAR: u64 = REACH - 2 * PAGE_BYTES;
 /// Free bytes on either side beyond which more is no better.
 const CLEARANCE: u64 = 1 << 30;
 
-/// Returns the address of a free place of `len` bytes (rounded up to pages) for trampolines of
-/// sites around `near`.
+/// Returns the address of a free place of [`AREA_BYTES`] for trampolines of sites around `near`.
 ///
 /// `mappings` are all mappings of the address space, in any order, with everything else that must
 /// be left alone. `None` if there is no place within ±2 GiB.
-pub fn find_gap(mappings: &[Range<u64>], near: u64, len: u64) -> Option<u64> {
-    let len = len.max(1).checked_next_multiple_of(PAGE_BYTES)?;
+pub fn find_gap(mappings: &[Range<u64>], near: u64) -> Option<u64> {
     let gaps = gaps(mappings);
     let near = near & !(PAGE_BYTES - 1);
     [NEAR, FAR].into_iter().find_map(|distance| {
         let reach = near.saturating_sub(distance)..near.saturating_add(distance);
         let below = gaps.first().filter(|gap| gap.start == USER_START);
-        below.and_then(|gap| top_of(gap, &reach, len)).or_else(|| {
-            let places = gaps.iter().filter_map(|gap| clearest(gap, &reach, near, len));
+        below.and_then(|gap| top_of(gap, &reach)).or_else(|| {
+            let places = gaps.iter().filter_map(|gap| clearest(gap, &reach, near));
             let best = places.min_by_key(|(clearance, place)| {
                 (std::cmp::Reverse(*clearance), place.abs_diff(near))
             });
@@ -74,23 +75,36 @@ fn gaps(mappings: &[Range<u64>]) -> Vec<Range<u64>> {
 }
 
 /// Returns the highest place in `gap`, if it is within `reach` and something is mapped above.
-fn top_of(gap: &Range<u64>, reach: &Range<u64>, len: u64) -> Option<u64> {
-    let place = gap.end.checked_sub(len)?;
+fn top_of(gap: &Range<u64>, reach: &Range<u64>) -> Option<u64> {
+    let place = place_below(gap.end)?;
     let fits = place >= gap.start.max(reach.start) && gap.end <= reach.end;
     (fits && gap.end < USER_END).then_some(place)
 }
 
 /// Returns the best place in `gap` within `reach`, with the free bytes that it leaves on the
 /// narrower side.
-fn clearest(gap: &Range<u64>, reach: &Range<u64>, near: u64, len: u64) -> Option<(u64, u64)> {
-    let lowest = gap.start.max(reach.start);
-    let highest = gap.end.min(reach.end).checked_sub(len).filter(|highest| *highest >= lowest)?;
-    let slack = gap.end - gap.start - len;
+fn clearest(gap: &Range<u64>, reach: &Range<u64>, near: u64) -> Option<(u64, u64)> {
+    let lowest = place_above(gap.start.max(reach.start))?;
+    let highest = place_below(gap.end.min(reach.end)).filter(|highest| *highest >= lowest)?;
+    let slack = gap.end - gap.start - AREA_BYTES;
     let clearance = CLEARANCE.min(slack / 2) & !(PAGE_BYTES - 1);
-    let (first, last) = (gap.start + clearance, gap.end - len - clearance);
-    let place = near.clamp(first, last).clamp(lowest, highest);
-    let left = (place - gap.start).min(gap.end - len - place).min(clearance);
+    let (first, last) = (gap.start + clearance, gap.end - AREA_BYTES - clearance);
+    let wanted = near.clamp(first, last);
+    let place = place_above(wanted)?.clamp(lowest, highest);
+    let left = (place - gap.start).min(gap.end - AREA_BYTES - place).min(clearance);
     Some((left, place))
+}
+
+/// The highest place that ends at `end` or below.
+fn place_below(end: u64) -> Option<u64> {
+    let periods = end.checked_sub(AREA_END)? / AREA_PERIOD;
+    Some(AREA_END + periods * AREA_PERIOD - AREA_BYTES)
+}
+
+/// The lowest place at `start` or above.
+fn place_above(start: u64) -> Option<u64> {
+    let above = start.checked_add(AREA_BYTES)?.saturating_sub(AREA_END);
+    Some(AREA_END + above.checked_next_multiple_of(AREA_PERIOD)? - AREA_BYTES)
 }
 
 #[cfg(test)]

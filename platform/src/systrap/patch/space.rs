@@ -14,6 +14,11 @@ use std::ops::Range;
 /// Length of the areas that a caller should add, in bytes.
 pub const AREA_BYTES: u64 = 1 << 16;
 
+/// Areas end at this address, or at a multiple of [`AREA_PERIOD`] above it, so that a filter can tell
+/// what is none. (Right below a program that is linked to 4 MiB; not where mappings begin or end.)
+pub const AREA_END: u64 = 1 << 22;
+pub const AREA_PERIOD: u64 = 1 << 24;
+
 /// Greatest distance between the end of a jump and a trampoline, in bytes: what a 32-bit
 /// displacement spans, less enough for every other displacement in the trampoline.
 pub(super) const REACH: u64 = (1 << 31) - 4096;

@@ -13,6 +13,7 @@ use super::program::assemble;
 use super::*;
 use crate::filter::bpf::interpreter::{Outcome, run};
 use crate::filter::bpf::{Answer, Instruction};
+use crate::systrap::patch::{AREA_BYTES, AREA_END, AREA_PERIOD};
 
 const WINDOW: u64 = 0x7ea5_0000_0000;
 const GUEST_IP: u64 = 0x5555_5555_1234;
@@ -157,6 +158,7 @@ fn edges() -> Vec<u64> {
         .into_iter()
         .chain(halves)
         .chain([channel.start, channel.end, channel.end - channel.start])
+        .chain([AREA_PERIOD, AREA_PERIOD - AREA_BYTES, AREA_END, AREA_END + AREA_PERIOD])
         .chain([layout().conduits.start, layout().conduits.end, layout().conduit_bytes])
         .flat_map(|edge| {
             [4096, 1].into_iter().flat_map(move |step| {

@@ -20,7 +20,7 @@ pub(super) fn policy(layout: &Layout, data: &SeccompData) -> Answer {
     let [a, b, c, d, ..] = data.args;
     let is_own = match number {
         9 => a == 0 && c as u32 <= 3 && d as u32 & !0x2_4000 == 0x22,
-        10 => c as u32 == 1 && is_outside(layout, a, b),
+        10 => c as u32 == 1 && is_outside(layout, a, b) && is_beside_areas(a, b),
         158 => a as u32 == 0x1002,
         318 => b <= 256 && c as u32 <= 1,
         _ => false,
@@ -56,6 +56,12 @@ pub(super) fn policy(layout: &Layout, data: &SeccompData) -> Answer {
 
 fn is_futex(operation: u64) -> bool {
     matches!(operation as u32 & !384, 0 | 1 | 3 | 4 | 5 | 9 | 10)
+}
+
+/// Trampolines lie in the 64 KiB below 4 MiB, and every 16 MiB from there on.
+fn is_beside_areas(addr: u64, len: u64) -> bool {
+    let beyond = addr.wrapping_sub(0x40_0000) % 0x100_0000;
+    u128::from(beyond) + u128::from(len) <= 0xff_0000
 }
 
 fn is_outside(layout: &Layout, addr: u64, len: u64) -> bool {
