@@ -9,6 +9,7 @@
 //! **Invariant:** the host's mappings are the truth. No page fault of a valid access ever reaches
 //! the kernel; a [`Trap::Fault`] is always the guest's own error.
 
+use std::any::Any;
 use std::future::Future;
 use std::ops::Range;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
@@ -62,6 +63,9 @@ pub enum Trap {
     /// `rip` just behind the instruction. The other registers may be unknown until
     /// [`Thread::complete`].
     Syscall,
+    /// The same, of a call that the thread has begun by itself and that waits now for a file: the kernel
+    /// goes on with it as it has begun ([`Thread::begun`]).
+    Waiting,
     /// A system call by another entry (`int 0x80`, x32): answered with ENOSYS by the kernel.
     /// Registers may be unknown as for [`Trap::Syscall`], even the number and the arguments.
     ForeignSyscall,
@@ -73,6 +77,15 @@ pub enum Trap {
     Failed,
     /// The host thread is gone (killed by the host, for instance by its OOM killer).
     Dead,
+}
+
+/// What a call has begun with that others have changed meanwhile ([`Trap::Waiting`]).
+#[derive(Clone, Default)]
+pub struct Begun {
+    /// The file that its descriptor was, from [`Descriptors::keep`].
+    pub file: Option<Arc<dyn Any + Send + Sync>>,
+    /// Filters have judged it, from [`Interrupter::keep_judgement`].
+    pub is_judged: bool,
 }
 
 /// A hardware exception, in the terms of a signal frame.
@@ -382,6 +395,10 @@ pub trait Interrupter: Send + Sync {
     /// handles are dropped, what it was then. Any host thread may call it.
     fn process_cpu_time_ns(&self) -> u64;
 
+    /// If the thread waits in a call that it has begun by itself, that call is one that filters have
+    /// judged. To be followed by [`Interrupter::interrupt`]. Any host thread may call it.
+    fn keep_judgement(&self) {}
+
     /// Whether the host thread sleeps in the host, as one that runs guest code does only while it
     /// waits for a native futex. Any host thread may call it.
     fn is_asleep(&self) -> bool {
@@ -522,6 +539,11 @@ pub trait Thread: Send + Sync {
     /// cannot be: futexes are not native, or the process ends with the thread.
     fn clear_at_exit(&mut self, _addr: u64) -> bool {
         false
+    }
+
+    /// After [`Trap::Waiting`], once: what the call has begun with.
+    fn begun(&mut self) -> Begun {
+        Begun::default()
     }
 
     /// The thread's memory, for its own system calls only: a platform may have got some of it along

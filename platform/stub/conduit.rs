@@ -34,9 +34,6 @@ const SERVED_MAX: u64 = 1 << 30;
 const PIECES_MAX: u64 = 16;
 /// Where addresses of programs end.
 const USER_END: u64 = 0x7fff_ffff_f000;
-/// The part of a descriptor's word that says what it is.
-const KINDS: u64 = 3;
-
 const EAGAIN: u64 = 11_u64.wrapping_neg();
 const DIRECTION_FLAG: u64 = 1 << 10;
 const FUTEX_WAIT: u64 = 0;
@@ -81,7 +78,7 @@ pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
     if buffer.len == 0 || buffer.len > SERVED_MAX {
         return None;
     }
-    match file & KINDS {
+    match file & served_file::KINDS {
         served_file::CONDUITS => {}
         served_file::NONE => return None,
         served_file::NULL if !is_write => return Some(0),
@@ -99,6 +96,10 @@ pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
     let are_packets = file & served_file::PACKETS != 0;
     let visit = Visit { fast, which, generation: generation as u32, memory, are_packets };
     let result = visit.serve(buffer, waits);
+    if result.is_none() && load!((*fast).change) == change::WAITING {
+        // The call has begun, so that it must not be made anew: the sentry goes on with it.
+        entry::trap();
+    }
     store!((*fast).conduit, 0);
     if result.is_none() {
         store!((*fast).change, change::NONE);
@@ -249,6 +250,8 @@ impl Visit {
                 }
                 Moved::Nothing if !self.is_write() && state & state::NO_WRITERS != 0 => {
                     self.unlock();
+                    store!((*self.fast).result, 0);
+                    store!((*self.fast).change, change::DONE);
                     return Some(0);
                 }
                 Moved::Nothing if !waits => {
@@ -409,8 +412,8 @@ impl Visit {
         }
     }
 
-    /// Gives the lock back and waits until there may be something to do. The sentry takes a thread
-    /// that it wants meanwhile for one that has made its call.
+    /// Gives the lock back and waits until there may be something to do. From now on the call has begun:
+    /// the sentry goes on with it if it wants the thread before it is made.
     #[inline(always)]
     fn wait(&self) {
         let head = self.head();
@@ -426,7 +429,6 @@ impl Visit {
             let is_enough = self.look(seen, head.looks());
             head.note_looks(is_enough);
             if is_enough {
-                store!((*fast).change, change::NONE);
                 return;
             }
         }
@@ -442,7 +444,6 @@ impl Visit {
                 syscall(FUTEX, [place, FUTEX_WAIT, value.into(), 0, 0, 0]);
             }
         }
-        store!((*fast).change, change::NONE);
     }
 
     /// The word that the other end moves.

@@ -100,7 +100,7 @@ impl Slot {
     }
 
     /// The turn of the present call, as the guest says.
-    fn turn(&self) -> u32 {
+    pub(super) fn turn(&self) -> u32 {
         let place = FAST_OFFSET + offset_of!(Fast, turn) as u64;
         self.memory.read::<u32>(place) & !layout::line::KINDS
     }

@@ -269,7 +269,7 @@ pub mod change {
     pub const DONE: u64 = 2;
     /// None of that, but the vDSO is being asked.
     pub const ASKING: u64 = 3;
-    /// The thread waits at a conduit.
+    /// The thread has waited at a conduit, and its call is not made yet.
     pub const WAITING: u64 = 4;
 }
 
@@ -293,6 +293,8 @@ pub mod at {
 /// Which calls a stub may serve of a descriptor: in the lower byte a kind and flags, above that two
 /// conduits: for each its number and one, or 0, and its generation.
 pub mod served_file {
+    /// The part that says what it is.
+    pub const KINDS: u64 = 3;
     /// None.
     pub const NONE: u64 = 0;
     /// Bytes come from one conduit and go to another, as far as there are such.

@@ -38,6 +38,7 @@
 
 mod along;
 mod batch;
+mod begun;
 mod calling;
 mod care;
 mod channel;
@@ -106,6 +107,7 @@ use crate::process::procfs::Procfs;
 use crate::process::space::{Common, OwnMemory};
 use crate::process::{USER_END, USER_START};
 
+pub use self::begun::Disturbed;
 pub use self::conduit::{Conduit, Descriptors, End, Listener, Readiness, ServedFile, ServedHow};
 
 /// Numbers of calls that the platform may serve of descriptors ([`Descriptors`]).

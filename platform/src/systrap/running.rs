@@ -21,6 +21,12 @@ impl Interrupter for RunningThread {
         self.slot.process.clock.read_ns()
     }
 
+    fn keep_judgement(&self) {
+        if let Some(call) = self.slot.waiting() {
+            self.slot.keep(call, None);
+        }
+    }
+
     fn is_asleep(&self) -> bool {
         self.supervisor.common.state(self.slot.tid) == Some(b'S')
     }

@@ -252,7 +252,6 @@ impl SystrapThread {
         if caller.is_saved && caller.waits && !is_made {
             let r11 = caller.registers.eflags;
             self.registers = Registers { rip: behind, rcx: behind, r11, ..caller.registers };
-            self.shortcut.trampoline_ip = Some(slow);
             return Some(Place::Waiting);
         }
         if caller.is_saved
@@ -269,14 +268,19 @@ impl SystrapThread {
         Some(Place::Stub { slow })
     }
 
-    /// Takes a thread that waits at a conduit, and that somebody wants, for one whose call has trapped:
-    /// the kernel waits in its place, and whoever wants it is told of it when that is over.
-    pub(super) fn take_waiting(&mut self) -> Trap {
-        self.slot.mark(INTERRUPT);
+    /// Takes a thread that waits at a conduit for one whose call has trapped, because somebody wants
+    /// it, or it can wait there no longer: the kernel waits in its place. Whoever wants it is told of it
+    /// when that is over.
+    pub(super) fn take_waiting(&mut self, trap: Trap) -> Trap {
+        if trap == Trap::Interrupted {
+            self.slot.mark(INTERRUPT);
+        }
         self.shortcut.trampoline_ip = None;
         self.registers.orig_rax = self.registers.rax as i32 as u64;
         self.registers.rax = Errno::ENOSYS.to_return_value();
-        Trap::Syscall
+        let is_file_call = crate::FILE_CALLS.contains(&(self.registers.orig_rax as u32));
+        self.begun.is_judged &= is_file_call;
+        Trap::Waiting
     }
 
     /// Judges a fault: one that the guest shall not see makes the thread go on.
@@ -285,8 +289,6 @@ impl SystrapThread {
         let found_ip = self.loaded.rip;
         let go_on = match place {
             Place::Stub { slow } => Some(slow),
-            // The conduit is not there any more.
-            Place::Waiting => self.shortcut.trampoline_ip.take(),
             // What it was to copy could be written when the call was made, and now it cannot.
             Place::Served => {
                 self.registers.rax = Errno::EFAULT.to_return_value();

@@ -1,6 +1,6 @@
 //! A stub's thread as the sentry knows it, and its process.
 //!
-//! Locks, in this order: `Slot::greeting`, `Slot::inbox`; `Process::members`. Each is held for a few
+//! Locks, in this order: `Slot::greeting`, `Slot::inbox`; `Process::members`; `Slot::begun`. Each is held for a few
 //! instructions.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 
+use super::begun::Remnant;
 use super::calling::Calling;
 use super::channel::{Channel, SlotMemory};
 use super::conduit::Conduits;
@@ -81,6 +82,8 @@ pub(super) struct Slot {
     pub(super) is_along: AtomicBool,
     /// How many of its reports were looked at.
     pub(super) reports_seen: AtomicU64,
+    /// What its call has begun with that waits at a conduit.
+    pub(super) begun: Mutex<Vec<Remnant>>,
     /// Where it may run, if that was said.
     pub(super) processors: Mutex<Option<Processors>>,
 }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Weak};
 use linux_abi::Errno;
 use parking_lot::{Mutex, RwLock};
 
-use super::channel::SlotMemory;
+use super::channel::{Channel, SlotMemory};
 use super::conduit::{End, Numbers};
 use super::counters::Counters;
 use super::frame::{self, Frame};
@@ -167,6 +167,7 @@ impl Supervisor {
             calling: Mutex::default(),
             is_along: AtomicBool::new(false),
             reports_seen: AtomicU64::new(0),
+            begun: Mutex::default(),
             processors: Mutex::default(),
         });
         slot.set_token();
@@ -247,6 +248,19 @@ impl Supervisor {
     /// All threads that may report.
     pub(super) fn slots(&self) -> Vec<Arc<Slot>> {
         self.table.read().values().cloned().collect()
+    }
+
+    /// The threads of an address space that may report.
+    pub(super) fn slots_of(&self, channel: &Weak<Channel>) -> Vec<Arc<Slot>> {
+        let is_one =
+            |process: &&Arc<Process>| std::ptr::eq(Arc::as_ptr(&process.channel), channel.as_ptr());
+        let processes = self.processes.lock();
+        let those = processes.values().filter(is_one);
+        let threads = |process: &Arc<Process>| {
+            let members = process.members.lock();
+            members.threads.iter().filter_map(Weak::upgrade).collect::<Vec<_>>()
+        };
+        those.flat_map(threads).collect()
     }
 
     pub(super) fn thread_count(&self) -> usize {

@@ -24,7 +24,7 @@ use super::slot::{Event, Slot};
 use super::supervisor::Supervisor;
 use super::{batch, lock_all, owner_died, spawn};
 use crate::contract::{
-    AddressSpace, BoxFuture, Fault, HostOp, Identity, Interrupter, NewProcess, Registers,
+    AddressSpace, Begun, BoxFuture, Fault, HostOp, Identity, Interrupter, NewProcess, Registers,
     ResumeMode, Spawn, Thread, Trap,
 };
 use crate::host;
@@ -79,6 +79,8 @@ pub(super) struct SystrapThread {
     pub(super) shortcut: Shortcut,
     /// Whether the host thread has the second filter.
     pub(super) catches_all: bool,
+    /// What the present call has begun with, if it waited.
+    pub(super) begun: Begun,
     /// While a call is made at the gate: what comes behind the guest's own.
     pub(super) gate_behind: Option<u64>,
 }
@@ -105,6 +107,7 @@ impl SystrapThread {
             unless_failed: None,
             shortcut: Shortcut::default(),
             catches_all: false,
+            begun: Begun::default(),
             gate_behind: None,
         }
     }
@@ -215,13 +218,14 @@ impl SystrapThread {
                     return Trap::Interrupted;
                 }
                 let Some(place) = self.find_place() else { return self.corrupt() };
+                self.begun = self.slot.take_begun(place == Place::Waiting);
                 if std::mem::take(&mut self.is_stepping) {
                     self.registers.eflags &= !TRAP_FLAG;
                     self.is_step_due |= signo == libc::SIGSYS;
                 }
                 match self.decode(signo, info, cause) {
+                    trap if place == Place::Waiting => self.take_waiting(trap),
                     Trap::Fault(fault) => self.judge(fault, cause, place),
-                    Trap::Interrupted if place == Place::Waiting => self.take_waiting(),
                     trap => trap,
                 }
             }
@@ -311,6 +315,7 @@ impl SystrapThread {
             return Some(Trap::Fault(PROTECTION_FAULT));
         }
         if !self.slot.start_running() {
+            self.begun = self.slot.take_begun(false);
             return Some(Trap::Interrupted);
         }
         self.is_stepping = mode == ResumeMode::SingleStep;
@@ -628,6 +633,10 @@ impl Thread for SystrapThread {
         }
         self.slot.clear_at_exit(addr);
         true
+    }
+
+    fn begun(&mut self) -> Begun {
+        std::mem::take(&mut self.begun)
     }
 
     fn memory(&self) -> Option<Arc<dyn AddressSpace>> {

@@ -47,8 +47,9 @@ pub fn install(
         if is_for_all && let Some(unlike) = find_unlike(task, now.filter()) {
             return Ok(Installed::Unlike(unlike));
         }
-        task.seccomp.set(Seccomp::Filter(new.clone()));
         let siblings = if is_for_all { siblings(task) } else { Vec::new() };
+        siblings.iter().for_each(|thread| thread.keep_judgement());
+        task.seccomp.set(Seccomp::Filter(new.clone()));
         let is_unprivileged = task.credentials().no_new_privs;
         for thread in &siblings {
             thread.seccomp.set(Seccomp::Filter(new.clone()));

@@ -168,13 +168,13 @@ fn position(offset: i64) -> Result<Position, Errno> {
 
 /// The open file `fd`. Errors: EBADF unless it can be read.
 fn readable(ctx: &Ctx, fd: Fd) -> Result<Arc<FileDescription>, Errno> {
-    let file = ctx.task.fds().get_usable(fd)?;
+    let file = ctx.file(fd)?;
     if file.is_readable() { Ok(file) } else { Err(Errno::EBADF) }
 }
 
 /// The open file `fd`. Errors: EBADF unless it can be written.
 fn writable(ctx: &Ctx, fd: Fd) -> Result<Arc<FileDescription>, Errno> {
-    let file = ctx.task.fds().get_usable(fd)?;
+    let file = ctx.file(fd)?;
     if file.is_writable() { Ok(file) } else { Err(Errno::EBADF) }
 }
 
@@ -197,6 +197,9 @@ fn seekable(file: Arc<FileDescription>) -> Result<Arc<FileDescription>, Errno> {
 /// The description's flags with those of one call.
 fn io_context<'a>(ctx: &'a Ctx, file: &FileDescription, flags: RwFlags) -> IoContext<'a> {
     let mut io = file.io(&ctx.task);
+    if ctx.has_waited() {
+        io.flags.remove(OpenFlags::NONBLOCK);
+    }
     if flags.contains(RwFlags::DSYNC) {
         io.flags |= OpenFlags::DSYNC;
     }

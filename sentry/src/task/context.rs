@@ -7,11 +7,12 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use linux_abi::Errno;
-use platform::{HostOp, Identity, Registers, Thread};
+use platform::{Begun, HostOp, Identity, Registers, Thread};
 
 use super::Task;
 use crate::memory::UserMemory;
 use crate::mm::Undo;
+use crate::vfs::FileDescription;
 
 /// The calling task and its trapped thread.
 pub struct Ctx {
@@ -22,6 +23,8 @@ pub struct Ctx {
     is_told_traced: bool,
     /// Whether the present call may let the thread go on while nobody waits for its end.
     pub may_finish: bool,
+    /// The present call was begun by guest code itself, and waits.
+    begun: Option<Begun>,
     /// What is to be put right if the operation fails with which the thread was resumed.
     undo: Option<Undo>,
 }
@@ -29,7 +32,8 @@ pub struct Ctx {
 impl Ctx {
     pub fn new(task: Arc<Task>, thread: Box<dyn Thread>) -> Ctx {
         let memory = own_memory(&task, &*thread);
-        Ctx { task, thread, memory, is_told_traced: false, may_finish: false, undo: None }
+        let (begun, undo) = (None, None);
+        Ctx { task, thread, memory, is_told_traced: false, may_finish: false, begun, undo }
     }
 
     /// The caller's memory.
@@ -46,6 +50,36 @@ impl Ctx {
     /// After `execve`: the task's new memory.
     pub fn reload_memory(&mut self) {
         self.memory = own_memory(&self.task, &*self.thread);
+    }
+
+    /// The present call was begun by guest code itself, and is gone on with as it has begun until
+    /// [`Ctx::end_begun`].
+    pub(super) fn go_on_with_begun(&mut self) {
+        self.begun = Some(self.thread.begun());
+    }
+
+    pub(super) fn end_begun(&mut self) {
+        self.begun = None;
+    }
+
+    /// Whether filters have judged the present call before.
+    pub(super) fn was_judged(&self) -> bool {
+        self.begun.as_ref().is_some_and(|begun| begun.is_judged)
+    }
+
+    /// Whether the present call has waited already: it goes on whatever the file's flags say now.
+    pub fn has_waited(&self) -> bool {
+        self.begun.is_some()
+    }
+
+    /// The description behind `fd` for reading or writing, which for a call that waits already is that
+    /// with which it has begun. Errors: as for [`FdTable::get_usable`](crate::vfs::FdTable::get_usable).
+    pub fn file(&self, fd: impl Into<i32>) -> Result<Arc<FileDescription>, Errno> {
+        let begun = self.begun.as_ref().and_then(|begun| begun.file.clone());
+        match begun.and_then(|file| file.downcast().ok()) {
+            Some(file) => Ok(file),
+            None => self.task.fds().get_usable(fd),
+        }
     }
 
     /// Tells the platform who the task is. To be called when that has changed, or what filters see of

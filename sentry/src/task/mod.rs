@@ -253,6 +253,15 @@ impl Task {
         self.wakeup.lock().interrupter = interrupter;
     }
 
+    /// A call in which guest code of the task waits by itself was judged by the filters so far. Followed by
+    /// [`Task::request_attention`].
+    pub(crate) fn keep_judgement(&self) {
+        let interrupter = self.wakeup.lock().interrupter.clone();
+        if let Some(thread) = interrupter {
+            thread.keep_judgement();
+        }
+    }
+
     /// Lets the host thread run where the task's affinity says. Host processors count as those
     /// that the guest sees, over and over.
     pub(crate) fn apply_affinity(&self) {

@@ -56,6 +56,11 @@ async fn serve(ctx: &mut Ctx) -> ExitReason {
                 Entered::Goes(restart) => interrupted = restart,
                 Entered::Exits(reason) => return reason,
             },
+            Trap::Waiting => match enter_waiting(ctx).await {
+                Entered::Runs => is_running = true,
+                Entered::Goes(restart) => interrupted = restart,
+                Entered::Exits(reason) => return reason,
+            },
             Trap::ForeignSyscall => {
                 ctx.thread.registers_mut().rax = Errno::ENOSYS.to_return_value();
             }
@@ -165,6 +170,14 @@ async fn enter(ctx: &mut Ctx) -> Entered {
     serve_call(ctx, true).await
 }
 
+/// Goes on with a system call that guest code has begun by itself.
+async fn enter_waiting(ctx: &mut Ctx) -> Entered {
+    ctx.go_on_with_begun();
+    let entered = Box::pin(enter(ctx)).await;
+    ctx.end_begun();
+    entered
+}
+
 /// Serves a system call of a tracee, which may stop before and after it.
 async fn enter_traced(ctx: &mut Ctx) -> Entered {
     let mut restart = None;
@@ -184,7 +197,7 @@ async fn serve_call(ctx: &mut Ctx, may_finish: bool) -> Entered {
     let trace = trace::begin(ctx, number, raw);
     begin_operation();
     let begun = ctx.task.kernel.latency.begin();
-    let refusal = match ctx.task.seccomp.is_on() {
+    let refusal = match ctx.task.seccomp.is_on() && !ctx.was_judged() {
         true => seccomp::screen(ctx, number, raw).await,
         false => None,
     };

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use linux_abi::Errno;
-use platform::{Descriptors, ServedFile};
+use platform::{Descriptors, Disturbed, ServedFile};
 
 use super::description::close_descriptor;
 use super::self_served::Told;
@@ -43,6 +43,15 @@ enum Slot {
         description: Arc<FileDescription>,
         is_cloexec: bool,
     },
+}
+
+impl Slot {
+    fn description(&self) -> Option<&Arc<FileDescription>> {
+        match self {
+            Slot::Open { description, .. } => Some(description),
+            _ => None,
+        }
+    }
 }
 
 /// A descriptor number held for an open that may still fail.
@@ -128,16 +137,21 @@ impl FdTable {
         if index as u64 >= limit.min(NR_OPEN) {
             return Err(Errno::EBADF);
         }
-        let old = {
+        let (old, disturbed) = {
             let mut slots = self.slots.lock();
             slots.grow_to(index + 1);
             if matches!(slots.entries[index], Slot::Reserved) {
                 return Err(Errno::EBUSY);
             }
             slots.take_number(index);
-            slots.told.forget(index);
-            std::mem::replace(&mut slots.entries[index], Slot::Open { description, is_cloexec })
+            let old = std::mem::replace(
+                &mut slots.entries[index],
+                Slot::Open { description, is_cloexec },
+            );
+            slots.told.forget(index, old.description());
+            (old, slots.told.disturbed())
         };
+        disturbed.into_iter().for_each(Disturbed::tell);
         if let Slot::Open { description, .. } = old {
             // Linux: dup2 ignores the errors of the close.
             let _ = close_descriptor(&description, self.lock_owner());
@@ -152,7 +166,10 @@ impl FdTable {
         if !matches!(slots.entries.get(index), Some(Slot::Open { .. })) {
             return Err(Errno::EBADF);
         }
-        match slots.free(index) {
+        let (old, disturbed) = (slots.free(index), slots.told.disturbed());
+        drop(slots);
+        disturbed.into_iter().for_each(Disturbed::tell);
+        match old {
             Slot::Open { description, .. } => Ok(description),
             _ => Err(Errno::EBADF),
         }
@@ -208,7 +225,7 @@ impl FdTable {
 
     fn close_where(&self, mut shall_close: impl FnMut(usize, bool) -> bool) {
         let mut closed = Vec::new();
-        {
+        let disturbed = {
             let mut slots = self.slots.lock();
             for fd in 0..slots.entries.len() {
                 let Slot::Open { is_cloexec, .. } = &slots.entries[fd] else { continue };
@@ -218,7 +235,9 @@ impl FdTable {
                     closed.push(description);
                 }
             }
-        }
+            slots.told.disturbed()
+        };
+        disturbed.into_iter().for_each(Disturbed::tell);
         for description in closed {
             let _ = close_descriptor(&description, self.lock_owner());
         }
@@ -341,10 +360,11 @@ impl Slots {
     }
 
     fn free(&mut self, fd: usize) -> Slot {
-        self.told.forget(fd);
         self.taken[fd / 64] &= !(1 << (fd % 64));
         self.first_free = self.first_free.min(fd);
-        std::mem::take(&mut self.entries[fd])
+        let old = std::mem::take(&mut self.entries[fd]);
+        self.told.forget(fd, old.description());
+        old
     }
 
     fn drop_reservations(&mut self) {

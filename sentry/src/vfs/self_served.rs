@@ -1,11 +1,13 @@
 //! Which descriptors of a table guest code reads and writes by itself.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use linux_abi::poll::PollEvents;
-use platform::{Conduit, Descriptors, End, ServedFile};
+use platform::{Conduit, Descriptors, Disturbed, End, ServedFile};
 
+use super::FileDescription;
 use crate::sync::WaitQueue;
 
 /// How guest code may read and write a file without a word to us.
@@ -51,6 +53,7 @@ pub(super) struct Told {
     /// The table of the only address space that goes by it.
     descriptors: Option<Descriptors>,
     files: BTreeMap<usize, ServedFile>,
+    disturbed: Vec<Disturbed>,
 }
 
 impl Told {
@@ -82,14 +85,23 @@ impl Told {
         all.into_iter().all(|(fd, file)| self.serve(fd, file, descriptors, owner))
     }
 
-    /// A descriptor is no longer what it was.
-    pub(super) fn forget(&mut self, fd: usize) {
-        if self.files.is_empty() || self.files.remove(&fd).is_none() {
+    /// A descriptor is no longer what it was; whoever waits there goes on with that ([`Told::disturbed`]).
+    pub(super) fn forget(&mut self, fd: usize, open: Option<&Arc<FileDescription>>) {
+        if self.files.is_empty() {
             return;
         }
-        if let Some(descriptors) = &self.descriptors {
-            descriptors.set(fd as i32, ServedFile::NONE);
+        let Some(file) = self.files.remove(&fd) else { return };
+        let Some(descriptors) = &self.descriptors else { return };
+        descriptors.set(fd as i32, ServedFile::NONE);
+        if let Some(open) = open {
+            let open: Arc<dyn Any + Send + Sync> = open.clone();
+            self.disturbed.extend(descriptors.keep(fd as i32, file, &open));
         }
+    }
+
+    /// Whom [`Told::forget`] has disturbed, to be told when no lock is held any more.
+    pub(super) fn disturbed(&mut self) -> Vec<Disturbed> {
+        std::mem::take(&mut self.disturbed)
     }
 
     /// Whether an address space goes by it.
@@ -99,6 +111,6 @@ impl Told {
 
     /// For a copy of the table, which nobody goes by yet.
     pub(super) fn copy_files(&self) -> Told {
-        Told { descriptors: None, files: self.files.clone() }
+        Told { files: self.files.clone(), ..Told::default() }
     }
 }

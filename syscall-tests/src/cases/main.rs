@@ -89,6 +89,7 @@ mod warm_inherit;
 mod warm_memory;
 mod warm_poll;
 mod warm_signals;
+mod warm_waits;
 mod xattr;
 
 use std::path::PathBuf;

@@ -1,15 +1,21 @@
 //! Which descriptors of a process its stub may read and write by itself.
 
+use std::any::Any;
 use std::sync::{Arc, Weak};
 
+use super::super::begun::{Disturbed, Waiting};
 use super::super::channel::Channel;
-use super::super::layout::{FILES_MAX, FILES_OFFSET, served_file};
+use super::super::layout::{FILES_MAX, FILES_OFFSET, at, served_file};
+use super::super::supervisor::Supervisor;
 use super::Conduit;
 
 /// The table of an address space. It is for one descriptor table of the kernel's at a time
 /// ([`Descriptors::claim`]).
 #[derive(Clone)]
-pub struct Descriptors(Weak<Channel>);
+pub struct Descriptors {
+    channel: Weak<Channel>,
+    supervisor: Weak<Supervisor>,
+}
 
 /// For whom the table of an address space is.
 pub type Owner = Arc<()>;
@@ -77,14 +83,30 @@ impl ServedFile {
         ServedFile(kind | reads | writes)
     }
 
+    fn has_conduits(self) -> bool {
+        self.0 & served_file::KINDS == served_file::CONDUITS
+    }
+
+    /// Whether `which` ([`at`]) is one of its conduits.
+    fn is_at(self, which: u64) -> bool {
+        let shift = match which & at::WRITES {
+            0 => served_file::INPUT_SHIFT,
+            _ => served_file::OUTPUT_SHIFT,
+        };
+        self.0 >> shift & served_file::NUMBER == which & at::NUMBER
+    }
+
     pub fn is_none(self) -> bool {
         self == ServedFile::NONE
     }
 }
 
 impl Descriptors {
-    pub(in super::super) fn new(channel: &Arc<Channel>) -> Descriptors {
-        Descriptors(Arc::downgrade(channel))
+    pub(in super::super) fn new(
+        channel: &Arc<Channel>,
+        supervisor: &Arc<Supervisor>,
+    ) -> Descriptors {
+        Descriptors { channel: Arc::downgrade(channel), supervisor: Arc::downgrade(supervisor) }
     }
 
     /// Whether a descriptor with this number can be served at all.
@@ -95,7 +117,7 @@ impl Descriptors {
     /// Takes the table for an owner, who has said [`ServedFile::NONE`] of all descriptors before it is
     /// dropped. `false` while it is somebody else's.
     pub fn claim(&self, owner: &Owner) -> bool {
-        let Some(channel) = self.0.upgrade() else { return false };
+        let Some(channel) = self.channel.upgrade() else { return false };
         let mut present = channel.files_owner.lock();
         let is_free = present.strong_count() == 0;
         if is_free {
@@ -107,14 +129,32 @@ impl Descriptors {
     /// Says how calls on a descriptor are served from now on. Those that are being made may still go
     /// by what was said before.
     pub fn set(&self, fd: i32, file: ServedFile) {
-        if let (Some(channel), true) = (self.0.upgrade(), Descriptors::has_room_for(fd)) {
+        if let (Some(channel), true) = (self.channel.upgrade(), Descriptors::has_room_for(fd)) {
             channel.set_file(FILES_OFFSET + fd as u64 * 8, file.0);
         }
     }
 
+    /// A descriptor that was served as `file` says is another file from now on, or none; `open` is what
+    /// it was. Threads that wait there go on with that.
+    pub fn keep(
+        &self,
+        fd: i32,
+        file: ServedFile,
+        open: &Arc<dyn Any + Send + Sync>,
+    ) -> Option<Disturbed> {
+        let supervisor = self.supervisor.upgrade().filter(|_| file.has_conduits())?;
+        let mut threads = supervisor.slots_of(&self.channel);
+        threads.retain(|slot| {
+            let there = |call: &Waiting| call.fd == fd as u32 && file.is_at(call.which);
+            let call = slot.waiting().filter(there);
+            call.is_some_and(|call| slot.keep(call, Some(Arc::clone(open))))
+        });
+        (!threads.is_empty()).then(|| Disturbed::new(&self.supervisor, threads))
+    }
+
     /// Whether both are of the same address space.
     pub fn is_same(&self, other: &Descriptors) -> bool {
-        self.0.ptr_eq(&other.0)
+        self.channel.ptr_eq(&other.channel)
     }
 }
 

@@ -124,7 +124,7 @@ impl SystrapThread {
     ///
     /// [`Thread::descriptors`]: crate::contract::Thread::descriptors
     pub(in super::super) fn own_descriptors(&self) -> Descriptors {
-        Descriptors::new(&self.slot.process.channel)
+        Descriptors::new(&self.slot.process.channel, &self.supervisor)
     }
 
     /// See [`Thread::use_descriptors`].

@@ -105,7 +105,7 @@ pub async fn accept4(
     let description = ctx.task.fds().get_usable(fd)?;
     let socket = socket_of(&description)?;
     let reservation = anonymous::reserve(&ctx.task)?;
-    let patience = Patience::of(&description, socket.common().timeouts().receive_ns);
+    let patience = Patience::of(ctx, &description, socket.common().timeouts().receive_ns);
     let attempt = || socket.accept();
     let accepted = try_until(ctx, &**socket, PollEvents::IN, patience, attempt).await?;
     let flags = open_flags(flags);
@@ -125,7 +125,7 @@ pub async fn connect(ctx: &mut Ctx, fd: Fd, addr: UserAddr, len: i32) -> SysResu
     let socket = socket_of(&description)?;
     let address = read_address(ctx, addr, len)?;
     let task = ctx.task.clone();
-    let patience = Patience::of(&description, socket.common().timeouts().send_ns);
+    let patience = Patience::of(ctx, &description, socket.common().timeouts().send_ns);
     let attempt = || socket.clone().connect(&address, &task);
     match try_until(ctx, &**socket, PollEvents::OUT, patience, attempt).await {
         Ok(()) => Ok(0),

@@ -25,7 +25,7 @@ pub async fn sendto(
     addr: UserAddr,
     addr_len: i32,
 ) -> SysResult {
-    let description = ctx.task.fds().get_usable(fd)?;
+    let description = ctx.file(fd)?;
     socket_of(&description)?;
     let address = match addr.is_null() {
         true => None,
@@ -54,7 +54,7 @@ pub async fn recvfrom(
     addr: UserAddr,
     addr_len: UserPtr<i32>,
 ) -> SysResult {
-    let description = ctx.task.fds().get_usable(fd)?;
+    let description = ctx.file(fd)?;
     socket_of(&description)?;
     let memory = ctx.memory().clone();
     let range = UserIoVec { addr: buf, len: len.min(MAX_RW_COUNT) };
@@ -119,7 +119,7 @@ pub(super) async fn send(
     let patience = if message.flags.contains(MsgFlags::DONTWAIT) {
         Patience::none()
     } else {
-        Patience::of(description, socket.common().timeouts().send_ns)
+        Patience::of(ctx, description, socket.common().timeouts().send_ns)
     };
     let raises = socket.is_stream() && !message.flags.contains(MsgFlags::NOSIGNAL);
     let mut total = 0;
@@ -154,7 +154,7 @@ pub(super) async fn receive(
     let patience = if flags.intersects(MsgFlags::DONTWAIT | MsgFlags::ERRQUEUE) {
         Patience::none()
     } else {
-        Patience::of(description, socket.common().timeouts().receive_ns)
+        Patience::of(ctx, description, socket.common().timeouts().receive_ns)
     };
     let attempt = |dest: &mut IoDest<'_>| socket.receive(dest, flags);
     let mut total = try_until(ctx, &**socket, PollEvents::IN, patience, || attempt(dest)).await?;

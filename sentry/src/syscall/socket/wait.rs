@@ -18,8 +18,12 @@ pub(super) struct Patience {
 
 impl Patience {
     /// That of a description: not at all, for the socket's timeout, or for ever.
-    pub(super) fn of(description: &FileDescription, timeout_ns: Option<i64>) -> Patience {
-        if description.is_nonblocking() {
+    pub(super) fn of(
+        ctx: &Ctx,
+        description: &FileDescription,
+        timeout_ns: Option<i64>,
+    ) -> Patience {
+        if description.is_nonblocking() && !ctx.has_waited() {
             return Patience::none();
         }
         match timeout_ns {
