@@ -15,6 +15,6 @@ pub mod systrap;
 pub use contract::*;
 pub use filter::systrap::{NATIVE_CALLS, UNKNOWN_CALLS, is_native};
 pub use systrap::{
-    Conduit, Descriptors, Disturbed, End, FAST_CALLS, FILE_CALLS, Listener, Readiness, ServedFile,
-    ServedHow,
+    Conduit, Descriptors, Disturbed, End, FAST_CALLS, FILE_CALLS, Listener, Owner, Readiness,
+    ServedFile, ServedHow,
 };

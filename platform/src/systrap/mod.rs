@@ -108,7 +108,9 @@ use crate::process::space::{Common, OwnMemory};
 use crate::process::{USER_END, USER_START};
 
 pub use self::begun::Disturbed;
-pub use self::conduit::{Conduit, Descriptors, End, Listener, Readiness, ServedFile, ServedHow};
+pub use self::conduit::{
+    Conduit, Descriptors, End, Listener, Owner, Readiness, ServedFile, ServedHow,
+};
 
 /// Numbers of calls that the platform may serve of descriptors ([`Descriptors`]).
 pub const FILE_CALLS: &[u32] = &[

@@ -87,7 +87,7 @@ const SYSTRAP: &[Case] = cases! {
         filters_by_the_guest_kill, a_silent_exit_is_noticed,
         a_blocked_kick_ends_in_death, descriptors_are_the_guests_own,
         the_window_cannot_be_unmapped, rings_with_any_arguments, jumps_into_the_stub,
-        scribbling_siblings, a_command_without_end;
+        scribbling_siblings, scribbles_over_a_conduit, a_command_without_end;
     patching: hot_sites_are_patched, nothing_is_patched_without_an_identity,
         served_calls_answer_like_the_host, clocks_are_read_in_a_storm_of_interrupts, flags_are_kept, nothing_is_lost_in_a_storm_of_interrupts,
         single_steps_see_the_guests_own_code, patches_do_not_show,

@@ -31,7 +31,7 @@ use super::layout::{CONDUIT_COUNT, at, served_file};
 use crate::host::process::limit;
 use crate::process::Tid;
 
-pub use self::files::{Descriptors, ServedFile, ServedHow};
+pub use self::files::{Descriptors, Owner, ServedFile, ServedHow};
 pub(super) use self::held::Conduits;
 
 /// How the sentry is known to conduits.
@@ -276,13 +276,16 @@ impl Conduit {
         self.change(state::REVOKED);
         let held = self.lock();
         let mut all = Vec::new();
+        // Whatever the guest says, not more than there can be.
+        let mut most = (bytes::PAGES * bytes::PAGE_BYTES) as usize;
         for _ in 0..=bytes::PAGES {
             let is_packet = self.head().piece(self.head().read_place()).is_packet;
-            let bytes = held.peek(usize::MAX);
+            let bytes = held.peek(most);
             if bytes.is_empty() {
                 break;
             }
             held.skip(bytes.len());
+            most -= bytes.len();
             all.push((bytes, is_packet));
         }
         held.end(End::Writing, false);

@@ -2,10 +2,12 @@
 //!
 //! Whatever they do, the kernel goes on, other processes do not notice, and nothing is left behind.
 
+mod conduit;
 mod scribble;
 mod single;
 mod stub;
 
+pub use conduit::scribbles_over_a_conduit;
 pub use scribble::{a_command_without_end, scribbling_siblings, soak};
 pub use single::*;
 

@@ -204,6 +204,7 @@ pub fn soak() {
         let seed = host::random::number().expect("random");
         println!("seed {seed}");
         battles(seed, Duration::from_secs(20));
+        super::conduit::battles(seed, Duration::from_secs(20));
         ring_all(seed);
         jump_everywhere(seed);
     }

@@ -125,6 +125,10 @@ impl Guest {
 
     pub fn bounded_run(&mut self, mode: ResumeMode) -> Trap {
         self.thread.resume(mode);
+        self.bounded_trap()
+    }
+
+    pub fn bounded_trap(&mut self) -> Trap {
         self.bounded(|guest, cx| guest.thread.poll_trap(cx))
     }
 
