@@ -14,6 +14,9 @@ pub(super) struct Counters {
     signals: AtomicU64,
     commands: AtomicU64,
     waits: AtomicU64,
+    kicks: AtomicU64,
+    completions: AtomicU64,
+    rings: AtomicU64,
     /// Calls that stubs have served for threads that are gone.
     served: AtomicU64,
 }
@@ -35,6 +38,21 @@ impl Counters {
         self.waits.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A running thread was kicked because somebody wants it.
+    pub(super) fn note_kick(&self) {
+        self.kicks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A thread was kicked behind its call, as all of its registers were needed.
+    pub(super) fn note_completion(&self) {
+        self.completions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A stub has rung because of a conduit.
+    pub(super) fn note_ring(&self) {
+        self.rings.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Adds what the stub of a thread has served that is no more.
     pub(super) fn note_end(&self, slot: &Slot) {
         self.served.fetch_add(slot.served(), Ordering::Relaxed);
@@ -53,7 +71,8 @@ impl Supervisor {
     ///
     /// [`Platform::counters`]: crate::contract::Platform::counters
     pub(super) fn counters(&self) -> Vec<(&'static str, u64)> {
-        let Counters { notified, trapped, signals, commands, waits, served } = &self.counters;
+        let Counters { notified, trapped, signals, commands, waits, .. } = &self.counters;
+        let Counters { kicks, completions, rings, served, .. } = &self.counters;
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let live = self.slots().iter().map(|slot| slot.served()).fold(0, u64::wrapping_add);
         let (watches, wake_ups) = (self.watch.opened(), self.workers.wake_ups());
@@ -67,6 +86,11 @@ impl Supervisor {
             ("signals and kicks", get(signals)),
             ("commands to stubs", get(commands)),
             ("wake-ups of workers by others", wake_ups),
+            ("kicks of running threads", get(kicks)),
+            ("kicks behind calls", get(completions)),
+            ("threads woken at conduits by the sentry", self.conduits.woken()),
+            ("rings because of conduits", get(rings)),
+            ("changes of conduits told at the hotline", self.conduits.reported()),
         ]
     }
 }

@@ -20,7 +20,10 @@ pub(super) type Report = (Arc<Conduit>, End);
 
 /// Tells whoever wanted to know; `true` if there was something to tell.
 pub(super) fn tell(reports: &[Report]) -> bool {
-    reports.iter().for_each(|(conduit, end)| conduit.tell(*end));
+    for (conduit, end) in reports {
+        conduit.note_report();
+        conduit.tell(*end);
+    }
     !reports.is_empty()
 }
 

@@ -200,9 +200,11 @@ impl Supervisor {
     pub(super) fn interrupt(&self, slot: &Arc<Slot>) {
         let old = slot.flags.fetch_or(INTERRUPT, Ordering::SeqCst);
         // A thread that is not running finds the flag at its next resume.
-        if old & (RUNNING | INTERRUPT | GONE) == RUNNING
-            && kick(slot.process.tgid, slot.tid) == Err(Errno::ESRCH)
-        {
+        let is_kicked = old & (RUNNING | INTERRUPT | GONE) == RUNNING;
+        if is_kicked {
+            self.counters.note_kick();
+        }
+        if is_kicked && kick(slot.process.tgid, slot.tid) == Err(Errno::ESRCH) {
             self.record_end(slot);
         }
         if old & GONE == 0 && old & (RUNNING | COMPLETING | OBEYING) != 0 {
@@ -219,6 +221,7 @@ impl Supervisor {
     /// Makes a thread enter the stub with all its registers as soon as its present call is answered.
     pub(super) fn start_completing(&self, slot: &Arc<Slot>) {
         self.start(slot, COMPLETING);
+        self.counters.note_completion();
         // Without the thread there will be no answer either, but the end of its process.
         let _ = kick(slot.process.tgid, slot.tid);
     }
@@ -344,6 +347,7 @@ impl Supervisor {
     /// A stub has changed a conduit and says so, which somebody wanted to know; `true`, for whoever
     /// that is can go on. They have heard of it when the stub's call is over.
     fn conduit_changed(&self, slot: &Slot, id: u64, which: u64) -> bool {
+        self.counters.note_ring();
         if let Some(conduit) = slot.process.conduits.find(which) {
             conduit.tell(End::of(which));
         }

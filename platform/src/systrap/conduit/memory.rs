@@ -80,10 +80,12 @@ impl Memory {
         let _ = fs::ftruncate(&self.file, 0);
     }
 
-    /// Wakes all who sleep at a word of the head, `FUTEX_WAKE`.
-    pub(super) fn wake(&self, word: &AtomicU32) {
+    /// Wakes all who sleep at a word of the head, `FUTEX_WAKE`; answers with how many.
+    pub(super) fn wake(&self, word: &AtomicU32) -> u64 {
         // SAFETY: the word is live.
-        unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
+        let woken =
+            unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, i32::MAX) };
+        u64::try_from(woken).unwrap_or(0)
     }
 
     /// Waits a moment for a word of the head to change, `FUTEX_WAIT`. (Nobody may wake.)

@@ -17,7 +17,7 @@ mod files;
 mod held;
 mod memory;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,20 @@ pub(super) struct Numbers {
     most: u64,
     /// How many there were.
     count: AtomicU64,
+    /// How many threads the sentry has woken at conduits.
+    woken: AtomicU64,
+    /// How many changes were told without a ring.
+    reported: AtomicU64,
+}
+
+impl Numbers {
+    pub(super) fn reported(&self) -> u64 {
+        self.reported.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn woken(&self) -> u64 {
+        self.woken.load(Ordering::Relaxed)
+    }
 }
 
 impl Default for Numbers {
@@ -56,7 +70,9 @@ impl Default for Numbers {
     fn default() -> Numbers {
         let descriptors = limit(libc::RLIMIT_NOFILE as i32).map_or(0, |(soft, _)| soft);
         let most = CONDUIT_COUNT.min(descriptors / 4);
-        Numbers { taken: Mutex::default(), most, count: AtomicU64::new(0) }
+        let (taken, count) = (Mutex::default(), AtomicU64::new(0));
+        let (woken, reported) = (AtomicU64::new(0), AtomicU64::new(0));
+        Numbers { taken, most, count, woken, reported }
     }
 }
 
@@ -300,6 +316,10 @@ impl Conduit {
         self.settle();
     }
 
+    fn wake(&self, word: &AtomicU32) {
+        self.numbers.woken.fetch_add(self.memory.wake(word), Ordering::Relaxed);
+    }
+
     /// Wakes all who sleep at it.
     fn settle(&self) {
         let head = self.head();
@@ -307,8 +327,13 @@ impl Conduit {
         head.wanted.fetch_and(!all, Ordering::SeqCst);
         for word in [&head.readable, &head.writable] {
             word.fetch_add(1, Ordering::SeqCst);
-            self.memory.wake(word);
+            self.wake(word);
         }
+    }
+
+    /// A change is told that a stub has not rung for.
+    pub(super) fn note_report(&self) {
+        self.numbers.reported.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Somebody at an end has changed what [`Conduit::watch`] was about.
@@ -448,7 +473,7 @@ impl Held<'_> {
 
     /// Gives the lock back; if something has changed, for those who sleep at an end, wakes them.
     fn end(self, end: End, has_changed: bool) {
-        let (head, memory) = (self.conduit.head(), &self.conduit.memory);
+        let head = self.conduit.head();
         let (bit, word) = match end {
             End::Reading => (wanted::READER, &head.readable),
             End::Writing => (wanted::WRITER, &head.writable),
@@ -465,7 +490,7 @@ impl Held<'_> {
             head.unlock();
         }
         if sleeps {
-            memory.wake(word);
+            self.conduit.wake(word);
         }
     }
 }
