@@ -22,9 +22,9 @@ use super::line::{self, Reports};
 /// about 20 µs, ...
 const LOOKS: u32 = 400;
 /// ... and so often, letting others run in between, before it waits for a call that was taken in the
-/// host: to be woken from there takes longer than most calls. (Where others want the processor each
-/// may take a time slice.)
-const YIELDS: u32 = 8;
+/// host: for about 100 µs. To be woken from there takes longer than what the gofer does for most calls.
+/// (Where others want the processor, one of them takes a time slice, and then the call is done.)
+const YIELDS: u32 = 400;
 const FUTEX_WAIT: u64 = 0;
 /// Pauses before the first look.
 const EARLY: u32 = 4;

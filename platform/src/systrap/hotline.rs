@@ -56,8 +56,8 @@ const OTHER_SHARE: u32 = 2;
 /// So many events need not be made up for: places that a program has just begun to call from are
 /// patched one after the other.
 const EVENTS_FREE: u32 = 64;
-/// How long a worker looks without seeing a call.
-const IDLE: Duration = Duration::from_micros(100);
+/// How long a worker looks without seeing a call, on the line or otherwise.
+const IDLE: Duration = Duration::from_micros(250);
 /// The same for the first call: the threads may have to be woken on a processor that sleeps deeply.
 const FIRST: Duration = Duration::from_millis(2);
 /// A worker that did not run for so long has lost its processor to others.
@@ -447,6 +447,7 @@ impl Watch {
             }
         }
         let mut before: Option<Instant> = None;
+        let mut own_events = session.own_events.load(Ordering::Relaxed);
         loop {
             let found = (0..LOOKS).find_map(|_| {
                 let found = session.take();
@@ -473,6 +474,12 @@ impl Watch {
             }
             // To read the clock takes as long as to see a call.
             let now = Instant::now();
+            let own_events_now = session.own_events.load(Ordering::Relaxed);
+            if own_events != own_events_now {
+                // It is active, though this call came another way.
+                own_events = own_events_now;
+                progress.last = None;
+            }
             let last = *progress.last.get_or_insert(now);
             let was_disturbed = before.is_some_and(|before| now - before > LOST)
                 && !self.is_eager.load(Ordering::Relaxed);
