@@ -15,6 +15,7 @@ use serde_json::json;
 
 common::on_each_platform! {
     tree_is_right_when_the_sandbox_has_ended,
+    tree_is_right_after_changes_in_any_order,
     tree_is_in_order_when_the_sentry_was_killed,
     full_file_system_is_told,
 }
@@ -98,6 +99,88 @@ fn tree_is_right_when_the_sandbox_has_ended() {
         removed.inspect(|name| drop(expected.remove(Path::new(name))));
         assert_eq!(tree(&root.join("work/a")), expected, "{last}");
     }
+}
+
+/// A shell script that changes a few names in a few directories again and again, and prints what
+/// comes of it. Now and then it waits until the host has heard of what went before.
+fn changes(mut seed: u64) -> String {
+    let mut below = |limit: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) % limit
+    };
+    let mut script = String::from("exec 2>/dev/null; mkdir a b a/s;\n");
+    for number in 0..250 {
+        let dir = |at: u64| ["a", "b", "a/s", "b/t"][at as usize];
+        let (first, second) = (dir(below(4)), dir(below(4)));
+        let (one, two) = (below(5), below(5));
+        let change = match below(16) {
+            0..=4 => format!("echo {number} >{first}/{one}"),
+            5..=7 => format!("rm {first}/{one}"),
+            8 => format!("ln {first}/{one} {second}/{two}"),
+            9 => format!("mv {first}/{one} {second}/{two}"),
+            10 => "mkdir b/t".to_owned(),
+            11 => "rm -r b/t".to_owned(),
+            12 => format!("chmod 6{one}{two} {first}/{one}"),
+            13 => format!("stat -c '%n %f %h' {first}/* {second}"),
+            14 => format!("echo {first}/*; cat {first}/{one}; ln -s {number} {second}/{two}"),
+            _ => format!("touch -d @{number} {first}; stat -c '%Y' {first}; sleep 0.0{}", below(4)),
+        };
+        script += &format!("{change}; echo {number} $?\n");
+    }
+    script + "sync; stat -c '%n %f %h' a a/* a/s/* b b/* b/t/*; true"
+}
+
+fn tree_is_right_after_changes_in_any_order() {
+    let scratch = Scratch::new();
+    let programs =
+        ["sh", "rm", "mkdir", "mv", "ln", "chmod", "stat", "cat", "touch", "sleep", "sync"];
+    let programs = programs.map(|name| format!("/bin/{name}"));
+    for seed in 0..6 {
+        let script = changes(seed);
+        let root = scratch.path().join(format!("root{seed}"));
+        fill_root(&root, &programs.each_ref().map(String::as_str));
+        let native = scratch.path().join(format!("native{seed}"));
+        fs::create_dir(&native).expect("a directory");
+        let mut shell = Command::new("/bin/sh");
+        let told = shell.args(["-c", &script]).current_dir(&native).output().expect("a shell");
+        let bundle = bundle(&scratch, &root, &script);
+        let outcome = scratch.run(&["run", "--bundle", &bundle, "c"]);
+        assert_eq!(outcome.status, Some(0), "{outcome:?}");
+        // Sizes of directories are the file system's affair; links count alike on the same one.
+        let lines = |text: &str| -> Vec<String> { text.lines().map(str::to_owned).collect() };
+        let expected = lines(&String::from_utf8_lossy(&told.stdout));
+        for (line, (ours, host)) in lines(&outcome.stdout).iter().zip(&expected).enumerate() {
+            assert_eq!(ours, host, "seed {seed}, line {line}");
+        }
+        assert_eq!(outcome.stdout.lines().count(), expected.len(), "seed {seed}");
+        assert_eq!(names(&root.join("work")), names(&native), "seed {seed}");
+    }
+}
+
+/// Paths below `dir` with kinds, permissions, links and contents.
+fn names(dir: &Path) -> BTreeMap<PathBuf, (u32, u64, Vec<u8>)> {
+    use std::os::unix::fs::MetadataExt;
+    let mut found = BTreeMap::new();
+    let mut left = vec![dir.to_owned()];
+    while let Some(next) = left.pop() {
+        for entry in fs::read_dir(&next).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            let stat = fs::symlink_metadata(&path).expect("it is there");
+            let content = match stat.file_type() {
+                kind if kind.is_file() => fs::read(&path).expect("a file"),
+                kind if kind.is_symlink() => {
+                    fs::read_link(&path).expect("a link").into_os_string().into_encoded_bytes()
+                }
+                _ => Vec::new(),
+            };
+            let name = path.strip_prefix(dir).expect("below").to_owned();
+            found.insert(name, (stat.mode(), stat.nlink(), content));
+            if stat.is_dir() {
+                left.push(path);
+            }
+        }
+    }
+    found
 }
 
 fn tree_is_in_order_when_the_sentry_was_killed() {

@@ -16,14 +16,18 @@ pub fn fdatasync(ctx: &mut Ctx, fd: Fd) -> SysResult {
     ctx.task.fds().get_usable(fd)?.file().sync(true).map(|()| 0)
 }
 
-/// `sync(2)`: file systems in memory have nothing to write; host files are the host's to write.
-pub fn sync(_ctx: &mut Ctx) -> SysResult {
+/// `sync(2)`: what waits to be asked of the host is done when it returns. File systems in memory have
+/// nothing to write; the data of host files are the host's to write.
+pub fn sync(ctx: &mut Ctx) -> SysResult {
+    let mounts = ctx.task.fs().namespace().mounts();
+    mounts.iter().for_each(|(mount, _)| mount.fs().finish());
     Ok(0)
 }
 
 /// `syncfs(2)`.
 pub fn syncfs(ctx: &mut Ctx, fd: Fd) -> SysResult {
-    ctx.task.fds().get_usable(fd)?;
+    let file = ctx.task.fds().get_usable(fd)?;
+    file.location().mount().fs().finish();
     Ok(0)
 }
 

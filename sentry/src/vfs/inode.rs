@@ -36,7 +36,8 @@ pub trait FileSystem: Send + Sync {
     /// The sandbox has started; what only that needed may be let go of.
     fn settle(&self) {}
 
-    /// The sandbox is about to end: waits until everything that was asked of the host is done.
+    /// Waits until everything that was asked of the host is done: the sandbox is about to end, or
+    /// somebody wants to be sure (`syncfs(2)`).
     fn finish(&self) {}
 }
 

@@ -150,3 +150,38 @@ case!(what_is_written_after_times_were_set_counts, [utimensat, write], {
     check!(mtime().0 > 1_600_000_000);
     check_eq!(stat(c"f").st_size, 7);
 });
+
+case!(directory_times_move_only_with_entries, [stat, openat, unlink, mkdir, rmdir], {
+    let told = || {
+        let stat = stat(c"d");
+        (stat.st_mtime, stat.st_mtime_nsec, stat.st_ctime, stat.st_ctime_nsec, stat.st_nlink)
+    };
+    let modified = |told: (i64, i64, i64, i64, u64)| (told.0, told.1);
+    sys!(mkdir, c"d", 0o755).must();
+    let links = told().4;
+    for name in [c"d/a", c"d/b", c"d/c", c"d/e"] {
+        create(name, b"x");
+    }
+    sys!(unlink, c"d/b").must();
+    let before = told();
+    check!(modified(before) >= (stat(c"d/a").st_mtime, stat(c"d/a").st_mtime_nsec));
+    // As long as it may take until the host has heard of everything.
+    sleep_ms(350);
+    check_eq!(told(), before);
+    create(c"d/b", b"");
+    let changed = told();
+    check!(modified(changed) > modified(before));
+    check_eq!(modified(changed), (changed.2, changed.3), "both at once");
+    sys!(mkdir, c"d/sub", 0o755).must();
+    sys!(unlink, c"d/b").must();
+    let with_sub = told();
+    check!(with_sub.4 == links || with_sub.4 == links + 1, "not all file systems count");
+    sys!(rmdir, c"d/sub").must();
+    check_eq!(told().4, links);
+    sleep_ms(350);
+    check_eq!(told().4, links);
+    sys!(utimensat, AT_FDCWD, c"d", &[spec(1, 0), spec(2, 0)], 0).must();
+    check_eq!(modified(told()), (2, 0));
+    sys!(unlink, c"d/a").must();
+    check!(modified(told()) >= modified(before));
+});

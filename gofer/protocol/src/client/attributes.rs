@@ -13,7 +13,7 @@ use crate::name::NodeId;
 impl Client {
     /// Reads the attributes; a symbolic link is not followed.
     pub fn get_attr(&self, target: Target<'_>) -> Result<Attr, Errno> {
-        self.call_target(Op::GetAttr, target, |response, _| response.fixed())
+        self.ask_target(Op::GetAttr, target, |response, _| response.fixed())
     }
 
     /// Changes attributes and returns the new ones; a symbolic link is not followed. Owner first,
@@ -43,7 +43,7 @@ impl Client {
 
     /// Reads the figures of the node's file system (`statfs(2)`).
     pub fn stat_fs(&self, node: NodeId) -> Result<FsStats, Errno> {
-        self.call_target(Op::StatFs, node.into(), |response, _| response.fixed())
+        self.ask_target(Op::StatFs, node.into(), |response, _| response.fixed())
     }
 
     /// Writes a directory's entries, or a file's data, back to the disk (`fsync(2)`).

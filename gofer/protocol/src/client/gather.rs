@@ -1,8 +1,8 @@
-//! Gathering quiet requests: a packet, and waking the gofer for it, cost more than most of what they
-//! ask for.
+//! When quiet requests are sent: a packet, and waking the gofer for it, cost more than most of what they
+//! ask for, and many need not be done at all if they wait for a while (`pending`).
 //!
-//! A batch goes out when it is large, with the next request that is waited for, or by a thread of
-//! its own that waits for half a millisecond. The thread is started with the first quiet request.
+//! They go out when they are many, before a request that is waited for and has to do with them, or by
+//! a thread of its own after a tenth of a second. The thread is started with the first quiet request.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -10,23 +10,26 @@ use std::time::Duration;
 
 use linux_abi::Errno;
 
-use super::batch::Batch;
+use super::pending::{Pending, Scope};
 use super::{Channel, Shared};
-use crate::{MAX_MESSAGE_BYTES, transport};
+use crate::transport;
+use crate::wire::Writer;
 
-/// Most requests of a batch.
-const BATCH_MAX: u32 = 16;
-/// How long a request may wait for others.
-const PATIENCE: Duration = Duration::from_micros(500);
+/// Most requests that wait, ...
+const PENDING_MAX: usize = 4096;
+/// ... and how many are sent when there are more: the gofer is busy for a few milliseconds then.
+const SENT_AT_ONCE: u64 = 1024;
+/// How long a request waits at least, and at most twice as long.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// It needs very little.
 const STACK_BYTES: usize = 64 << 10;
 
 /// Quiet requests that wait for others.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
-    pub(super) batch: Batch,
-    /// Counts the batches.
-    serial: u64,
+    pub(super) pending: Pending,
+    /// The message under construction.
+    message: Writer,
     sender: Sender,
 }
 
@@ -42,61 +45,76 @@ enum Sender {
     Closed,
 }
 
-impl Gathered {
-    /// Whether another request still fits.
-    fn has_room_for(&self, request: &[u8]) -> bool {
-        self.batch.count() < BATCH_MAX && self.batch.len_with(request.len()) <= MAX_MESSAGE_BYTES
-    }
-}
-
 impl Shared {
-    /// Adds the quiet request that was written to those that wait.
-    pub(super) fn gather(shared: &Arc<Shared>, channel: &mut Channel) -> Result<(), Errno> {
-        if channel.gathered.sender == Sender::NotStarted {
-            channel.gathered.sender = start(shared);
+    /// Adds the request that was written to those that wait; `told` counts those that count.
+    pub(super) fn gather(
+        shared: &Arc<Shared>,
+        channel: &mut Channel,
+        told: u64,
+        counts: bool,
+    ) -> Result<(), Errno> {
+        let gathered = &mut channel.gathered;
+        if gathered.sender == Sender::NotStarted {
+            gathered.sender = start(shared);
         }
-        if channel.gathered.sender != Sender::Runs {
-            return shared.send(channel);
+        let was_empty = gathered.pending.is_empty();
+        gathered.pending.push(channel.request.as_bytes(), told, counts);
+        if gathered.sender != Sender::Runs {
+            return shared.send_pending(gathered, u64::MAX);
         }
-        let request = channel.request.as_bytes();
-        if !channel.gathered.has_room_for(request) {
-            shared.send_gathered(&mut channel.gathered)?;
-        }
-        channel.gathered.batch.push(request);
-        if channel.gathered.batch.count() == 1 {
+        if was_empty {
             shared.begins.notify_one();
+        }
+        if gathered.pending.len() > PENDING_MAX {
+            let first = gathered.pending.next() - gathered.pending.len() as u64;
+            return shared.send_pending(gathered, first + SENT_AT_ONCE);
         }
         Ok(())
     }
 
-    /// Sends the request that was written, behind those that wait. EIO if the gofer is gone.
-    pub(super) fn send(&self, channel: &mut Channel) -> Result<(), Errno> {
-        let gathered = &mut channel.gathered;
+    /// Sends the request that was written, behind those that wait if it has to do with them. EIO if the
+    /// gofer is gone.
+    pub(super) fn send(&self, channel: &mut Channel, scope: Scope<'_>) -> Result<(), Errno> {
+        let Gathered { pending, message, .. } = &mut channel.gathered;
         let request = channel.request.as_bytes();
-        if gathered.batch.count() > 0 && gathered.has_room_for(request) {
-            gathered.batch.push(request);
-            return self.send_gathered(gathered);
+        if pending.concerns(scope) {
+            while !pending.is_empty() {
+                if pending.take_message(message, u64::MAX, Some(request)) {
+                    return self.send_packet(message);
+                }
+                self.send_packet(message)?;
+            }
         }
-        self.send_gathered(gathered)?;
         transport::send(self.socket.as_fd(), request, &[]).map_err(|_| Errno::EIO)
     }
 
-    fn send_gathered(&self, gathered: &mut Gathered) -> Result<(), Errno> {
-        if gathered.batch.count() == 0 {
+    /// Sends what waits, up to the request number `end`.
+    pub(super) fn send_pending(&self, gathered: &mut Gathered, end: u64) -> Result<(), Errno> {
+        while self.send_some(gathered, end)? {}
+        Ok(())
+    }
+
+    /// Sends one message of what waits; `false` if there is nothing up to `end`.
+    fn send_some(&self, gathered: &mut Gathered, end: u64) -> Result<bool, Errno> {
+        let Gathered { pending, message, .. } = gathered;
+        pending.take_message(message, end, None);
+        self.send_packet(message)?;
+        Ok(!message.is_empty())
+    }
+
+    /// Sends a message, unless there is nothing in it.
+    fn send_packet(&self, message: &Writer) -> Result<(), Errno> {
+        if message.is_empty() {
             return Ok(());
         }
-        gathered.serial += 1;
-        let batch = &mut gathered.batch;
-        let sent = transport::send(self.socket.as_fd(), batch.as_bytes(), &[]);
-        batch.clear();
-        sent.map_err(|_| Errno::EIO)
+        transport::send(self.socket.as_fd(), message.as_bytes(), &[]).map_err(|_| Errno::EIO)
     }
 
     /// Ends the thread once all is sent.
     pub(super) fn close(&self) {
         let gathered = &mut self.channel.lock().gathered;
         // An error means that the gofer is gone.
-        let _ = self.send_gathered(gathered);
+        let _ = self.send_pending(gathered, u64::MAX);
         gathered.sender = Sender::Closed;
         self.begins.notify_one();
     }
@@ -113,21 +131,18 @@ fn start(shared: &Arc<Shared>) -> Sender {
 
 fn run(shared: &Shared) {
     loop {
-        let serial = {
+        let end = {
             let mut channel = shared.channel.lock();
-            while channel.gathered.batch.count() == 0 {
+            while channel.gathered.pending.is_empty() {
                 if channel.gathered.sender == Sender::Closed {
                     return;
                 }
                 shared.begins.wait(&mut channel);
             }
-            channel.gathered.serial
+            channel.gathered.pending.next()
         };
         std::thread::sleep(PATIENCE);
-        let gathered = &mut shared.channel.lock().gathered;
-        if gathered.serial == serial {
-            // An error means that the gofer is gone.
-            let _ = shared.send_gathered(gathered);
-        }
+        // Others may send in between. An error means that the gofer is gone.
+        while let Ok(true) = shared.send_some(&mut shared.channel.lock().gathered, end) {}
     }
 }

@@ -6,9 +6,8 @@
 //!
 //! A *quiet* request is not waited for: its sender goes on as if it had been successful, which is for
 //! changes that nothing should prevent. The gofer serves it before any later request, and tells of a
-//! failure with the next response ([`Client::take_quiet_error`]). Only a few are under way at a time.
-//! They are gathered (`gather`): what comes within half a millisecond, and the request that waits
-//! for an answer behind them, is one packet.
+//! failure with the next response ([`Client::take_quiet_error`]). They are gathered for a tenth of a
+//! second (`gather`), and only requests that have to do with them are sent behind them at once.
 //!
 //! Any method returns EIO if the gofer is gone or has answered nonsense, ESTALE for a node that it
 //! does not know, EINVAL for a name that is not one path component, and the host's own error.
@@ -17,9 +16,10 @@ pub mod reply;
 pub mod request;
 
 mod attributes;
-mod batch;
 mod change;
+mod entries;
 mod gather;
+mod pending;
 mod survey;
 mod walk;
 
@@ -30,9 +30,10 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use linux_abi::Errno;
 use parking_lot::{Condvar, Mutex};
 
-pub use batch::Unlinked;
+pub use pending::Unlinked;
 
 use crate::client::gather::Gathered;
+use crate::client::pending::Scope;
 use crate::client::reply::RootInfo;
 use crate::client::request::Target;
 use crate::message::{
@@ -45,8 +46,8 @@ use crate::{MAX_MESSAGE_BYTES, VERSION, transport};
 /// Nodes that wait for release before a message goes out.
 const RELEASE_BATCH: usize = 64;
 
-/// Most quiet requests that may be under way.
-const QUIET_MAX: u64 = 64;
+/// Most quiet requests that may be under way, or waiting, without an answer to another.
+const QUIET_MAX: u64 = 8192;
 
 /// A connection to a gofer: one tree of host files.
 #[derive(Debug)]
@@ -54,8 +55,8 @@ pub struct Client {
     shared: Arc<Shared>,
     released: Mutex<Vec<NodeId>>,
     root: RootInfo,
-    /// How many quiet requests have been sent, and how many of them are known to be served.
-    quiet_sent: AtomicU64,
+    /// How many quiet requests were told, and how many of them are known to be served.
+    quiet_told: AtomicU64,
     quiet_served: AtomicU64,
     /// Number of the error of one that failed, or zero.
     quiet_error: AtomicU32,
@@ -96,7 +97,7 @@ impl Client {
             shared: Arc::new(shared),
             released: Mutex::new(Vec::with_capacity(RELEASE_BATCH)),
             root: unknown,
-            quiet_sent: AtomicU64::new(0),
+            quiet_told: AtomicU64::new(0),
             quiet_served: AtomicU64::new(0),
             quiet_error: AtomicU32::new(0),
         };
@@ -157,6 +158,11 @@ impl Client {
     /// that the gofer is gone, and its nodes with it.
     fn send_releases(&self, nodes: &[NodeId]) {
         let channel = &mut *self.shared.channel.lock();
+        // The same files may be met under other numbers from now on.
+        if nodes.iter().any(|node| channel.gathered.pending.needs(*node)) {
+            let _ = self.shared.send_pending(&mut channel.gathered, u64::MAX);
+        }
+        let told = self.quiet_told.load(Ordering::Relaxed);
         for nodes in nodes.chunks(crate::MAX_RELEASE_NODES) {
             let request = &mut channel.request;
             request.clear();
@@ -165,13 +171,16 @@ impl Client {
             for node in nodes {
                 request.fixed(&node.raw());
             }
-            let _ = self.shared.send(channel);
+            let _ = match channel.gathered.pending.is_empty() {
+                true => self.shared.send(channel, Scope::Nothing),
+                false => Shared::gather(&self.shared, channel, told, false),
+            };
         }
     }
 
     /// A number that tells which quiet requests were sent by now.
     pub fn quiet_mark(&self) -> u64 {
-        self.quiet_sent.load(Ordering::Acquire)
+        self.quiet_told.load(Ordering::Acquire)
     }
 
     /// Whether those that were sent at this mark are known to be served.
@@ -182,8 +191,7 @@ impl Client {
     /// Waits until all quiet requests are served.
     pub fn await_quiet(&self) {
         if !self.is_served(self.quiet_mark()) {
-            // Any request is served after them.
-            let _ = self.get_attr(NodeId::ROOT.into());
+            let _ = self.call_target(Op::GetAttr, NodeId::ROOT.into(), |_, _| Ok(()));
         }
     }
 
@@ -211,17 +219,17 @@ impl Client {
         op: Op,
         write: impl FnOnce(&mut Writer) -> Result<(), Errno>,
     ) -> Result<(), Errno> {
-        let sent = self.quiet_sent.load(Ordering::Relaxed);
-        if sent - self.quiet_served.load(Ordering::Relaxed) >= QUIET_MAX {
-            return self.call_on(channel, op, write, |_, _| Ok(()));
+        let told = self.quiet_told.load(Ordering::Relaxed);
+        if told - self.quiet_served.load(Ordering::Relaxed) >= QUIET_MAX {
+            return self.call_on(channel, Scope::All, op, write, |_, _| Ok(()));
         }
         channel.request.clear();
         let header = RequestHeader { op: op as u32, is_quiet: 1, ..RequestHeader::default() };
         channel.request.fixed(&header);
         write(&mut channel.request)?;
         // Before it is sent, so that nobody takes it for served who sees what it has done.
-        self.quiet_sent.store(sent + 1, Ordering::Release);
-        Shared::gather(&self.shared, channel)
+        self.quiet_told.store(told + 1, Ordering::Release);
+        Shared::gather(&self.shared, channel, told + 1, true)
     }
 
     /// Sends a request that `write` completes and has `read` take the response apart.
@@ -231,12 +239,24 @@ impl Client {
         write: impl FnOnce(&mut Writer) -> Result<(), Errno>,
         read: impl FnOnce(&mut Reader<'_>, Vec<OwnedFd>) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
-        self.call_on(&mut self.shared.channel.lock(), op, write, read)
+        self.call_apart(Scope::All, op, write, read)
+    }
+
+    /// The same for a request that has to do with no more than `scope` tells.
+    fn call_apart<T>(
+        &self,
+        scope: Scope<'_>,
+        op: Op,
+        write: impl FnOnce(&mut Writer) -> Result<(), Errno>,
+        read: impl FnOnce(&mut Reader<'_>, Vec<OwnedFd>) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        self.call_on(&mut self.shared.channel.lock(), scope, op, write, read)
     }
 
     fn call_on<T>(
         &self,
         channel: &mut Channel,
+        scope: Scope<'_>,
         op: Op,
         write: impl FnOnce(&mut Writer) -> Result<(), Errno>,
         read: impl FnOnce(&mut Reader<'_>, Vec<OwnedFd>) -> Result<T, Errno>,
@@ -249,7 +269,8 @@ impl Client {
         if channel.request.len() > MAX_MESSAGE_BYTES {
             return Err(Errno::E2BIG);
         }
-        self.shared.send(channel)?;
+        self.shared.send(channel, scope)?;
+        let sent = channel.gathered.pending.sent(self.quiet_told.load(Ordering::Relaxed));
         let (len, fds) = match transport::receive(self.shared.socket.as_fd(), &mut channel.response)
         {
             Ok((0, _)) => return Err(Errno::EIO),
@@ -260,7 +281,7 @@ impl Client {
         };
         let mut response = Reader::new(&channel.response[..len]);
         let header: ResponseHeader = response.fixed().map_err(|_| Errno::EIO)?;
-        self.quiet_served.store(self.quiet_sent.load(Ordering::Relaxed), Ordering::Release);
+        self.quiet_served.store(sent, Ordering::Release);
         if header.quiet_error != 0 {
             self.quiet_error.store(header.quiet_error, Ordering::Relaxed);
         }
@@ -279,6 +300,17 @@ impl Client {
         read: impl FnOnce(&mut Reader<'_>, Vec<OwnedFd>) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
         self.call(op, |request| write_target(request, target), read)
+    }
+
+    /// The same for a call that only looks at the target.
+    fn ask_target<T>(
+        &self,
+        op: Op,
+        target: Target<'_>,
+        read: impl FnOnce(&mut Reader<'_>, Vec<OwnedFd>) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        let scope = if op == Op::StatFs { Scope::Space } else { Scope::Node(target.node) };
+        self.call_apart(scope, op, |request| write_target(request, target), read)
     }
 }
 

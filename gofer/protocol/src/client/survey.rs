@@ -6,6 +6,7 @@ use linux_abi::Errno;
 
 use crate::MAX_WALK_NAMES;
 use crate::client::Client;
+use crate::client::pending::Scope;
 use crate::client::reply::Surveyed;
 use crate::client::walk::read_entries;
 use crate::flags::SurveyFlags;
@@ -28,7 +29,8 @@ impl Client {
         if names.is_empty() || names.len() > MAX_WALK_NAMES {
             return Err(Errno::EINVAL);
         }
-        self.call(
+        self.call_apart(
+            Scope::Node(dir),
             Op::Survey,
             |request| {
                 let count = names.len() as u32;

@@ -6,6 +6,7 @@ use linux_abi::Errno;
 
 use crate::MAX_WALK_NAMES;
 use crate::attr::Attr;
+use crate::client::pending::Scope;
 use crate::client::reply::{DirChunk, DirEntry, Entry, Opened, WalkReply};
 use crate::client::request::{DirPosition, Target};
 use crate::client::{Client, optional_error};
@@ -46,7 +47,10 @@ impl Client {
         if names.is_empty() || names.len() > MAX_WALK_NAMES {
             return Err(Errno::EINVAL);
         }
-        self.call(
+        // Of directories on the way we do not know what waits.
+        let scope = if names.len() == 1 { Scope::Node(dir) } else { Scope::All };
+        self.call_apart(
+            scope,
             Op::Walk,
             |request| {
                 request.fixed(&WalkRequest {
@@ -73,7 +77,8 @@ impl Client {
         flags: OpenFlags,
         wants_node: bool,
     ) -> Result<Opened, Errno> {
-        self.call(
+        self.call_apart(
+            Scope::Node(target.node),
             Op::Open,
             |request| {
                 request.fixed(&OpenRequest {
@@ -93,7 +98,7 @@ impl Client {
 
     /// Reads the target of a symbolic link. EINVAL if it is none.
     pub fn read_link(&self, target: Target<'_>) -> Result<Vec<u8>, Errno> {
-        self.call_target(Op::ReadLink, target, |response, _| Ok(response.rest().to_vec()))
+        self.ask_target(Op::ReadLink, target, |response, _| Ok(response.rest().to_vec()))
     }
 
     /// Lists a part of a directory, without `.` and `..`.
@@ -106,7 +111,8 @@ impl Client {
         position: DirPosition,
         flags: ReadDirFlags,
     ) -> Result<DirChunk, Errno> {
-        self.call(
+        self.call_apart(
+            Scope::Node(dir),
             Op::ReadDir,
             |request| {
                 request.fixed(&ReadDirRequest {

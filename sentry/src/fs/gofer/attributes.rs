@@ -1,7 +1,8 @@
 //! Attributes of host files: where they come from and how long they are believed.
 //!
 //! An exclusive export's attributes change only through us, so they are kept; but the size and the
-//! times of a file that we may be writing to are asked of its descriptor. A shared export's are
+//! times of a file that we may be writing to are asked of its descriptor, and we note ourselves when a
+//! directory was changed by quiet requests, which the host hears of later. A shared export's are
 //! asked for once in each system call (the walk to the file may have told them); with an open
 //! descriptor, the gofer only has to be asked when the change time tells that there is news. Owners always come from the gofer: `fstat` in the sentry
 //! would tell them as its own user namespace sees them.
@@ -37,6 +38,9 @@ pub(super) struct CachedAttributes {
     is_owner_current: bool,
     /// When they were asked for.
     asked_at: Option<Duration>,
+    /// Of a directory: when its entries were changed last, by a quiet request. The host has heard
+    /// of it later.
+    entries_changed: Option<Timespec>,
     /// Counts changes, so that an answer which a change has overtaken is not believed.
     version: u64,
 }
@@ -71,6 +75,7 @@ impl CachedAttributes {
             is_ownership_current,
             is_owner_current,
             asked_at,
+            entries_changed: None,
             version: 0,
         }
     }
@@ -87,6 +92,7 @@ impl CachedAttributes {
     /// A change has happened, or is about to.
     pub(super) fn outdate(&mut self) -> u64 {
         self.is_ownership_current = false;
+        self.entries_changed = None;
         self.outdate_rest()
     }
 
@@ -95,6 +101,41 @@ impl CachedAttributes {
         self.is_current = false;
         self.version += 1;
         self.version
+    }
+
+    /// An entry has come or gone by a request that is served later: `at` a time of the host's, or now.
+    fn change_entries(&mut self, at: Option<Timespec>) {
+        let time = host::time::now(Clock::RealtimeCoarse);
+        let (sec, nsec) = (time.as_secs() as i64, i64::from(time.subsec_nanos()));
+        // The host's own times are finer, and none goes back.
+        let times = [at, Some(Timespec { sec, nsec }), self.entries_changed];
+        self.entries_changed = times.into_iter().flatten().max_by_key(|time| (time.sec, time.nsec));
+        self.outdate_rest();
+    }
+
+    /// An entry has come, a directory if `is_directory`, that the host has made; what happened
+    /// before may still wait.
+    fn note_made(&mut self, is_directory: bool) {
+        if is_directory {
+            self.note_subdirectories(1);
+        }
+        match self.entries_changed {
+            Some(_) => self.change_entries(None),
+            None => drop(self.outdate_rest()),
+        }
+    }
+
+    /// Not all file systems count them.
+    fn note_subdirectories(&mut self, more: i64) {
+        if self.known.links >= 2 {
+            self.known.links = self.known.links.saturating_add_signed(more).max(2);
+        }
+    }
+
+    /// As last heard of, with what has become of a directory's entries since.
+    fn with_entries(&self) -> Option<Attributes> {
+        let changed = self.entries_changed?;
+        Some(Attributes { modified: changed, changed, ..self.known })
     }
 
     /// The file has another name.
@@ -106,6 +147,7 @@ impl CachedAttributes {
     fn refresh(&mut self, fresh: Attributes, asked: Asked) {
         if self.version == asked.version {
             self.known = fresh;
+            self.known = self.with_entries().unwrap_or(fresh);
             self.is_current = true;
             self.is_ownership_current = true;
             self.is_owner_current = true;
@@ -140,6 +182,12 @@ impl GoferInode {
         let (known, is_current, is_told_by_host, written, open) = {
             let state = self.state.lock();
             let attributes = &state.attributes;
+            if !attributes.is_current
+                && let Some(known) = attributes.with_entries()
+                && !self.export.client().is_served(state.quiet_mark)
+            {
+                return Ok(known);
+            }
             let is_current = match is_exclusive {
                 true => attributes.is_current,
                 false => attributes.is_current && is_of_this_operation(attributes.asked_at),
@@ -184,6 +232,7 @@ impl GoferInode {
     }
 
     fn ask_attributes(&self) -> Result<Attributes, Errno> {
+        self.await_quiet();
         let asked = self.asking();
         let named = self.named()?;
         let attr = self.export.call(|client| client.get_attr(named.target()))?;
@@ -217,7 +266,8 @@ impl GoferInode {
         let mut state = self.state.lock();
         let fresh = from_attr(attr, state.attributes.known.device)?;
         state.attributes.refresh(fresh, asked);
-        Some(fresh)
+        let is_taken = state.attributes.version == asked.version;
+        Some(if is_taken { state.attributes.known } else { fresh })
     }
 
     /// Takes over what a walk that began at `asked_at` tells, which may be overtaken by a change
@@ -237,7 +287,24 @@ impl GoferInode {
 
     /// An entry of the directory, or a name of the file, has come or gone.
     pub(super) fn outdate_names(&self) {
-        self.state.lock().attributes.outdate_rest();
+        let attributes = &mut self.state.lock().attributes;
+        attributes.entries_changed = None;
+        attributes.outdate_rest();
+    }
+
+    /// The same of an entry, by a quiet request that has been told: `at` this time of the host's.
+    pub(super) fn note_entry_changed(&self, at: Option<Timespec>, lost_directory: bool) {
+        let mut state = self.state.lock();
+        state.quiet_mark = self.export.client().quiet_mark();
+        if lost_directory {
+            state.attributes.note_subdirectories(-1);
+        }
+        state.attributes.change_entries(at);
+    }
+
+    /// The host has made an entry of the directory.
+    pub(super) fn note_entry_made(&self, is_directory: bool) {
+        self.state.lock().attributes.note_made(is_directory);
     }
 
     /// A name of the file was removed; none is left if `is_last`.
@@ -310,6 +377,7 @@ impl GoferInode {
         if let Some(mode) = set.mode {
             attributes.known.permissions = mode & S_IALLUGO;
         }
+        attributes.entries_changed = None;
         attributes.outdate_rest();
         Ok(())
     }

@@ -60,7 +60,7 @@ impl GoferInode {
             }
             NewNodeKind::CharDevice(_) | NewNodeKind::BlockDevice(_) => return Err(Errno::EPERM),
         };
-        self.outdate_names();
+        self.note_entry_made(matches!(new.kind, NewNodeKind::Directory));
         let node = created.node.map(|node| Node::new(&self.export, node));
         let inode = self.after(self.adopt(name, &created.attr, node, asked_at))?;
         inode.state.lock().is_ours = self.export.is_exclusive();
@@ -87,14 +87,15 @@ impl GoferInode {
             };
             self.after(target.with_node(link))?;
             target.note_linked();
+            self.note_entry_changed(None, false);
         } else {
             let link = |client: &gofer_protocol::Client, node| {
                 client.link(Target::from(node), dir.id(), name)
             };
             self.after(target.with_node(link))?;
             target.outdate_names();
+            self.outdate_names();
         }
-        self.outdate_names();
         self.place_child(Arc::from(name), &target.shared()?)
     }
 
@@ -122,10 +123,11 @@ impl GoferInode {
         };
         let unlinked = self.after(self.export.call(remove))?;
         if is_quiet {
-            self.note_quiet();
             target.note_quiet();
+            self.note_entry_changed(None, is_directory);
+        } else {
+            self.outdate_names();
         }
-        self.outdate_names();
         self.forget_child(name);
         let version = self.state.lock().attributes.version();
         self.note_lacking(name, version);

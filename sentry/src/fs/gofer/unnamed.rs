@@ -39,6 +39,9 @@ const LINKS_MAX: u64 = 1000;
 /// Older ones are not used: it shows in their birth time.
 const AGE_MAX: Duration = Duration::from_secs(1);
 
+/// Most files that wait in a pool: more than are made at once, as files come back.
+const WAITING_MAX: usize = 8 * MAX_DESCRIPTORS;
+
 /// Pools that may have files, for each export.
 const POOLS_MAX: usize = 8;
 
@@ -123,7 +126,7 @@ impl Pool {
     /// Takes a file back; answers as [`Pool::add`] does.
     fn put_back(&self, file: Unnamed, kind: Kind) -> bool {
         let mut waiting = self.0.lock();
-        if waiting.kind != kind || waiting.files.len() >= MAX_DESCRIPTORS {
+        if waiting.kind != kind || waiting.files.len() >= WAITING_MAX {
             drop(waiting);
             drop(file);
             return false;
@@ -189,7 +192,8 @@ impl GoferInode {
         if !self.export.has_named() {
             return Ok(None);
         }
-        self.outdate_names();
+        let made = host::fs::stat(&file.fd).ok().map(|stat| stat.ctime);
+        self.note_entry_changed(made, false);
         let Unnamed { attr, made_at, .. } = file;
         let named = Attr { nlink: 1, ..attr };
         let inode = self.after(self.adopt(name, &named, Some(file.node), None))?;

@@ -1,0 +1,177 @@
+use super::*;
+use crate::message::{LinkRequest, ReleaseRequest, SetAttrRequest, TargetRequest};
+use crate::wire::Reader;
+
+fn header(op: Op) -> Writer {
+    let mut request = Writer::default();
+    request.fixed(&RequestHeader { op: op as u32, is_quiet: 1, ..RequestHeader::default() });
+    request
+}
+
+fn named(op: Op, file: u64, dir: u64, name: &str) -> Vec<u8> {
+    let mut request = header(op);
+    request.fixed(&LinkRequest { node: file, dir });
+    if op == Op::Link {
+        request.short_bytes(b"").unwrap();
+    }
+    request.short_bytes(name.as_bytes()).unwrap();
+    request.as_bytes().to_vec()
+}
+
+fn unlink(dir: u64, name: &str) -> Vec<u8> {
+    let mut request = header(Op::Unlink);
+    request.fixed(&TargetRequest { node: dir });
+    request.short_bytes(name.as_bytes()).unwrap();
+    request.as_bytes().to_vec()
+}
+
+fn set(node: u64) -> Vec<u8> {
+    let mut request = header(Op::SetAttr);
+    request.fixed(&SetAttrRequest { node, ..SetAttrRequest::default() });
+    request.short_bytes(b"").unwrap();
+    request.as_bytes().to_vec()
+}
+
+fn release(node: u64) -> Vec<u8> {
+    let mut request = header(Op::Release);
+    request.fixed(&ReleaseRequest { count: 1, reserved: 0 });
+    request.fixed(&node);
+    request.as_bytes().to_vec()
+}
+
+fn pending(requests: &[Vec<u8>]) -> Pending {
+    let mut pending = Pending::default();
+    let mut told = 0;
+    for request in requests {
+        let counts = !matches!(Change::of(request), Change::Releases);
+        told += u64::from(counts);
+        pending.push(request, told, counts);
+    }
+    pending
+}
+
+/// Takes all requests out, as one message or several.
+fn drain(pending: &mut Pending) -> Vec<Vec<u8>> {
+    let mut requests = Vec::new();
+    let mut message = Writer::default();
+    while !pending.is_empty() {
+        pending.take_message(&mut message, u64::MAX, None);
+        let mut rest = Reader::new(message.as_bytes());
+        if rest.fixed::<RequestHeader>().is_err() {
+            continue;
+        }
+        while let Ok(len) = rest.fixed::<u32>() {
+            requests.push(rest.bytes(len as usize).unwrap().to_vec());
+        }
+    }
+    assert!(pending.entries.is_empty() && pending.nodes.is_empty());
+    assert_eq!((pending.removals, pending.strange), (0, 0));
+    requests
+}
+
+/// What comes of taking `name` of directory 1 back, and what is left.
+fn take_back(requests: &[Vec<u8>], name: &str) -> (Unlinked, Vec<Vec<u8>>) {
+    let mut pending = pending(requests);
+    let unlinked = pending.take_back(NodeId::ROOT, name.as_bytes());
+    (unlinked, drain(&mut pending))
+}
+
+#[test]
+fn name_is_taken_back_if_the_directory_changes_all_the_same() {
+    let other = unlink(1, "b");
+    let requests = [other.clone(), named(Op::Name, 7, 1, "a")];
+    assert_eq!(take_back(&requests, "a"), (Unlinked::BeforeNamed, vec![other]));
+    for requests in [
+        // Nothing else changes this directory.
+        vec![unlink(2, "b"), named(Op::Name, 7, 1, "a")],
+        // The name is another file's, or was sent before.
+        vec![unlink(1, "b"), named(Op::Name, 7, 1, "c")],
+        vec![unlink(1, "b"), named(Op::Name, 7, 1, "a"), unlink(1, "a")],
+        // The file is changed by its node.
+        vec![unlink(1, "b"), named(Op::Name, 7, 1, "a"), set(7)],
+        // The directory's times are set.
+        vec![unlink(1, "b"), set(1), named(Op::Name, 7, 1, "a")],
+        vec![],
+    ] {
+        assert_eq!(take_back(&requests, "a"), (Unlinked::Quietly, requests));
+    }
+}
+
+#[test]
+fn passing_name_makes_way_for_the_one_that_stays() {
+    let last = named(Op::Name, 7, 2, "final");
+    let requests = [
+        set(9),
+        named(Op::Name, 7, 1, "a"),
+        named(Op::Link, 7, 2, "final"),
+        named(Op::Name, 8, 1, "b"),
+    ];
+    let left = vec![set(9), last, named(Op::Name, 8, 1, "b")];
+    assert_eq!(take_back(&requests, "a"), (Unlinked::BeforeLinked, left));
+    // A further name of a file that has its first.
+    let requests = [named(Op::Link, 7, 1, "a"), unlink(1, "b")];
+    assert_eq!(take_back(&requests, "a"), (Unlinked::BeforeLinked, vec![unlink(1, "b")]));
+}
+
+#[test]
+fn entry_is_what_its_last_request_says() {
+    // Removed, made again, and removed again: the first removal stays.
+    let mut pending =
+        pending(&[unlink(1, "a"), named(Op::Name, 7, 1, "a"), named(Op::Name, 8, 1, "b")]);
+    assert_eq!(pending.take_back(NodeId::ROOT, b"a"), Unlinked::BeforeNamed);
+    assert!(pending.concerns(Scope::New(NodeId::ROOT, b"a")), "its removal still waits");
+    assert_eq!(pending.take_back(NodeId::ROOT, b"a"), Unlinked::Quietly);
+    assert_eq!(drain(&mut pending), [unlink(1, "a"), named(Op::Name, 8, 1, "b")]);
+    assert!(!pending.concerns(Scope::New(NodeId::ROOT, b"a")));
+}
+
+#[test]
+fn requests_wait_for_those_that_they_have_to_do_with() {
+    let node = |raw: u64| NodeId::from_raw(raw).unwrap();
+    let mut pending = pending(&[named(Op::Name, 7, 2, "a"), set(3), release(5)]);
+    for (scope, concerned) in [
+        (Scope::All, true),
+        (Scope::Nothing, false),
+        (Scope::Space, false),
+        (Scope::Node(node(2)), true),
+        (Scope::Node(node(7)), true),
+        (Scope::Node(node(3)), true),
+        (Scope::Node(node(4)), false),
+        (Scope::New(node(2), b"a"), true),
+        (Scope::New(node(2), b"b"), false),
+        // Its times were set.
+        (Scope::New(node(3), b"b"), true),
+    ] {
+        assert_eq!(pending.concerns(scope), concerned, "{scope:?}");
+    }
+    assert!(pending.needs(node(2)) && pending.needs(node(3)));
+    assert!(!pending.needs(node(7)), "nobody can meet it but by the directory");
+    pending.push(&named(Op::Link, 7, 2, "b"), 3, true);
+    assert!(pending.needs(node(7)), "it may be met by its first name");
+    pending.push(&unlink(6, "c"), 4, true);
+    assert!(pending.concerns(Scope::Space), "it frees some");
+    pending.push(b"anything", 5, true);
+    assert!(pending.concerns(Scope::Node(node(4))) && pending.concerns(Scope::New(node(2), b"b")));
+    assert_eq!(pending.take_back(node(2), b"a"), Unlinked::Quietly);
+    assert_eq!(drain(&mut pending).len(), 6);
+}
+
+#[test]
+fn what_has_left_is_counted() {
+    let requests: Vec<Vec<u8>> = (0..100).map(|i| unlink(1, &format!("f{i}"))).collect();
+    let mut pending = pending(&requests);
+    pending.push(&release(9), 100, false);
+    assert_eq!(pending.sent(100), 0);
+    let mut message = Writer::default();
+    pending.take_message(&mut message, 10, None);
+    assert_eq!((pending.sent(100), pending.len()), (10, 91));
+    // One message has no room for all.
+    assert!(!pending.take_message(&mut message, u64::MAX, Some(b"last")));
+    assert_eq!(pending.sent(100), 10 + u64::from(MESSAGE_REQUESTS));
+    assert!(pending.take_message(&mut message, u64::MAX, Some(b"last")));
+    assert_eq!(pending.sent(100), 100);
+    assert!(
+        !pending.take_message(&mut message, u64::MAX, Some(b"last")),
+        "nothing to go along with"
+    );
+}
