@@ -62,6 +62,9 @@ const IDLE: Duration = Duration::from_micros(250);
 const FIRST: Duration = Duration::from_millis(2);
 /// A worker that did not run for so long has lost its processor to others.
 const LOST: Duration = Duration::from_micros(200);
+/// How often another worker sees whether there are reports, as the one that looks may be kept by a slow
+/// call.
+const GLANCE: Duration = Duration::from_millis(2);
 /// Looks between two glances at the clock.
 const LOOKS: u32 = 100;
 /// Calls between two glances at the listener.
@@ -261,6 +264,18 @@ impl Watch {
         }
         drop(state);
         reports::tell(&session.take_reports())
+    }
+
+    /// When a worker that waits for notifications shall call [`Watch::glance`], if at all.
+    pub(super) fn next_glance(&self) -> Option<Instant> {
+        let is_open = self.is_busy.load(Ordering::Relaxed) && self.state.lock().session.is_some();
+        is_open.then(|| Instant::now() + GLANCE)
+    }
+
+    /// Tells of reports that the worker which looks has not seen; `true` if there were some.
+    pub(super) fn glance(&self) -> bool {
+        let session = self.state.lock().session.clone();
+        session.is_some_and(|session| reports::tell(&session.take_reports()))
     }
 
     /// Notes an event that is no call for the line.

@@ -307,10 +307,12 @@ impl Platform for Systrap {
                 reception.rest(listener, parked, deadline);
                 return deadline.is_some_and(|deadline| deadline <= Instant::now());
             };
-            if let Some(deadline) = deadline
-                && !listener.wait_until(parked, deadline)
+            let glance = supervisor.watch.next_glance();
+            if let Some(end) = deadline.into_iter().chain(glance).min()
+                && !listener.wait_until(parked, end)
             {
-                return deadline <= Instant::now();
+                return supervisor.watch.glance()
+                    || deadline.is_some_and(|deadline| deadline <= Instant::now());
             }
             let received = listener.receive(parked);
             drop(turn);

@@ -2,9 +2,9 @@
 //!
 //! A ring is a switch to the sentry and back, and whoever has waited for the change might then run in
 //! place of the thread that rings. A report is a word in the slot, which the worker that looks at the
-//! lines sees; so does whoever receives a notification meanwhile, or finds the thread gone. Whoever
-//! closes the lines looks for reports afterwards, and a stub that finds its line closed behind its
-//! report takes that back and rings.
+//! lines sees; so does, every other millisecond, whoever waits for notifications meanwhile, and whoever
+//! receives one or finds the thread gone. Whoever closes the lines looks for reports afterwards, and a
+//! stub that finds its line closed behind its report takes that back and rings.
 
 use std::mem::offset_of;
 use std::sync::Arc;
