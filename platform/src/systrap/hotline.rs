@@ -35,7 +35,7 @@ pub(super) const STREAK: u32 = 32;
 /// ... of which an event that is no such call takes some away, ...
 pub(super) const DISTURBANCE: u32 = STREAK / 4;
 /// ... at most, when it never was, ...
-const STREAK_MAX: u32 = 1 << 11;
+const STREAK_MAX: u32 = 1 << 8;
 /// ... and so long from one to the next, on average.
 const PACE: Duration = Duration::from_micros(25);
 /// The same where several threads take part: the more of them run at the same time, the less there is
