@@ -120,6 +120,15 @@ fn a_thread_that_waits_in_the_call_goes_on() {
     assert_eq!(result.all[Registers::RBX], registers().all[Registers::RBX] + 1);
 }
 
+/// Sets a flag when it is dropped, be it by a panic.
+struct SetAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Applies and restores a patch again and again while another thread calls the site's code at each
 /// of `entries`: (offset from the site, whether the call is made from there).
 fn hammer(before: &[u8], behind: &[u8], entries: &[(i64, bool)], counts: bool) {
@@ -149,6 +158,7 @@ fn hammer(before: &[u8], behind: &[u8], entries: &[(i64, bool)], counts: bool) {
             }
         };
         let hammering = scope.spawn(calls);
+        let stop_at_end = SetAtEnd(&stop);
         let end = Instant::now() + Duration::from_millis(1500);
         let mut rounds = 0_u64;
         while Instant::now() < end && !hammering.is_finished() {
@@ -163,7 +173,7 @@ fn hammer(before: &[u8], behind: &[u8], entries: &[(i64, bool)], counts: bool) {
             code.forget(&patch);
             rounds += 1;
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(stop_at_end);
         hammering.join().expect("the calls go as they should");
         assert!(rounds > 5, "{rounds}");
     });
