@@ -18,6 +18,7 @@ common::on_each_platform! {
     tree_is_right_after_changes_in_any_order,
     tree_is_in_order_when_the_sentry_was_killed,
     full_file_system_is_told,
+    what_was_removed_makes_room_at_once,
 }
 
 /// Puts programs and their libraries into a root file system.
@@ -225,24 +226,10 @@ fn full_file_system_is_told() {
         ),
     ] {
         let scratch = Scratch::new();
-        let [filled, root, result] = ["filled", "root", "result"].map(|n| scratch.path().join(n));
-        fill_root(&filled, &["/bin/sh"]);
-        fs::create_dir(&root).expect("a directory");
-        let bundle = bundle(&scratch, &root, &format!("{{ {script}; }} 2>/dev/null"));
-        let run = scratch.runsc(&["run", "--bundle", &bundle, "c"]);
-        // Nobody else sees this mount.
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "sh", "-ec"]);
-        command.arg(
-            "mount -t tmpfs -o \"$1\" tmpfs root; cp -a filled/. root; shift
-             \"$@\"; cp -r root/work result",
-        );
-        command.args(["sh", options]).arg(run.get_program()).args(run.get_args());
-        let output = command.current_dir(scratch.path()).output().expect("unshare");
-        let outcome = Outcome::of(output);
+        let outcome = run_on_tmpfs(&scratch, options, &["/bin/sh"], script);
         let made: usize = outcome.stdout.trim().parse().expect("a number");
         assert!(made > 200, "{outcome:?}");
-        let found = tree(&result);
+        let found = tree(&scratch.path().join("result"));
         // What the shell was told is what is there.
         for i in 0..made {
             let content = found.get(Path::new(&format!("f{i}"))).expect("no gaps");
@@ -251,4 +238,36 @@ fn full_file_system_is_told() {
         }
         assert!(found.len() <= made + 1, "{} of {made}", found.len());
     }
+}
+
+fn what_was_removed_makes_room_at_once() {
+    let scratch = Scratch::new();
+    let script = "i=0; while true >f$i; do i=$((i + 1)); done;
+        rm f1 && mkdir d && rm f2 && ln -s f3 l && rm f4 && : >g && rm f5 && mkdir d/e && echo fine";
+    let programs = ["/bin/sh", "/bin/rm", "/bin/mkdir", "/bin/ln"];
+    let outcome = run_on_tmpfs(&scratch, "size=64m,nr_inodes=600", &programs, script);
+    assert_eq!(outcome.stdout, "fine\n", "{outcome:?}");
+    let found = tree(&scratch.path().join("result"));
+    let is_there = ["d", "d/e", "g"].map(|name| found.contains_key(Path::new(name)));
+    assert_eq!(is_there, [true; 3]);
+}
+
+/// Runs a shell script in a sandbox whose root file system is a tmpfs, mounted with these options, with
+/// these programs. What was in `/work` in the end lies in `result` then.
+fn run_on_tmpfs(scratch: &Scratch, options: &str, programs: &[&str], script: &str) -> Outcome {
+    let [filled, root] = ["filled", "root"].map(|name| scratch.path().join(name));
+    fill_root(&filled, programs);
+    fs::create_dir(&root).expect("a directory");
+    let bundle = bundle(scratch, &root, &format!("{{ {script}; }} 2>/dev/null"));
+    let run = scratch.runsc(&["run", "--bundle", &bundle, "c"]);
+    // Nobody else sees this mount.
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-ec"]);
+    command.arg(
+        "mount -t tmpfs -o \"$1\" tmpfs root; cp -a filled/. root; shift
+         \"$@\"; cp -rP root/work result",
+    );
+    command.args(["sh", options]).arg(run.get_program()).args(run.get_args());
+    let output = command.current_dir(scratch.path()).output().expect("unshare");
+    Outcome::of(output)
 }

@@ -191,8 +191,14 @@ impl Client {
     /// Waits until all quiet requests are served.
     pub fn await_quiet(&self) {
         if !self.is_served(self.quiet_mark()) {
-            let _ = self.call_target(Op::GetAttr, NodeId::ROOT.into(), |_, _| Ok(()));
+            self.await_all();
         }
+    }
+
+    /// Waits until all requests are served, those too that have no answer.
+    pub fn await_all(&self) {
+        // An error means that the gofer is gone.
+        let _ = self.call_target(Op::GetAttr, NodeId::ROOT.into(), |_, _| Ok(()));
     }
 
     /// The error of a quiet request that failed, told once.

@@ -140,15 +140,23 @@ impl Export {
         }
     }
 
-    /// Asks the gofer; when it has no room for another node, gives some back and asks again.
+    /// Asks the gofer; when it has no room for another node, gives some back and asks again, and when
+    /// the host has none, once what was removed is gone.
     pub(super) fn call<T>(
         &self,
         request: impl Fn(&Client) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
         let mut result = request(&self.client);
-        if let Err(Errno::ENFILE) = result {
-            self.give_nodes_back();
-            result = request(&self.client);
+        match result {
+            Err(Errno::ENFILE) => {
+                self.give_nodes_back();
+                result = request(&self.client);
+            }
+            Err(Errno::ENOSPC | Errno::EDQUOT | Errno::EMLINK) => {
+                self.make_room();
+                result = request(&self.client);
+            }
+            _ => {}
         }
         self.take_doubt();
         result
@@ -163,8 +171,16 @@ impl Export {
     /// Waits until all that was removed is gone; whether there was anything to wait for.
     pub(super) fn await_removals(&self) -> bool {
         let is_waiting = !self.client.is_served(self.client.quiet_mark());
-        self.client.await_quiet();
+        self.make_room();
         is_waiting
+    }
+
+    /// Gives the host back what is kept in stock, and waits until all that was removed is gone, which it
+    /// is not as long as the gofer has a node of it.
+    fn make_room(&self) {
+        self.pools.empty();
+        self.client.flush_releases();
+        self.client.await_all();
     }
 
     /// What tells whether something that is foreseen now can be believed later.

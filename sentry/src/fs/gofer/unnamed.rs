@@ -166,6 +166,12 @@ impl Pools {
             pool.empty();
         }
     }
+
+    /// Empties all.
+    pub(super) fn empty(&self) {
+        let pools = std::mem::take(&mut *self.0.lock());
+        pools.iter().filter_map(Weak::upgrade).for_each(|pool| pool.empty());
+    }
 }
 
 impl GoferInode {
@@ -222,7 +228,9 @@ impl GoferInode {
         let dir = self.node().ok()?;
         let (mode, uid, gid) = kind;
         let wire = WireNode { mode, uid, gid, wants_node: true };
-        let made = self.export.call(|client| client.make_unnamed(dir.id(), wire, count));
+        // Not worth making room for.
+        let made = self.export.client().make_unnamed(dir.id(), wire, count);
+        self.export.take_doubt();
         if let Err(Errno::EOPNOTSUPP | Errno::EINVAL | Errno::EISDIR) = made {
             self.export.makes_unnamed.store(false, Ordering::Relaxed);
         }
