@@ -58,6 +58,11 @@ impl Change {
         }
     }
 
+    /// Whether it may fail, and counts therefore among those that were told.
+    pub(super) fn counts(&self) -> bool {
+        !matches!(self, Change::Releases)
+    }
+
     /// The entry that it is about: its directory and its name there.
     pub(super) fn entry(&self) -> Option<(u64, &[u8])> {
         match self {

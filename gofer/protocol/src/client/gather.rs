@@ -51,14 +51,13 @@ impl Shared {
         shared: &Arc<Shared>,
         channel: &mut Channel,
         told: u64,
-        counts: bool,
     ) -> Result<(), Errno> {
         let gathered = &mut channel.gathered;
         if gathered.sender == Sender::NotStarted {
             gathered.sender = start(shared);
         }
         let was_empty = gathered.pending.is_empty();
-        gathered.pending.push(channel.request.as_bytes(), told, counts);
+        gathered.pending.push(channel.request.as_bytes(), told);
         if gathered.sender != Sender::Runs {
             return shared.send_pending(gathered, u64::MAX);
         }

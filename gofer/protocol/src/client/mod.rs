@@ -173,7 +173,7 @@ impl Client {
             }
             let _ = match channel.gathered.pending.is_empty() {
                 true => self.shared.send(channel, Scope::Nothing),
-                false => Shared::gather(&self.shared, channel, told, false),
+                false => Shared::gather(&self.shared, channel, told),
             };
         }
     }
@@ -235,7 +235,7 @@ impl Client {
         write(&mut channel.request)?;
         // Before it is sent, so that nobody takes it for served who sees what it has done.
         self.quiet_told.store(told + 1, Ordering::Release);
-        Shared::gather(&self.shared, channel, told + 1, true)
+        Shared::gather(&self.shared, channel, told + 1)
     }
 
     /// Sends a request that `write` completes and has `read` take the response apart.

@@ -40,7 +40,6 @@ struct Request {
     before: Option<u64>,
     /// How many requests that count were told before it, itself included.
     mark: u64,
-    counts: bool,
 }
 
 /// What the requests do with a node.
@@ -101,29 +100,29 @@ impl Pending {
             .iter()
             .flatten()
             .next()
-            .map_or(told, |first| first.mark - u64::from(first.counts))
+            .map_or(told, |first| first.mark - u64::from(first.change.counts()))
     }
 
-    /// Adds a request, which counts if it may fail.
-    pub(super) fn push(&mut self, bytes: &[u8], told: u64, counts: bool) {
+    /// Adds a request.
+    pub(super) fn push(&mut self, bytes: &[u8], told: u64) {
         let number = self.next();
         let change = Change::of(bytes);
         let before = self.note(&change, number);
-        let request = Request { bytes: bytes.to_vec(), change, before, mark: told, counts };
+        let request = Request { bytes: bytes.to_vec(), change, before, mark: told };
         self.requests.push_back(Some(request));
     }
 
     /// Whether a request has to be served behind those that wait.
     pub(super) fn concerns(&self, scope: Scope<'_>) -> bool {
-        let is_quiet = self.strange == 0;
+        let is_strange = self.strange > 0;
         match scope {
             Scope::All => !self.is_empty(),
             Scope::Nothing => false,
-            Scope::Space => !is_quiet || self.removals > 0,
-            Scope::Node(node) => !is_quiet || self.nodes.contains_key(&node.raw()),
+            Scope::Space => is_strange || self.removals > 0,
+            Scope::Node(node) => is_strange || self.nodes.contains_key(&node.raw()),
             Scope::New(dir, name) => {
                 let sets = self.nodes.get(&dir.raw()).map_or(0, |mentions| mentions.sets);
-                !is_quiet || sets > 0 || self.entries.contains_key(&key(dir.raw(), name))
+                is_strange || sets > 0 || self.entries.contains_key(&key(dir.raw(), name))
             }
         }
     }

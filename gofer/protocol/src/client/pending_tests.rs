@@ -43,9 +43,8 @@ fn pending(requests: &[Vec<u8>]) -> Pending {
     let mut pending = Pending::default();
     let mut told = 0;
     for request in requests {
-        let counts = !matches!(Change::of(request), Change::Releases);
-        told += u64::from(counts);
-        pending.push(request, told, counts);
+        told += u64::from(!matches!(Change::of(request), Change::Releases));
+        pending.push(request, told);
     }
     pending
 }
@@ -146,11 +145,11 @@ fn requests_wait_for_those_that_they_have_to_do_with() {
     }
     assert!(pending.needs(node(2)) && pending.needs(node(3)));
     assert!(!pending.needs(node(7)), "nobody can meet it but by the directory");
-    pending.push(&named(Op::Link, 7, 2, "b"), 3, true);
+    pending.push(&named(Op::Link, 7, 2, "b"), 3);
     assert!(pending.needs(node(7)), "it may be met by its first name");
-    pending.push(&unlink(6, "c"), 4, true);
+    pending.push(&unlink(6, "c"), 4);
     assert!(pending.concerns(Scope::Space), "it frees some");
-    pending.push(b"anything", 5, true);
+    pending.push(b"anything", 5);
     assert!(pending.concerns(Scope::Node(node(4))) && pending.concerns(Scope::New(node(2), b"b")));
     assert_eq!(pending.take_back(node(2), b"a"), Unlinked::Quietly);
     assert_eq!(drain(&mut pending).len(), 6);
@@ -160,7 +159,7 @@ fn requests_wait_for_those_that_they_have_to_do_with() {
 fn what_has_left_is_counted() {
     let requests: Vec<Vec<u8>> = (0..100).map(|i| unlink(1, &format!("f{i}"))).collect();
     let mut pending = pending(&requests);
-    pending.push(&release(9), 100, false);
+    pending.push(&release(9), 100);
     assert_eq!(pending.sent(100), 0);
     let mut message = Writer::default();
     pending.take_message(&mut message, 10, None);
