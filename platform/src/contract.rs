@@ -190,6 +190,24 @@ pub enum HostOp<'a> {
     },
     /// For [`Thread::catch_all`] only.
     CatchAll,
+    /// `brk(2)`. Result: the break in force, whether it was moved or not.
+    Brk {
+        addr: u64,
+    },
+    /// Says where the heap of a new program is, which has run nothing yet. Only where that can be said
+    /// ([`Layout::places_heap`]), else ENOSYS.
+    PlaceHeap(Heap),
+}
+
+/// What the host has to know of a new program's memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heap {
+    /// Where the break is at first.
+    pub start: u64,
+    /// Start and end of the program's data, which count as the heap does (`RLIMIT_DATA`).
+    pub data: [u64; 2],
+    /// The stack pointer.
+    pub stack: u64,
 }
 
 /// Who a thread is to the guest: what `getpid(2)` and its kin answer.
@@ -257,6 +275,9 @@ pub struct Layout {
     pub reserved: Range<u64>,
     /// Base address of the host vDSO in a fresh address space, if mapped.
     pub vdso: Option<u64>,
+    /// Whether heaps can be placed ([`HostOp::PlaceHeap`]). Where the host does not know how to
+    /// (`CONFIG_CHECKPOINT_RESTORE`), they are all at one place.
+    pub places_heap: bool,
 }
 
 /// An address space and a new thread in it, trapped.
@@ -318,7 +339,7 @@ pub trait Platform: Send + Sync {
     /// ended it with EINTR.
     ///
     /// The same goes then for a few calls that only change the caller, in the most frequent cases: new
-    /// private memory by `mmap(2)`, memory that `mprotect(2)` makes read-only, FS.base by
+    /// private memory by `mmap(2)`, memory that `mprotect(2)` makes read-only, `brk(2)`, FS.base by
     /// `arch_prctl(2)`, `getrandom(2)`. Where they trap, the kernel serves them. And the host answers to
     /// [`UNKNOWN_CALLS`](crate::UNKNOWN_CALLS) that there are no such calls.
     fn has_native_futexes(&self) -> bool {
@@ -371,6 +392,10 @@ pub trait AddressSpace: Send + Sync {
     ///
     /// Calls that are being made while the range shrinks may still go by the old one.
     fn set_plain_range(&self, _range: Range<u64>) {}
+
+    /// Says where the heap begins, which the host moves without a word to anybody: nothing of the
+    /// platform's may be where it can grow.
+    fn set_heap(&self, _start: u64) {}
 
     /// Says where prepared code is mapped whole, before it is executed. There is one such place in an
     /// address space, which its copies have as well.

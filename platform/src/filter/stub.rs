@@ -26,6 +26,15 @@ pub const PTRACE: &[Allowed] = &[
     allow(libc::SYS_munlockall, "its own memory"),
     allow(libc::SYS_mincore, "its own memory"),
     allow(libc::SYS_membarrier, "its own threads"),
+    allow(libc::SYS_brk, "its own heap, bounded by what else is mapped"),
+    Allowed {
+        number: libc::SYS_prctl,
+        when: &[&[
+            Check::IsLong(0, libc::PR_SET_MM as u64),
+            Check::IsLong(1, libc::PR_SET_MM_MAP as u64),
+        ]],
+        reason: "where its own heap is",
+    },
     allow(libc::SYS_recvmsg, "descriptors that the sentry passes; it holds no other socket"),
     allow(libc::SYS_close, "its own descriptors"),
     allow(libc::SYS_exit, "its own thread"),

@@ -2,13 +2,14 @@
 //!
 //! [`space`] is its memory as an address space, made of [`copy`] (data) and [`procfs`] (mappings);
 //! [`ops`] translates host operations into the system calls that the stub makes; [`fpu`] knows
-//! floating-point images; [`clock`] tells CPU time.
+//! floating-point images; [`heap`] where the host has the heap; [`clock`] tells CPU time.
 
 use linux_abi::Errno;
 
 pub(crate) mod clock;
 pub(crate) mod copy;
 pub(crate) mod fpu;
+pub(crate) mod heap;
 pub(crate) mod ops;
 pub(crate) mod procfs;
 pub(crate) mod space;

@@ -78,7 +78,11 @@ pub(crate) fn to_call(op: &HostOp<'_>, reserved: &Range<u64>) -> Result<Call, Er
         HostOp::Yield => (libc::SYS_sched_yield, [0; 6]),
         HostOp::FutexWake { addr } => (libc::SYS_futex, [addr, word(libc::FUTEX_WAKE), 1, 0, 0, 0]),
         // More than one call, or one of a platform's own.
-        HostOp::FutexOwnerDied { .. } | HostOp::CatchAll => return Err(Errno::ENOSYS),
+        HostOp::FutexOwnerDied { .. } | HostOp::CatchAll | HostOp::PlaceHeap(_) => {
+            return Err(Errno::ENOSYS);
+        }
+        // The host leaves alone what is mapped above the break.
+        HostOp::Brk { addr } => (libc::SYS_brk, [addr, 0, 0, 0, 0, 0]),
     };
     Ok(Call { number, args })
 }

@@ -80,6 +80,9 @@ pub(crate) trait Disguise: Send + Sync {
     /// See [`AddressSpace::set_plain_range`].
     fn set_plain(&self, range: Range<u64>);
 
+    /// See [`AddressSpace::set_heap`].
+    fn set_heap(&self, start: u64);
+
     /// See [`AddressSpace::set_prepared`].
     fn set_prepared(&self, start: u64, code: &Arc<PreparedCode>);
 
@@ -262,6 +265,12 @@ impl AddressSpace for Space {
     fn set_plain_range(&self, range: Range<u64>) {
         if let Some(disguise) = &self.memory.disguise {
             disguise.set_plain(range);
+        }
+    }
+
+    fn set_heap(&self, start: u64) {
+        if let Some(disguise) = &self.memory.disguise {
+            disguise.set_heap(start);
         }
     }
 

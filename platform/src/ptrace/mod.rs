@@ -44,7 +44,7 @@ use crate::contract::{BoxFuture, Layout, NewProcess, Platform};
 use crate::host;
 use crate::process::procfs::Procfs;
 use crate::process::space::{Common, OwnMemory};
-use crate::process::{PAGE_BYTES, USER_END, USER_START};
+use crate::process::{PAGE_BYTES, USER_END, USER_START, heap};
 
 /// One page of code and one of data.
 const OWN_MEMORY: OwnMemory =
@@ -76,6 +76,7 @@ impl Ptrace {
             user: USER_START..USER_END,
             reserved: template.region.range(),
             vdso: template.vdso,
+            places_heap: heap::can_place(),
         };
         let tracer = Tracer::new(Setup {
             parker,

@@ -16,12 +16,12 @@ use super::sys::{self, Status, Tid};
 use super::tracer::{Process, Report, Slot, Tracer};
 use super::trap::TRAP_TRACE;
 use crate::contract::{
-    AddressSpace, BoxFuture, Fault, HostOp, Interrupter, NewProcess, Registers, ResumeMode, Spawn,
-    Thread, Trap,
+    AddressSpace, BoxFuture, Fault, Heap, HostOp, Interrupter, NewProcess, Registers, ResumeMode,
+    Spawn, Thread, Trap,
 };
 use crate::host;
-use crate::process::ops;
 use crate::process::space::{Memory, Space};
+use crate::process::{copy, heap, ops};
 
 /// `si_code` of a signal that the kernel raises itself.
 const SI_KERNEL: i32 = 0x80;
@@ -142,6 +142,16 @@ impl PtraceThread {
                 Err(Errno::ESRCH)
             }
         }
+    }
+
+    /// The host reads where the heap is from the scratch page, before the program runs.
+    fn place_heap(&mut self, heap: &Heap) -> Result<u64, Errno> {
+        let scratch = self.tracer.region.scratch();
+        let map: Vec<u8> = heap::map(heap).into_iter().flat_map(u64::to_ne_bytes).collect();
+        if copy::write(self.slot.tid, scratch, &map)? != map.len() {
+            return Err(Errno::EFAULT);
+        }
+        self.call(heap::call(scratch))
     }
 
     /// The next stub must not find a descriptor that was meant for this one.
@@ -268,6 +278,10 @@ impl Thread for PtraceThread {
     }
 
     fn start_host_op(&mut self, op: HostOp<'_>) {
+        if let HostOp::PlaceHeap(heap) = op {
+            self.op_result = Some(self.place_heap(&heap));
+            return;
+        }
         let result =
             ops::to_call(&op, &self.tracer.common.layout.reserved).and_then(|call| match op {
                 HostOp::Mmap { fd: Some(file), .. } => self.map_file(call, file),

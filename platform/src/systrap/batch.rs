@@ -1,16 +1,18 @@
 //! Several memory operations in one go: the stub makes them without a word in between.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::atomic::Ordering;
 
 use linux_abi::Errno;
 
 use super::care::{self, Way};
 use super::gate::Pass;
 use super::hand::put_calls;
-use super::layout::{CALLS_MAX, Call, DESCRIPTOR, command};
+use super::layout::{CALLS_MAX, Call, DESCRIPTOR, SENT_OFFSET, command};
+use super::slot::Slot;
 use super::thread::SystrapThread;
-use crate::contract::{self, HostOp, Thread};
-use crate::process::ops;
+use crate::contract::{self, Heap, HostOp, Thread};
+use crate::process::{heap, ops};
 
 /// See [`Thread::host_ops`].
 pub(super) async fn execute(
@@ -38,6 +40,16 @@ pub(super) async fn execute(
     result
 }
 
+/// The call that places the heap, which the stub may make until [`Slot::has_obeyed`]. What it points
+/// to is in the slot, which is nobody else's before the program runs.
+///
+/// [`Slot::has_obeyed`]: super::slot::Slot::has_obeyed
+pub(super) fn plan_heap(slot: &Slot, heap: &Heap) -> ops::Call {
+    slot.memory.write(SENT_OFFSET, &heap::map(heap));
+    slot.asked.store(libc::SYS_prctl, Ordering::SeqCst);
+    heap::call(slot.memory.address() + SENT_OFFSET)
+}
+
 /// Operations that can be made in one go.
 struct Batch {
     calls: Vec<ops::Call>,
@@ -55,7 +67,10 @@ impl Batch {
             if matches!(operation, HostOp::Mlockall { .. }) {
                 return None;
             }
-            let call = ops::to_call(operation, reserved).ok()?;
+            let call = match operation {
+                HostOp::PlaceHeap(heap) => plan_heap(&thread.slot, heap),
+                _ => ops::to_call(operation, reserved).ok()?,
+            };
             match care::way(patching, &call) {
                 Way::Free(pass) => batch._passes.extend(pass),
                 Way::Careful => return None,

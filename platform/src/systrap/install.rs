@@ -42,6 +42,9 @@ async fn attempt(hand: &mut Hand, ip: u64, number: u64) -> Result<(), Errno> {
     let address = ip.checked_sub(SYSCALL_BYTES).ok_or(Errno::EFAULT)?;
     let mappings = mappings(hand)?;
     let window = address.saturating_sub(LOOK_BEHIND)..address.saturating_add(LOOK_AHEAD);
+    if hand.slot.process.patching.heap().contains(&address) {
+        return Err(Errno::EACCES);
+    }
     let range = patchable(&mappings, address, window).ok_or(Errno::EACCES)?;
     let mut code = vec![0; (range.end - range.start) as usize];
     let len = copy::read(hand.slot.tid, range.start, &mut code)?;
@@ -128,7 +131,9 @@ async fn map_area(hand: &mut Hand, mappings: &[HostMapping], address: u64) -> Re
     if !hand.slot.process.patching.has_room_for_area() {
         return Err(Errno::ENOSPC);
     }
-    let ranges: Vec<_> = mappings.iter().map(|mapping| mapping.range.clone()).collect();
+    let heap = hand.slot.process.patching.heap();
+    let ranges: Vec<_> =
+        mappings.iter().map(|mapping| mapping.range.clone()).chain([heap]).collect();
     let place = find_gap(&ranges, address).ok_or(Errno::ENOSPC)?;
     let protection = (libc::PROT_READ | libc::PROT_EXEC) as u64;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;

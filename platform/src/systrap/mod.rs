@@ -105,7 +105,7 @@ use crate::contract::{BoxFuture, Layout, NewProcess, Platform, PreparedCode, Reg
 use crate::host;
 use crate::process::procfs::Procfs;
 use crate::process::space::{Common, OwnMemory};
-use crate::process::{USER_END, USER_START};
+use crate::process::{USER_END, USER_START, heap};
 
 pub use self::begun::Disturbed;
 pub use self::conduit::{
@@ -195,8 +195,12 @@ impl Systrap {
         let template = template::create(has_native_futexes)?;
         let Template { tid, id, frame, slot, region, listener, cpuid, .. } = template;
         let Template { blank_fpu, fpu_features, .. } = template;
-        let layout =
-            Layout { user: USER_START..USER_END, reserved: region.range(), vdso: template.vdso };
+        let layout = Layout {
+            user: USER_START..USER_END,
+            reserved: region.range(),
+            vdso: template.vdso,
+            places_heap: heap::can_place(),
+        };
         let own = OwnMemory {
             mapped: layout::WINDOW_BYTES,
             resident: 2 * layout::CONTROL_BYTES,

@@ -24,6 +24,7 @@ use super::gate::{Gate, Pass};
 use super::layout::{changing, served};
 use super::patch::{Clobbered, Patch, Patches, Refusal, Site, Step, Stub, Threads, Trapped};
 use crate::contract::{PreparedCode, Registers};
+use crate::process::USER_END;
 use crate::process::space::{Disguise, Read, Write};
 use crate::ranges::largest_gap;
 
@@ -36,6 +37,8 @@ const REFUSED: u8 = u8::MAX;
 const SITES_MAX: usize = 4096;
 const ATTEMPTS_MAX: u32 = 8192;
 const AREAS_MAX: usize = 64;
+/// How far a heap may grow.
+const HEAP_MAX: u64 = 1 << 44;
 
 /// What is patched in an address space.
 #[derive(Default)]
@@ -62,6 +65,8 @@ struct State {
     has_barriers: bool,
     /// Where the kernel keeps no account of memory, so that threads may change it by themselves.
     plain: Range<u64>,
+    /// Where the heap may be, in which there is nothing of ours.
+    heap: Range<u64>,
     /// How many want nobody to do so.
     closings: usize,
     /// Code in which `cpuid` is another instruction, and where it begins.
@@ -218,6 +223,11 @@ impl Patching {
         Ok(patch)
     }
 
+    /// Where the host changes memory without a word to anybody.
+    pub(super) fn heap(&self) -> Range<u64> {
+        self.state.lock().heap.clone()
+    }
+
     pub(super) fn has_room_for_area(&self) -> bool {
         self.state.lock().patches.areas().count() < AREAS_MAX
     }
@@ -352,6 +362,10 @@ impl Disguise for Patching {
         let mut state = self.state.lock();
         state.plain = range;
         self.publish(&state);
+    }
+
+    fn set_heap(&self, start: u64) {
+        self.state.lock().heap = start..start.saturating_add(HEAP_MAX).min(USER_END);
     }
 
     fn set_prepared(&self, start: u64, code: &Arc<PreparedCode>) {

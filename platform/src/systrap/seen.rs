@@ -38,7 +38,7 @@ impl SystrapThread {
     ///
     /// [`Slot::has_obeyed`]: super::slot::Slot::has_obeyed
     pub(super) fn plan_catch_all(&self) -> ops::Call {
-        self.slot.may_catch_all.store(true, Ordering::SeqCst);
+        self.slot.asked.store(libc::SYS_seccomp, Ordering::SeqCst);
         let program = self.supervisor.region.catch_all();
         let mode = libc::SECCOMP_SET_MODE_FILTER.into();
         ops::Call { number: libc::SYS_seccomp, args: [mode, 0, program, 0, 0, 0] }

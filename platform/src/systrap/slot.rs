@@ -3,7 +3,7 @@
 //! Locks, in this order: `Slot::greeting`, `Slot::inbox`; `Process::members`; `Slot::begun`. Each is held for a few
 //! instructions.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
@@ -41,6 +41,9 @@ pub(super) const OBEYING: u32 = 128;
 /// The watchdog has it on its list.
 pub(super) const WATCHED: u32 = 256;
 
+/// No number of a call.
+pub(super) const NOTHING_ASKED: i64 = -1;
+
 /// What a stub's thread tells.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Event {
@@ -68,8 +71,8 @@ pub(super) struct Slot {
     pub(super) clone_flags: AtomicU64,
     /// and how often it has asked for it.
     pub(super) clones: AtomicU32,
-    /// Whether its stub may install the second filter.
-    pub(super) may_catch_all: AtomicBool,
+    /// The number of the call that its stub may ask for beside that, or [`NOTHING_ASKED`].
+    pub(super) asked: AtomicI64,
     /// How many events it has reported.
     pub(super) reports: AtomicU32,
     /// What the host shall clear at its end, 0 for nothing.
@@ -213,7 +216,7 @@ impl Slot {
     /// Its stub has done what it was told.
     pub(super) fn has_obeyed(&self) {
         self.clone_flags.store(0, Ordering::SeqCst);
-        self.may_catch_all.store(false, Ordering::SeqCst);
+        self.asked.store(NOTHING_ASKED, Ordering::SeqCst);
         self.flags.fetch_and(!OBEYING, Ordering::SeqCst);
     }
 

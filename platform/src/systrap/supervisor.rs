@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use linux_abi::Errno;
@@ -26,8 +26,8 @@ use super::patch;
 use super::reception::Reception;
 use super::region::Region;
 use super::slot::{
-    ABANDONED, COMPLETING, Event, FORGOTTEN, GONE, Greeting, INTERRUPT, OBEYING, Process, RUNNING,
-    Slot, UNCOUNTED,
+    ABANDONED, COMPLETING, Event, FORGOTTEN, GONE, Greeting, INTERRUPT, NOTHING_ASKED, OBEYING,
+    Process, RUNNING, Slot, UNCOUNTED,
 };
 use super::spares::Spares;
 use super::vdso::LazyVdso;
@@ -159,7 +159,7 @@ impl Supervisor {
             flags: AtomicU32::new(0),
             clone_flags: AtomicU64::new(0),
             clones: AtomicU32::new(0),
-            may_catch_all: AtomicBool::new(false),
+            asked: AtomicI64::new(NOTHING_ASKED),
             reports: AtomicU32::new(0),
             exit_word: AtomicU64::new(0),
             greeting: Mutex::new(greeting),
@@ -431,11 +431,10 @@ impl Supervisor {
         self.has_native_futexes && result == Ok(Errno::EINTR.to_return_value())
     }
 
-    /// A stub asks for a call that it may not make by itself: a clone, or a second filter. Only that
-    /// which it was told to make is right.
+    /// A stub asks for a call that it may not make by itself: a clone, or a second filter, a place for the
+    /// heap. Only that which it was told to make is right.
     fn judge_asked(&self, slot: &Slot, notification: &Notification) {
-        let is_filter = notification.number == libc::SYS_seccomp as i32;
-        if is_filter && slot.may_catch_all.load(Ordering::SeqCst) {
+        if slot.asked.load(Ordering::SeqCst) == i64::from(notification.number) {
             let _ = self.listener.allow(notification.id);
             return;
         }

@@ -504,6 +504,7 @@ impl Thread for SystrapThread {
         let plain = match op {
             HostOp::FutexOwnerDied { addr, owner, wakes } => owner_died::plan(addr, owner, wakes),
             HostOp::CatchAll => Ok(self.plan_catch_all()),
+            HostOp::PlaceHeap(heap) => Ok(batch::plan_heap(&self.slot, &heap)),
             _ => ops::to_call(&op, &self.supervisor.common.layout.reserved),
         };
         let call = match plain {

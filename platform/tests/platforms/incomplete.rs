@@ -12,10 +12,10 @@ use super::wakeups::jitter;
 use crate::guest_code;
 
 guest_code!(tell_result: "mov ebx, 77", "mov eax, 39", "syscall", "mov rdi, rax", "mov eax, 7", "syscall");
-guest_code!(trap_and_tell: "2: mov eax, 12", "syscall", "mov rdi, rax", "mov eax, 7", "syscall", "jmp 2b");
+guest_code!(trap_and_tell: "2: mov eax, 27", "syscall", "mov rdi, rax", "mov eax, 7", "syscall", "jmp 2b");
 guest_code!(counted_calls: "2: inc rbx", "mov eax, 39", "syscall", "jmp 2b");
 guest_code!(call_and_nop: "mov eax, 39", "syscall", "nop", "nop", "mov eax, 7", "syscall");
-guest_code!(trap_and_nop: "mov eax, 12", "syscall", "nop", "nop", "mov eax, 7", "syscall");
+guest_code!(trap_and_nop: "mov eax, 27", "syscall", "nop", "nop", "mov eax, 7", "syscall");
 
 /// Where [`tell_result`] goes on behind its first call.
 const BEHIND: u64 = CODE + 12;
@@ -85,7 +85,7 @@ pub fn operations_of_an_incomplete_thread_keep_the_result() {
 pub fn operations_end_in_a_resume() {
     let mut guest = Guest::new(trap_and_tell());
     for round in 0..50 {
-        assert_eq!(guest.run_to_call(), 12);
+        assert_eq!(guest.run_to_call(), 27);
         let (addr, len) = (DATA + u64::from(round % 2 == 0), 4096);
         let interrupter = guest.thread.interrupter();
         if round % 5 == 0 {

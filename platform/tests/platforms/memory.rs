@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use linux_abi::Errno;
-use platform::{HostOp, Spawn, Trap, host};
+use platform::{Heap, HostOp, Spawn, Trap, host};
 
 use super::guest::{ANONYMOUS, CODE, DATA, DATA_BYTES, Guest, READ, RW, getpid_loop, wait};
 use super::kind::Kind;
@@ -61,6 +61,40 @@ pub fn forced_writes_ignore_protection() {
     assert_eq!(bytes, [0xb8, 39]);
     assert_eq!(guest.space.write_forced(END - 1, b"xy"), Ok(1));
     assert_eq!(guest.space.write_forced(0x1000, b"xy"), Err(Errno::EFAULT));
+}
+
+pub fn a_heap_is_where_it_was_placed() {
+    let mut guest = Guest::new(getpid_loop());
+    if !guest.space.layout().places_heap {
+        return;
+    }
+    let start = 0x2000_0000_0000;
+    let heap = Heap { start, data: [DATA, DATA + 4096], stack: END };
+    guest.op(HostOp::PlaceHeap(heap)).expect("a place");
+    guest.space.set_heap(start);
+    assert_eq!(guest.op(HostOp::Brk { addr: 0 }), Ok(start));
+    assert_eq!(guest.op(HostOp::Brk { addr: start + 5000 }), Ok(start + 5000));
+    assert_eq!(guest.space.write(start + 8188, b"heap"), Ok(4));
+    let child = guest.spawn(Spawn::CopyMemory);
+    assert_eq!(guest.op(HostOp::Brk { addr: start + 1 }), Ok(start + 1));
+    let mut bytes = [0; 4];
+    assert_eq!(guest.space.read(start + 8188, &mut bytes), Err(Errno::EFAULT));
+    assert_eq!(child.space.read(start + 8188, &mut bytes), Ok(4));
+    assert_eq!(&bytes, b"heap");
+    // What is in the way stays.
+    let room = HostOp::Mmap {
+        addr: start + 0x10_0000,
+        len: 4096,
+        prot: RW,
+        flags: ANONYMOUS | libc::MAP_FIXED,
+        fd: None,
+        offset: 0,
+    };
+    guest.op(room).expect("mmap");
+    assert_eq!(guest.op(HostOp::Brk { addr: start + 0x20_0000 }), Ok(start + 1));
+    let maps = guest.space.mappings().expect("mappings");
+    let heap = maps.iter().find(|mapping| mapping.range.start == start).expect("a heap");
+    assert_eq!(heap.label, "[heap]");
 }
 
 pub fn files_map_with_the_rights_they_have() {

@@ -41,7 +41,7 @@ const COMMON: &[Case] = cases! {
     faults: page_faults_tell_address_and_access, other_exceptions_have_their_signals,
         a_file_shorter_than_its_mapping_is_sigbus, hostile_registers_fault_in_the_guest;
     memory: copies_stop_at_the_first_bad_byte, forced_writes_ignore_protection,
-        files_map_with_the_rights_they_have, a_stub_keeps_no_descriptor_to_write_by, a_stub_keeps_one_descriptor_at_most,
+        a_heap_is_where_it_was_placed, files_map_with_the_rights_they_have, a_stub_keeps_no_descriptor_to_write_by, a_stub_keeps_one_descriptor_at_most,
         operations_in_a_row_end_at_the_first_failure,
         the_reserved_region_is_out_of_reach, memory_operations_work,
         mappings_and_usage_leave_out_the_stub, limits_bind_the_host, large_copies_are_whole,
@@ -84,7 +84,7 @@ const SYSTRAP: &[Case] = cases! {
         owners_of_robust_futexes_die;
     hostile: the_doorbell_is_no_call_of_the_guest,
         unlisted_calls_from_the_stub_kill, clones_by_the_guest_kill,
-        filters_by_the_guest_kill, a_silent_exit_is_noticed,
+        filters_by_the_guest_kill, heaps_placed_by_the_guest_kill, a_silent_exit_is_noticed,
         a_blocked_kick_ends_in_death, descriptors_are_the_guests_own,
         the_window_cannot_be_unmapped, rings_with_any_arguments, jumps_into_the_stub,
         scribbling_siblings, scribbles_over_a_conduit, a_command_without_end;

@@ -10,7 +10,7 @@ use linux_abi::task::auxv::{
     AT_BASE, AT_CLKTCK, AT_EGID, AT_ENTRY, AT_EUID, AT_FLAGS, AT_GID, AT_HWCAP, AT_HWCAP2,
     AT_MINSIGSTKSZ, AT_PAGESZ, AT_PHDR, AT_PHENT, AT_PHNUM, AT_SECURE, AT_SYSINFO_EHDR, AT_UID,
 };
-use platform::{AddressSpace, HostOp, NewProcess, Thread};
+use platform::{AddressSpace, Heap, HostOp, NewProcess, Thread};
 
 use super::elf::{ElfImage, parse};
 use super::plan::{Mapping, Placed, Plan, bounds};
@@ -176,7 +176,13 @@ impl Builder<'_> {
         }
         let flags = MapFlags::GROWSDOWN | MapFlags::STACK;
         self.plan.mappings.push(Mapping::Memory { range: top - len..top, prot, flags });
+        let heap = self.heap(image, placed, stack.pointer)?;
+        if self.space.layout().places_heap {
+            self.plan.heap = Some(heap);
+        }
         self.carry_out().await?;
+        let brk = self.break_at(heap.start).await?;
+        self.space.set_heap(brk);
         if let Some((start, code)) = &self.plan.prepared {
             self.space.set_prepared(*start, code);
         }
@@ -187,11 +193,6 @@ impl Builder<'_> {
         }
         self.memory.write_exact(UserAddr(stack.pointer), &stack.bytes)?;
 
-        // Linux: a static position-independent program lies among the mappings, where the heap
-        // could not grow; its heap starts where other programs do.
-        let is_among_mappings = image.is_relocatable && image.interpreter.is_none();
-        let heap_base = if is_among_mappings { PIE_BASE } else { placed.end };
-        let brk = page_up(heap_base).ok_or(Errno::ENOMEM)? + random_pages(BRK_RANDOM_BITS)?;
         let registers = self.thread.registers_mut();
         registers.rip = entry;
         registers.rsp = stack.pointer;
@@ -199,7 +200,6 @@ impl Builder<'_> {
         self.task.apply_memory_limits(&*self.space)?;
         let record = MmRecord {
             brk_start: brk,
-            brk,
             code: placed.code.clone(),
             data: placed.data.clone(),
             stack_start: stack.pointer,
@@ -213,6 +213,27 @@ impl Builder<'_> {
         };
         let mm = Mm::new(self.memory, record);
         Ok(Loaded { mm, space: self.space, thread: self.thread })
+    }
+}
+
+impl Builder<'_> {
+    /// Where the heap shall be.
+    fn heap(&self, image: &ElfImage, placed: &Placed, stack: u64) -> Result<Heap, Errno> {
+        // Linux: a static position-independent program lies among the mappings, where the heap
+        // could not grow; its heap starts where other programs do.
+        let is_among_mappings = image.is_relocatable && image.interpreter.is_none();
+        let base = if is_among_mappings { PIE_BASE } else { placed.end };
+        let start = page_up(base).ok_or(Errno::ENOMEM)? + random_pages(BRK_RANDOM_BITS)?;
+        Ok(Heap { start, data: [placed.data.start, placed.data.end], stack })
+    }
+
+    /// Where the break is: at `placed`, if the host could be told so.
+    async fn break_at(&mut self, placed: u64) -> Result<u64, Errno> {
+        if self.space.layout().places_heap {
+            return Ok(placed);
+        }
+        self.thread.start_host_op(HostOp::Brk { addr: 0 });
+        std::future::poll_fn(|cx| self.thread.poll_host_op(cx)).await
     }
 }
 

@@ -8,7 +8,7 @@ use elf::abi::{PF_R, PF_W, PF_X};
 use elf::segment::ProgramHeader;
 use linux_abi::Errno;
 use linux_abi::mm::{MapFlags, ProtFlags};
-use platform::{HostOp, Platform, PreparedCode};
+use platform::{Heap, HostOp, Platform, PreparedCode};
 
 use super::PreparedFiles;
 use super::elf::ElfImage;
@@ -25,6 +25,7 @@ pub(super) struct Plan {
     /// What lies behind the last byte of a file in its last page, to be zeroed.
     pub file_ends: Vec<Range<u64>>,
     pub files: FileMappings,
+    pub heap: Option<Heap>,
     /// Prepared code, and where it will be.
     pub prepared: Option<(u64, Arc<PreparedCode>)>,
 }
@@ -60,7 +61,8 @@ pub(super) struct Placed {
 impl Plan {
     pub fn new(user: Range<u64>) -> Plan {
         let files = FileMappings::default();
-        Plan { user, mappings: Vec::new(), file_ends: Vec::new(), files, prepared: None }
+        let (mappings, file_ends) = (Vec::new(), Vec::new());
+        Plan { user, mappings, file_ends, files, heap: None, prepared: None }
     }
 
     /// Unmaps a range before everything else.
@@ -70,7 +72,8 @@ impl Plan {
 
     /// The host operations that are planned.
     pub fn ops(&self) -> Vec<HostOp<'_>> {
-        self.mappings.iter().map(Mapping::op).collect()
+        let heap = self.heap.map(HostOp::PlaceHeap);
+        self.mappings.iter().map(Mapping::op).chain(heap).collect()
     }
 
     /// Maps prepared code in place of the code of the image that begins a program, if there is some.

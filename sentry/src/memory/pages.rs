@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn pages_are_read_once_and_tell_what_is_there() {
-        let layout = Layout { user: 0..1 << 47, reserved: 0..0, vdso: None };
+        let layout = Layout { user: 0..1 << 47, reserved: 0..0, vdso: None, places_heap: false };
         let space = Arc::new(Space { reads: AtomicUsize::new(0), layout });
         let memory = UserMemory::new(space.clone());
         let mut pages = UserPages::new(&memory);

@@ -29,8 +29,6 @@ impl Mm {
                         String::new()
                     } else if host.range.contains(&record.stack_start) {
                         "[stack]".to_owned()
-                    } else if host.range.start < record.brk && record.brk_start < host.range.end {
-                        "[heap]".to_owned()
                     } else {
                         host.label.clone()
                     };

@@ -1,7 +1,7 @@
 //! A process' memory: the kernel's own record beside the host's mappings.
 //!
 //! The host kernel is the source of truth for what is mapped. [`Mm`] adds what only we know: the
-//! break, where arguments, environment and stack lie, which program runs, and which file each file
+//! start of the heap, where arguments, environment and stack lie, which program runs, and which file each file
 //! mapping came from (for `/proc/[pid]/maps`).
 
 mod command_line;
@@ -53,9 +53,8 @@ struct Shared {
 /// What the host does not know about a process' memory.
 #[derive(Clone, Default)]
 pub struct MmRecord {
-    /// First address of the heap, and the current break.
+    /// First address of the heap. The host moves the break.
     pub brk_start: u64,
-    pub brk: u64,
     pub code: Range<u64>,
     pub data: Range<u64>,
     pub stack_start: u64,

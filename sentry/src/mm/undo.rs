@@ -4,12 +4,10 @@ use std::ops::Range;
 
 use super::{FileMapping, Mm};
 
-/// The record before a change.
-pub enum Undo {
-    /// The files in a range, with the addresses at which they begin there.
-    Files { range: Range<u64>, before: Vec<(u64, FileMapping)> },
-    /// The break.
-    Break(u64),
+/// The record before a change: the files in a range, with the addresses at which they begin there.
+pub struct Undo {
+    range: Range<u64>,
+    before: Vec<(u64, FileMapping)>,
 }
 
 impl Mm {
@@ -25,27 +23,18 @@ impl Mm {
             };
             first.into_iter().chain(others).map(cut).collect()
         });
-        Undo::Files { range, before }
+        Undo { range, before }
     }
 
-    /// Takes a change of the record back; answers with the break if it was that.
-    pub fn undo(&self, undo: Undo) -> Option<u64> {
-        match undo {
-            Undo::Files { range, before } => {
-                let removed = self.change_files(|files| {
-                    let mut removed = files.remove(range);
-                    for (start, FileMapping { end, offset, location }) in before {
-                        removed.extend(files.insert(start..end, offset, location));
-                    }
-                    removed
-                });
-                drop(removed);
-                None
+    /// Takes a change of the record back.
+    pub fn undo(&self, undo: Undo) {
+        let removed = self.change_files(|files| {
+            let mut removed = files.remove(undo.range);
+            for (start, FileMapping { end, offset, location }) in undo.before {
+                removed.extend(files.insert(start..end, offset, location));
             }
-            Undo::Break(brk) => {
-                self.with_record(|record| record.brk = brk);
-                Some(brk)
-            }
-        }
+            removed
+        });
+        drop(removed);
     }
 }

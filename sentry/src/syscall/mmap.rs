@@ -16,7 +16,7 @@ use platform::host::fs as host_fs;
 
 use super::{Fd, Flow, SysResult};
 use crate::memory::UserAddr;
-use crate::mm::{FileMapping, Mm, PAGE_SIZE, Undo, page_up};
+use crate::mm::{FileMapping, Mm, PAGE_SIZE, page_up};
 use crate::task::Ctx;
 use crate::vfs::{FileDescription, MapRequest, MapSource};
 
@@ -346,42 +346,6 @@ pub async fn membarrier(ctx: &mut Ctx, cmd: i32, flags: u32, cpu: i32) -> SysRes
 }
 
 /// `brk(2)`: answers with the break in force; a failure to move it is no error.
-pub async fn brk(ctx: &mut Ctx, wanted: u64) -> Flow {
-    let mm = ctx.task.mm();
-    let _change = mm.lock_change().await;
-    let (start, current) = mm.with_record(|record| (record.brk_start, record.brk));
-    let unmoved = Flow::from(Ok(current as usize));
-    let (Some(old_end), Some(new_end)) = (page_up(current), page_up(wanted)) else {
-        return unmoved;
-    };
-    if wanted < start {
-        return unmoved;
-    }
-    let op = if new_end > old_end {
-        let flags = MapFlags::PRIVATE | MapFlags::ANONYMOUS | MapFlags::FIXED_NOREPLACE;
-        Some(HostOp::Mmap {
-            addr: old_end,
-            len: new_end - old_end,
-            prot: (ProtFlags::READ | ProtFlags::WRITE).bits() as i32,
-            flags: flags.bits() as i32,
-            fd: None,
-            offset: 0,
-        })
-    } else if new_end < old_end {
-        Some(HostOp::Munmap { addr: new_end, len: old_end - new_end })
-    } else {
-        None
-    };
-    mm.with_record(|record| record.brk = wanted);
-    if let Some(op) = op
-        && let Err(undo) = ctx.finish(op, wanted, Undo::Break(current))
-    {
-        if ctx.host_op(op).await.is_err() {
-            mm.undo(undo);
-            return unmoved;
-        }
-    } else if op.is_some() {
-        return Flow::Runs;
-    }
-    Flow::from(Ok(wanted as usize))
+pub fn brk(_ctx: &mut Ctx, addr: u64) -> Flow {
+    Flow::Finish(HostOp::Brk { addr })
 }

@@ -267,7 +267,7 @@ syscall_table! {
             => [async] mmap::mmap, full;
         10 mprotect(addr: Pointer, len: Size, prot: MmapProt) => [sync] mmap::mprotect, full;
         11 munmap(addr: Pointer, len: Size) => [async] mmap::munmap, full;
-        12 brk(addr: Pointer) => [async] mmap::brk, full;
+        12 brk(addr: Pointer) => [sync] mmap::brk, full;
         25 mremap(addr: Pointer, old_len: Size, new_len: Size, flags: MremapFlags, new_addr: Pointer)
             => [async] mmap::mremap, full;
         26 msync(addr: Pointer, len: Size, flags: MsyncFlags) => [async] mmap::msync, full;

@@ -182,10 +182,8 @@ impl Ctx {
 
     /// The operation of [`Ctx::finish`] has failed, with an error in the caller's rax.
     pub fn take_back(&mut self) {
-        let Some(undo) = self.undo.take() else { return };
-        if let Some(brk) = self.task.mm().undo(undo) {
-            // A failure to move the break is no error.
-            self.thread.registers_mut().rax = brk;
+        if let Some(undo) = self.undo.take() {
+            self.task.mm().undo(undo);
         }
     }
 

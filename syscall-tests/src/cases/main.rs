@@ -19,6 +19,7 @@ mod fork;
 mod futex;
 mod futex_exit;
 mod futex_signal;
+mod heap;
 mod hostile;
 mod identity;
 mod inotify;

@@ -158,7 +158,8 @@ impl Generator<'_> {
         let natives = natives.filter(|_| self.layout.has_native_futexes);
         let natives: Vec<_> = natives.map(|call| (call, self.asm.label())).collect();
         for (call, label) in &natives {
-            switch.set(only(call.number), *label);
+            let is_bounded = !call.when.is_empty();
+            switch.set(only(call.number), if is_bounded { *label } else { allow });
         }
         if self.layout.has_native_futexes {
             UNKNOWN_CALLS.iter().for_each(|&number| switch.set(only(number), no_such_call));

@@ -147,6 +147,10 @@ pub const HOST_CALLS: &[HostCall] = &[
         Errno::EINVAL,
         "its own memory; the host hides the page cache of files it may not write",
     ),
+    always(
+        libc::SYS_brk,
+        "its own heap, bounded by what else is mapped; it begins where the sentry has said",
+    ),
     always(libc::SYS_membarrier, "its own threads, and processes that registered for barriers"),
     asked(within(
         libc::SYS_clone,
@@ -163,6 +167,13 @@ pub const HOST_CALLS: &[HostCall] = &[
         Errno::EINVAL,
         "its own calls: fewer reach the host then; asked, so that the host keeps no more filters \
          than the sentry has commanded",
+    )),
+    asked(within(
+        libc::SYS_prctl,
+        &[&[OneOf(0, &[libc::PR_SET_MM]), IsLong(1, libc::PR_SET_MM_MAP as u64)]],
+        Errno::EINVAL,
+        "where its own heap is; asked, so that it is said only before a program runs, which might \
+         have the host unmap the stub's window otherwise",
     )),
     always(
         libc::SYS_set_tid_address,
@@ -239,6 +250,10 @@ pub const OWN_CALLS: &[HostCall] = &[
         &[&[OneOf(0, &[ARCH_SET_FS])]],
         Errno::EINVAL,
         "its own register, which an instruction changes as well",
+    ),
+    always(
+        libc::SYS_brk,
+        "its own heap, bounded by what else is mapped; it begins where the sentry has said",
     ),
     within(
         libc::SYS_getrandom,

@@ -13,7 +13,7 @@ use crate::cases::guest::{CODE, DATA, DATA_BYTES, Guest, READ, RW, RX};
 use crate::guest_code;
 
 // Calls of both kinds, and faults.
-guest_code!(busy: "2: mov eax, 39", "syscall", "mov eax, 12", "syscall", "ud2", "jmp 2b");
+guest_code!(busy: "2: mov eax, 39", "syscall", "mov eax, 27", "syscall", "ud2", "jmp 2b");
 // rax: random state. [rdi]: where to write, rsi: mask of offsets there. [r8]: what to write, 64
 // words. rbx: how long to pause in between.
 guest_code!(

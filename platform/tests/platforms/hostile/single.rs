@@ -94,6 +94,23 @@ pub fn filters_by_the_guest_kill() {
     arena.end();
 }
 
+/// The guest could have the host take the stub's window for its heap, and unmap it.
+pub fn heaps_placed_by_the_guest_kill() {
+    let mut arena = Arena::new();
+    let mut guest = Guest::on(&arena.platform, spin());
+    let at = arena.stub.call_and_fault();
+    let window = guest.space.layout().reserved.start;
+    call(&mut guest, at, libc::SYS_prctl as u64, [libc::PR_SET_MM as u64, 6, window, 0, 0, 0]);
+    assert_eq!(guest.run_to_fault().signo, libc::SIGILL);
+    assert_eq!(guest.registers().rax, Errno::EINVAL.to_return_value());
+    let map = [libc::PR_SET_MM as u64, libc::PR_SET_MM_MAP as u64, window, 104, 0, 0];
+    call(&mut guest, at, libc::SYS_prctl as u64, map);
+    assert_eq!(guest.run(), Trap::Dead);
+    drop(guest);
+    arena.check();
+    arena.end();
+}
+
 /// Waits until a running thread is the host's no more, whose process then has `left` threads.
 fn await_silent_end(sibling: &mut Guest, pid: i32, left: usize) {
     let limit = Instant::now() + Duration::from_secs(20);

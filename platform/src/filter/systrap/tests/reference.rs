@@ -22,6 +22,8 @@ pub(super) fn policy(layout: &Layout, data: &SeccompData) -> Answer {
         9 => a == 0 && c as u32 <= 3 && d as u32 & !0x2_4000 == 0x22,
         10 => c as u32 == 1 && is_outside(layout, a, b) && is_beside_areas(a, b),
         158 => a as u32 == 0x1002,
+        // brk
+        12 => true,
         318 => b <= 256 && c as u32 <= 1,
         _ => false,
     };
@@ -107,6 +109,9 @@ fn stub(layout: &Layout, number: u32, args: [u64; 6]) -> Answer {
         // seccomp
         317 if a == 1 && b == 0 && c == layout.catch_all => return Answer::Notify,
         317 => (false, Errno::EINVAL),
+        // prctl: PR_SET_MM_MAP
+        157 if a as u32 == 35 && b == 14 => return Answer::Notify,
+        157 => (false, Errno::EINVAL),
         // arch_prctl
         158 => (matches!(a as u32, 0x1001..=0x1004), Errno::EINVAL),
         // clock_gettime
@@ -114,8 +119,10 @@ fn stub(layout: &Layout, number: u32, args: [u64; 6]) -> Answer {
         // close_range
         436 => (c as u32 == 0, Errno::EINVAL),
         // close, rt_sigprocmask, rt_sigreturn, sched_yield, exit, sigaltstack, mlockall,
-        // munlockall, gettid, set_tid_address, getcpu, membarrier
-        3 | 14 | 15 | 24 | 60 | 131 | 151 | 152 | 186 | 218 | 309 | 324 => (true, Errno::EINVAL),
+        // munlockall, gettid, set_tid_address, getcpu, membarrier, brk
+        3 | 12 | 14 | 15 | 24 | 60 | 131 | 151 | 152 | 186 | 218 | 309 | 324 => {
+            (true, Errno::EINVAL)
+        }
         _ => return Answer::KillProcess,
     };
     if permitted { Answer::Allow } else { Answer::Refuse(errno) }
