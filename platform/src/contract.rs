@@ -179,14 +179,12 @@ pub enum HostOp<'a> {
     FutexWake {
         addr: u64,
     },
-    /// Gives up a robust futex that the thread `owner` held, which is no more: in one atomic step
-    /// the word at `addr` loses the owner's number and gets `FUTEX_OWNER_DIED`, and `FUTEX_WAITERS`
-    /// stays as it is; if that is set and `wakes`, one is woken. A word that is not the owner's stays.
-    /// Only where futexes are native, else ENOSYS.
-    FutexOwnerDied {
+    /// Changes the futex word at `addr` in one atomic step. Result: what it was before, from which
+    /// [`WordChange::applies`] tells whether it was changed. Errors: EFAULT if it cannot be read, or
+    /// cannot be written and is to be changed; EINVAL if it is not aligned.
+    FutexChange {
         addr: u64,
-        owner: i32,
-        wakes: bool,
+        change: WordChange,
     },
     /// For [`Thread::catch_all`] only.
     CatchAll,
@@ -208,6 +206,31 @@ pub struct Heap {
     pub data: [u64; 2],
     /// The stack pointer.
     pub stack: u64,
+}
+
+/// A change of a futex word, which depends on what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WordChange {
+    /// The bits that are compared.
+    pub mask: u32,
+    /// What they must be for anything to change.
+    pub expected: u32,
+    /// The bits that stay as they are; all others become 0.
+    pub keep: u32,
+    /// The bits that become 1.
+    pub set: u32,
+}
+
+impl WordChange {
+    /// Whether it changes a word that is `old`.
+    pub fn applies(&self, old: u32) -> bool {
+        old & self.mask == self.expected
+    }
+
+    /// What becomes of `old` then.
+    pub fn apply(&self, old: u32) -> u32 {
+        old & self.keep | self.set
+    }
 }
 
 /// Who a thread is to the guest: what `getpid(2)` and its kin answer.
@@ -333,8 +356,8 @@ pub trait Platform: Send + Sync {
     fn set_fast_calls(&self, _are_allowed: bool) {}
 
     /// Whether guest code makes `futex(2)` and `futex_waitv(2)` of the host, so that they do not
-    /// trap: all but operations that the host does not get to see, which the kernel has to refuse. A
-    /// thread that waits counts as running guest code. When it is interrupted, the host has gone
+    /// trap: all but operations that the host does not get to see, which the kernel has to serve or
+    /// refuse. A thread that waits counts as running guest code. When it is interrupted, the host has gone
     /// back to the call (its number in rax, `rip` at the instruction) or, if there was a timeout,
     /// ended it with EINTR.
     ///

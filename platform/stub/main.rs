@@ -31,11 +31,11 @@ mod entry;
 mod fast;
 mod hotline;
 mod init;
-mod robust;
+mod word;
 
 use calls::{doorbell, syscall};
 use layout::{
-    CALLS_MAX, CONTROL_BYTES, Call, Control, DESCRIPTOR, OWNER_DIED, SLOT_BYTES, STACK_OFFSET, command, event,
+    CALLS_MAX, CHANGE_WORD, CONTROL_BYTES, Call, Control, DESCRIPTOR, SLOT_BYTES, STACK_OFFSET, command, event,
 };
 
 #[panic_handler]
@@ -53,7 +53,7 @@ pub(crate) unsafe extern "C" fn on_signal(signo: u64, info: u64, context: u64) {
         return;
     }
     // SAFETY: as above.
-    if unsafe { robust::takes(signo, context) } {
+    if unsafe { word::takes(signo, context) } {
         return;
     }
     let slot = context & !(SLOT_BYTES - 1);
@@ -168,7 +168,7 @@ unsafe fn make_calls(control: *mut Control, word: u64, descriptor: u64) -> u64 {
             _ => {}
         }
         let result = match number {
-            OWNER_DIED => robust::give_up(a, b, c),
+            CHANGE_WORD => word::change(a, b, c, d, e),
             _ => syscall(number, [a, b, c, d, e, f]),
         };
         let is_last = until_error && result > ERRORS;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use linux_abi::Errno;
 
-use crate::contract::HostOp;
+use crate::contract::{HostOp, WordChange};
 
 /// A system call to run in the stub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,13 +78,32 @@ pub(crate) fn to_call(op: &HostOp<'_>, reserved: &Range<u64>) -> Result<Call, Er
         HostOp::Yield => (libc::SYS_sched_yield, [0; 6]),
         HostOp::FutexWake { addr } => (libc::SYS_futex, [addr, word(libc::FUTEX_WAKE), 1, 0, 0, 0]),
         // More than one call, or one of a platform's own.
-        HostOp::FutexOwnerDied { .. } | HostOp::CatchAll | HostOp::PlaceHeap(_) => {
+        HostOp::FutexChange { .. } | HostOp::CatchAll | HostOp::PlaceHeap(_) => {
             return Err(Errno::ENOSYS);
         }
         // The host leaves alone what is mapped above the break.
         HostOp::Brk { addr } => (libc::SYS_brk, [addr, 0, 0, 0, 0, 0]),
     };
     Ok(Call { number, args })
+}
+
+/// The arguments by which a stub changes the futex word at `addr`.
+///
+/// Errors: EINVAL for an address that no futex can have, EFAULT for one in the `reserved` region.
+pub(crate) fn word_args(
+    addr: u64,
+    change: &WordChange,
+    reserved: &Range<u64>,
+) -> Result<[u64; 6], Errno> {
+    let size = size_of::<u32>() as u64;
+    if !addr.is_multiple_of(size) {
+        return Err(Errno::EINVAL);
+    }
+    if !is_clear(addr, size, reserved) {
+        return Err(Errno::EFAULT);
+    }
+    let WordChange { mask, expected, keep, set } = *change;
+    Ok([addr, mask.into(), expected.into(), keep.into(), set.into(), 0])
 }
 
 /// Whether a range has no byte in common with the reserved one. A range that wraps around is

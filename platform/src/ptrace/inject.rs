@@ -63,6 +63,13 @@ pub(super) fn run(
                     return Ok(end);
                 }
             }
+            Status::Stopped { signal: libc::SIGSEGV | libc::SIGBUS, .. }
+                if sys::signal_info(tid).is_ok_and(|info| info.code > 0)
+                    && let Ok(end) = sys::registers(tid)
+                    && code.may_fault(entry, end.rip) =>
+            {
+                return Ok(Registers { rax: Errno::EFAULT.to_return_value(), ..end });
+            }
             // The stub's own code cannot fail unless its pages are gone, and then nothing works.
             Status::Stopped { signal: libc::SIGSEGV | libc::SIGBUS | libc::SIGILL, .. }
                 if sys::signal_info(tid).is_ok_and(|info| info.code > 0) =>
@@ -85,6 +92,17 @@ pub(super) fn call(
     wait: &mut dyn FnMut() -> Status,
 ) -> Result<Result<u64, Errno>, Gone> {
     let end = run(tid, code, Entry::Call, &call_registers(number, args), wait)?;
+    Ok(to_result(end.rax))
+}
+
+/// Changes a futex word in the thread's name; `args` are those of [`Entry::ChangeWord`].
+pub(super) fn change_word(
+    tid: Tid,
+    code: Code,
+    args: [u64; 6],
+    wait: &mut dyn FnMut() -> Status,
+) -> Result<Result<u64, Errno>, Gone> {
+    let end = run(tid, code, Entry::ChangeWord, &call_registers(0, args), wait)?;
     Ok(to_result(end.rax))
 }
 

@@ -33,6 +33,28 @@ std::arch::global_asm!(
     // Entry::Call: one system call, registers as for `syscall`.
     "syscall",
     "int3",
+    // Entry::ChangeWord: one step of a futex word, which may fault.
+    // rdi, esi, edx, r10d, r8d: address, bits compared, what they must be, bits that stay, bits set.
+    ".balign 16",
+    ".hidden platform_stub_change_word",
+    ".globl platform_stub_change_word",
+    "platform_stub_change_word:",
+    "mov eax, [rdi]",
+    "2:",
+    "mov ecx, eax",
+    "and ecx, esi",
+    "cmp ecx, edx",
+    "jne 3f",
+    "mov ecx, eax",
+    "and ecx, r10d",
+    "or ecx, r8d",
+    "lock cmpxchg [rdi], ecx",
+    "jne 2b",
+    "3:",
+    "int3",
+    ".hidden platform_stub_change_word_end",
+    ".globl platform_stub_change_word_end",
+    "platform_stub_change_word_end:",
     // Entry::MapFile: receives one descriptor, maps it, closes it.
     // rbp: scratch page; r12, r13, r14, r10, r9: address, length, protection, flags, offset.
     ".balign 16",
@@ -84,6 +106,8 @@ std::arch::global_asm!(
 
 unsafe extern "C" {
     static platform_stub_begin: u8;
+    static platform_stub_change_word: u8;
+    static platform_stub_change_word_end: u8;
     static platform_stub_map_file: u8;
     static platform_stub_end: u8;
 }
@@ -92,6 +116,7 @@ unsafe extern "C" {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Entry {
     Call,
+    ChangeWord,
     MapFile,
 }
 
@@ -108,6 +133,7 @@ impl Code {
     pub(super) fn entry(self, entry: Entry) -> u64 {
         match entry {
             Entry::Call => self.0,
+            Entry::ChangeWord => self.0 + Code::offset_of(&raw const platform_stub_change_word),
             Entry::MapFile => self.0 + Code::offset_of(&raw const platform_stub_map_file),
         }
     }
@@ -116,8 +142,15 @@ impl Code {
     pub(super) fn is_end(self, entry: Entry, rip: u64) -> bool {
         rip == match entry {
             Entry::Call => self.0 + 3,
+            Entry::ChangeWord => self.0 + Code::offset_of(&raw const platform_stub_change_word_end),
             Entry::MapFile => self.0 + Code::offset_of(&raw const platform_stub_end),
         }
+    }
+
+    /// Whether a fault at `rip` is one that `entry` allows for.
+    pub(super) fn may_fault(self, entry: Entry, rip: u64) -> bool {
+        let end = Code::offset_of(&raw const platform_stub_change_word_end);
+        entry == Entry::ChangeWord && (self.entry(entry)..self.0 + end).contains(&rip)
     }
 
     fn offset_of(symbol: *const u8) -> u64 {

@@ -11,7 +11,7 @@ use linux_abi::Errno;
 use super::fpu;
 use super::inject::{self, Gone};
 use super::registers::{bases_differ, sanitised, with_loadable_bases};
-use super::stub::{Entry, NOT_RECEIVED};
+use super::stub::{Code, Entry, NOT_RECEIVED};
 use super::sys::{self, Status, Tid};
 use super::tracer::{Process, Report, Slot, Tracer};
 use super::trap::TRAP_TRACE;
@@ -106,13 +106,18 @@ impl PtraceThread {
     }
 
     fn call(&mut self, call: ops::Call) -> Result<u64, Errno> {
+        self.execute(|tid, code, wait| inject::call(tid, code, call.number, call.args, wait))
+    }
+
+    /// Runs code of the stub in the thread.
+    fn execute(
+        &mut self,
+        run: impl FnOnce(Tid, Code, &mut dyn FnMut() -> Status) -> Result<Result<u64, Errno>, Gone>,
+    ) -> Result<u64, Errno> {
         self.forget_core();
         let mut wait = || self.tracer.wait(&self.slot);
         let code = self.tracer.region.code();
-        match inject::call(self.slot.tid, code, call.number, call.args, &mut wait) {
-            Ok(result) => result,
-            Err(Gone) => Err(Errno::ESRCH),
-        }
+        run(self.slot.tid, code, &mut wait).unwrap_or(Err(Errno::ESRCH))
     }
 
     /// Maps a file: hands the descriptor over and lets the stub map and close it.
@@ -278,16 +283,19 @@ impl Thread for PtraceThread {
     }
 
     fn start_host_op(&mut self, op: HostOp<'_>) {
-        if let HostOp::PlaceHeap(heap) = op {
-            self.op_result = Some(self.place_heap(&heap));
-            return;
-        }
-        let result =
-            ops::to_call(&op, &self.tracer.common.layout.reserved).and_then(|call| match op {
+        let reserved = self.tracer.common.layout.reserved.clone();
+        let result = match op {
+            HostOp::PlaceHeap(heap) => self.place_heap(&heap),
+            HostOp::FutexChange { addr, change } => ops::word_args(addr, &change, &reserved)
+                .and_then(|args| {
+                    self.execute(|tid, code, wait| inject::change_word(tid, code, args, wait))
+                }),
+            _ => ops::to_call(&op, &reserved).and_then(|call| match op {
                 HostOp::Mmap { fd: Some(file), .. } => self.map_file(call, file),
                 HostOp::FutexWake { .. } => Err(Errno::ENOSYS),
                 _ => self.call(call),
-            });
+            }),
+        };
         self.op_result = Some(result);
     }
 

@@ -133,9 +133,9 @@ pub mod command {
 /// In the place of a descriptor's number: the one that came with the command.
 pub const DESCRIPTOR: u64 = i64::MIN as u64;
 
-/// In the place of a system call's number: give up the robust futex at the first argument, an address,
-/// of the thread in the second, and wake one who waits for it unless the third is 0.
-pub const OWNER_DIED: u64 = DESCRIPTOR + 1;
+/// In the place of a system call's number: change the futex word at the first argument, an address; the
+/// others are the bits that are compared, what they must be, the bits that stay, those that are set.
+pub const CHANGE_WORD: u64 = DESCRIPTOR + 1;
 
 /// A system call for the stub to make.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

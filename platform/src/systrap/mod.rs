@@ -29,8 +29,8 @@
 //!
 //! The kernel's workers ([`workers`]) wait for notifications and hand them to the threads they are
 //! from ([`supervisor`], [`thread`]); [`spawn`] makes threads and processes, which [`newcomers`] hands
-//! over; [`nursery`] keeps some for programs to come; [`owner_died`] gives up robust futexes of the dead; [`reaper`] learns of
-//! processes that ended; [`watchdog`] ends those that do not obey.
+//! over; [`nursery`] keeps some for programs to come; [`reaper`] learns of
+//! processes that ended; [`watchdog`] ends those that do not obey; [`word`] changes futexes.
 //!
 //! **Invariant:** a notification's thread is known by the kernel's word only. What the stub says is
 //! said in the doorbell's arguments, which nobody can change any more, or lies in memory that the
@@ -62,7 +62,6 @@ mod listener;
 mod lock_all;
 mod newcomers;
 mod nursery;
-mod owner_died;
 pub mod patch;
 mod patching;
 mod reaper;
@@ -80,6 +79,7 @@ mod template;
 mod thread;
 mod vdso;
 mod watchdog;
+mod word;
 mod workers;
 
 use std::io;

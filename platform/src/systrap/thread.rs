@@ -22,7 +22,7 @@ use super::running::RunningThread;
 use super::shortcut::Shortcut;
 use super::slot::{Event, Slot};
 use super::supervisor::Supervisor;
-use super::{batch, lock_all, owner_died, spawn};
+use super::{batch, lock_all, spawn, word};
 use crate::contract::{
     AddressSpace, Begun, BoxFuture, Fault, HostOp, Identity, Interrupter, NewProcess, Registers,
     ResumeMode, Spawn, Thread, Trap,
@@ -502,7 +502,9 @@ impl Thread for SystrapThread {
     fn start_host_op(&mut self, op: HostOp<'_>) {
         self.rest.clear();
         let plain = match op {
-            HostOp::FutexOwnerDied { addr, owner, wakes } => owner_died::plan(addr, owner, wakes),
+            HostOp::FutexChange { addr, change } => {
+                word::plan(addr, &change, &self.supervisor.common.layout.reserved)
+            }
             HostOp::CatchAll => Ok(self.plan_catch_all()),
             HostOp::PlaceHeap(heap) => Ok(batch::plan_heap(&self.slot, &heap)),
             _ => ops::to_call(&op, &self.supervisor.common.layout.reserved),

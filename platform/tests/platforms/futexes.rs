@@ -6,7 +6,7 @@ use linux_abi::Errno;
 use linux_abi::futex::{
     FUTEX_LOCK_PI, FUTEX_OWNER_DIED, FUTEX_PRIVATE_FLAG, FUTEX_TID_MASK, FUTEX_WAIT, FUTEX_WAITERS,
 };
-use platform::{HostOp, ResumeMode, Spawn, Trap};
+use platform::{HostOp, ResumeMode, Spawn, Trap, WordChange};
 
 use super::guest::{CODE, DATA, Guest, kill, park_until, wait as wait_for};
 use crate::guest_code;
@@ -202,36 +202,58 @@ pub fn nothing_is_cleared_by_the_last_thread() {
     drop(other);
 }
 
-pub fn owners_of_robust_futexes_die() {
-    let mut guest = waiter(FUTEX_WAIT as u64, 0);
+/// What the end of a robust futex' owner does to its word.
+fn death(owner: u32) -> WordChange {
+    let mask = FUTEX_TID_MASK;
+    WordChange { mask, expected: owner, keep: FUTEX_WAITERS, set: FUTEX_OWNER_DIED }
+}
+
+pub fn words_are_changed() {
+    let mut guest = Guest::new(wait());
     let mut other = guest.spawn(Spawn::Thread);
-    let mut die = |guest: &Guest, word: u32, owner: i32| {
+    let mut apply = |guest: &Guest, word: u32, change: WordChange| {
         store(guest, word);
-        let result = other.op(HostOp::FutexOwnerDied { addr: DATA, owner, wakes: true });
-        assert!(result.is_ok(), "{result:?}");
-        load(guest)
+        let result = other.op(HostOp::FutexChange { addr: DATA, change });
+        assert_eq!(result, Ok(u64::from(word)));
+        let new = load(guest);
+        assert_eq!(new, if change.applies(word) { change.apply(word) } else { word });
+        new
     };
     for owner in [1, 2, 77, 4096, 0x3f_ffff] {
-        assert_eq!(die(&guest, owner as u32, owner), FUTEX_OWNER_DIED);
-        let with_waiters = owner as u32 | FUTEX_WAITERS;
-        assert_eq!(die(&guest, with_waiters, owner), FUTEX_OWNER_DIED | FUTEX_WAITERS);
+        assert_eq!(apply(&guest, owner, death(owner)), FUTEX_OWNER_DIED);
+        let with_waiters = owner | FUTEX_WAITERS;
+        assert_eq!(apply(&guest, with_waiters, death(owner)), FUTEX_OWNER_DIED | FUTEX_WAITERS);
+        assert_eq!(apply(&guest, owner, death(owner + 1)), owner);
     }
-    // It wakes who waits; one who has not waited yet sees another word.
+    let exact = |expected, set| WordChange { mask: u32::MAX, expected, keep: 0, set };
+    assert_eq!(apply(&guest, 0, exact(0, u32::MAX)), u32::MAX);
+    assert_eq!(apply(&guest, u32::MAX, exact(u32::MAX, 0)), 0);
+    assert_eq!(apply(&guest, u32::MAX, exact(0, 0)), u32::MAX);
+    // What cannot be changed.
+    let code = guest.read_u64(CODE) as u32;
+    let reserved = guest.space.layout().reserved.start;
+    for addr in [8, CODE, 1 << 47, 1 << 63, u64::MAX - 3, reserved, reserved + 4096] {
+        let result = guest.op(HostOp::FutexChange { addr, change: exact(code, 0) });
+        assert_eq!(result, Err(Errno::EFAULT), "{addr:x}");
+    }
+    let result = guest.op(HostOp::FutexChange { addr: DATA + 2, change: exact(0, 0) });
+    assert_eq!(result, Err(Errno::EINVAL));
+    // One that is not to be changed need not be writable.
+    let result = guest.op(HostOp::FutexChange { addr: CODE, change: exact(!code, 0) });
+    assert_eq!(result, Ok(u64::from(code)));
+    assert_eq!(guest.op(HostOp::Yield), Ok(0));
+}
+
+pub fn a_changed_word_wakes_who_waits() {
+    let mut guest = waiter(FUTEX_WAIT as u64, 0);
+    let mut other = guest.spawn(Spawn::Thread);
     store(&guest, 9 | FUTEX_WAITERS);
     guest.thread.registers_mut().rdx = u64::from(9 | FUTEX_WAITERS);
     guest.thread.resume(ResumeMode::Run);
     fall_asleep(&mut guest);
-    assert_eq!(die(&guest, 9 | FUTEX_WAITERS, 9), FUTEX_OWNER_DIED | FUTEX_WAITERS);
+    assert!(other.op(HostOp::FutexChange { addr: DATA, change: death(9) }).is_ok());
+    assert!(guest.is_trapped().is_none());
+    assert_eq!(other.op(HostOp::FutexWake { addr: DATA }), Ok(1));
     assert_eq!(guest.await_trap(), Trap::Syscall);
-    assert_eq!(guest.thread.registers().rdi, 0);
-    // What cannot be changed, and the word of somebody else.
-    let code = guest.read_u64(CODE) as u32 & FUTEX_TID_MASK;
-    for addr in [8, CODE, DATA + 2, 1 << 63] {
-        let result = guest.op(HostOp::FutexOwnerDied { addr, owner: code as i32, wakes: true });
-        assert!(result.is_err(), "{addr:x}: {result:?}");
-    }
-    store(&guest, 9 | FUTEX_WAITERS);
-    assert!(guest.op(HostOp::FutexOwnerDied { addr: DATA, owner: 8, wakes: true }).is_ok());
-    assert_eq!(load(&guest), 9 | FUTEX_WAITERS);
-    assert_eq!(guest.op(HostOp::Yield), Ok(0));
+    assert_eq!((guest.thread.registers().rdi, load(&guest)), (0, FUTEX_OWNER_DIED | FUTEX_WAITERS));
 }

@@ -53,6 +53,7 @@ const COMMON: &[Case] = cases! {
     incomplete: completing_keeps_the_call, a_complete_thread_can_be_changed,
         operations_of_an_incomplete_thread_keep_the_result, operations_end_in_a_resume, steps_start_and_end_at_calls,
         interrupts_race_with_everything;
+    futexes: words_are_changed;
     wakeups: a_spinning_thread_is_interrupted, an_interrupt_of_a_trapped_thread_waits,
         interrupts_are_never_lost, unpark_before_park_is_kept, unparks_are_never_lost,
         a_deadline_ends_parking, foreign_signals_are_swallowed, stop_and_continue_are_swallowed;
@@ -81,7 +82,7 @@ const SYSTRAP: &[Case] = cases! {
         waits_with_a_timeout_end_when_interrupted, foreign_signals_do_not_end_waits_unseen,
         other_operations_trap,
         a_word_is_cleared_when_a_thread_ends, nothing_is_cleared_by_the_last_thread,
-        owners_of_robust_futexes_die;
+        a_changed_word_wakes_who_waits;
     hostile: the_doorbell_is_no_call_of_the_guest,
         unlisted_calls_from_the_stub_kill, clones_by_the_guest_kill,
         filters_by_the_guest_kill, heaps_placed_by_the_guest_kill, a_silent_exit_is_noticed,

@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering;
 use linux_abi::Errno;
 use linux_abi::futex::{FUTEX_BITSET_MATCH_ANY, FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS};
 use linux_abi::task::{ROBUST_LIST_LIMIT, RobustListHead};
-use platform::HostOp;
+use platform::{HostOp, WordChange};
 
-use super::{FutexKey, FutexTable};
-use crate::memory::{UserAddr, UserMemory, UserPtr};
+use super::FutexKey;
+use crate::memory::{UserAddr, UserPtr};
 use crate::task::{Ctx, Pid};
 
 /// The bit of a list entry that marks a priority-inheriting futex.
@@ -20,19 +20,8 @@ pub async fn clear_address(ctx: &mut Ctx, addr: UserAddr) {
     if ctx.memory().write_exact(addr, &0_i32.to_le_bytes()).is_err() {
         return;
     }
-    if ctx.task.kernel.platform.has_native_futexes() {
-        // There is nothing to be done about an error, nor is there on Linux.
-        let _ = ctx.host_op(HostOp::FutexWake { addr: addr.0 }).await;
-        return;
-    }
-    let table = &ctx.task.kernel.futexes;
-    let key = match table.has_shared_waiters() {
-        true => FutexKey::shared(ctx.memory(), addr),
-        false => FutexKey::unshared(ctx.memory(), addr),
-    };
-    if let Ok(key) = key {
-        table.wake(key, 1, FUTEX_BITSET_MATCH_ANY);
-    }
+    // There is nothing to be done about an error, nor is there on Linux.
+    let _ = wake_one(ctx, addr).await;
 }
 
 /// A thread ends (or replaces its memory by `execve`): marks the robust futexes that it holds as
@@ -88,43 +77,35 @@ async fn release(ctx: &mut Ctx, held: Held) -> Result<(), Errno> {
     if !held.is_free(value) && !is_held(value, tid) {
         return Ok(());
     }
-    let addr = held.addr.0;
-    if !ctx.task.kernel.platform.has_native_futexes() {
-        return release_here(&ctx.task.kernel.futexes, ctx.memory(), tid, held);
-    }
-    let op = match is_held(value, tid) {
-        true => HostOp::FutexOwnerDied { addr, owner: tid, wakes: !held.is_pi },
-        false => HostOp::FutexWake { addr },
+    let change = WordChange {
+        mask: FUTEX_TID_MASK,
+        expected: tid as u32,
+        keep: FUTEX_WAITERS,
+        set: FUTEX_OWNER_DIED,
     };
-    ctx.host_op(op).await.map(drop)
+    let mut has_waiters = false;
+    if is_held(value, tid) {
+        let old = ctx.change_word(held.addr, change).await?;
+        has_waiters = change.applies(old) && !held.is_pi && old & FUTEX_WAITERS != 0;
+    }
+    if held.is_free(value) || has_waiters {
+        // Linux: what comes of that is of no interest.
+        let _ = wake_one(ctx, held.addr).await;
+    }
+    Ok(())
 }
 
-/// The same where those who wait are in our own table.
-///
-/// The word changes under the bucket's lock. Others may change it at the same time only by setting
-/// `FUTEX_WAITERS` before they wait; if that bit is lost here, their wait sees the new value.
-fn release_here(
-    table: &FutexTable,
-    memory: &UserMemory,
-    tid: Pid,
-    held: Held,
-) -> Result<(), Errno> {
-    let ptr = held.addr.cast::<u32>();
-    let key = FutexKey::shared(memory, held.addr)?;
-    let must_wake = {
-        let _locked = table.lock(&key);
-        // A guest read and write under a lock: see the module documentation.
-        let value: u32 = memory.read_value(ptr)?;
-        if is_held(value, tid) {
-            let died = (value & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
-            memory.write_value(ptr, &died)?;
-        }
-        let has_waiters = is_held(value, tid) && !held.is_pi && value & FUTEX_WAITERS != 0;
-        held.is_free(value) || has_waiters
-    };
-    if must_wake {
-        table.wake(key, 1, FUTEX_BITSET_MATCH_ANY);
+/// Wakes one who waits for the word at `addr`, which may lie in shared memory.
+async fn wake_one(ctx: &mut Ctx, addr: UserAddr) -> Result<(), Errno> {
+    if ctx.task.kernel.platform.has_native_futexes() {
+        return ctx.host_op(HostOp::FutexWake { addr: addr.0 }).await.map(drop);
     }
+    let table = &ctx.task.kernel.futexes;
+    let key = match table.has_shared_waiters() {
+        true => FutexKey::shared(ctx.memory(), addr),
+        false => FutexKey::unshared(ctx.memory(), addr),
+    };
+    table.wake(key?, 1, FUTEX_BITSET_MATCH_ANY);
     Ok(())
 }
 

@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use linux_abi::Errno;
-use platform::{Begun, HostOp, Identity, Registers, Thread};
+use platform::{Begun, HostOp, Identity, Registers, Thread, WordChange};
 
 use super::Task;
-use crate::memory::UserMemory;
+use crate::memory::{UserAddr, UserMemory};
 use crate::mm::Undo;
 use crate::vfs::FileDescription;
 
@@ -191,6 +191,14 @@ impl Ctx {
     pub async fn host_op(&mut self, op: HostOp<'_>) -> Result<u64, Errno> {
         self.thread.start_host_op(op);
         std::future::poll_fn(|cx| self.thread.poll_host_op(cx)).await
+    }
+
+    /// Changes a futex word of the caller's in one step. Answers with what it was.
+    ///
+    /// Errors: EFAULT; EINVAL if it is not aligned; ESRCH when the thread is dead.
+    pub async fn change_word(&mut self, addr: UserAddr, change: WordChange) -> Result<u32, Errno> {
+        let old = self.host_op(HostOp::FutexChange { addr: addr.0, change }).await?;
+        Ok(old as u32)
     }
 }
 

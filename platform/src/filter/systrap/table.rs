@@ -219,8 +219,8 @@ const FUTEX: HostCall = within(
 );
 
 /// What guest code asks of the host by itself where futexes are native: all of it then, as those
-/// who wait for a word must be in one place. Out of bounds the sentry is notified, which refuses as
-/// said here.
+/// who wait for a word must be in one place. Out of bounds the sentry is notified, which serves by itself
+/// what the host must not, and refuses the rest as said here.
 pub const FUTEX_CALLS: &[HostCall] = &[FUTEX, FUTEX_WAITV];
 
 const FUTEX_WAITV: HostCall = within(

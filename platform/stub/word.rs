@@ -1,11 +1,11 @@
-//! Robust futexes of a thread that ends, given up in one step that all who look see at once.
+//! Futex words, changed in one step that all who look see at once.
 //!
 //! The word lies in the guest's memory and may be gone, while signals are blocked here; so those of
 //! faults are let in for the moment, and their handler ([`takes`]) has the step fail.
 
 use core::arch::{asm, naked_asm};
 
-use super::calls::{FUTEX, RT_SIGPROCMASK, syscall};
+use super::calls::{RT_SIGPROCMASK, syscall};
 
 const EFAULT: u64 = 14_u64.wrapping_neg();
 const SIGBUS: u64 = 7;
@@ -13,30 +13,19 @@ const SIGSEGV: u64 = 11;
 const FAULTS: u64 = 1 << (SIGBUS - 1) | 1 << (SIGSEGV - 1);
 const SIG_UNBLOCK: u64 = 1;
 const SIG_SETMASK: u64 = 2;
-const FUTEX_WAKE: u64 = 1;
-/// Linux: `FUTEX_WAITERS`, `FUTEX_OWNER_DIED`, `FUTEX_TID_MASK`.
-const WAITERS: u64 = 0x8000_0000;
-const OWNER_DIED: u64 = 0x4000_0000;
-const OWNER: u64 = 0x3fff_ffff;
 /// Where `struct ucontext` has rip.
 const CONTEXT_RIP: u64 = 40 + 16 * 8;
 
-/// Gives up the futex at `address` if it is `owner`'s; if somebody waits for it and `wakes` says so,
-/// wakes one. Fails with EFAULT if the word cannot be changed.
-pub(crate) fn give_up(address: u64, owner: u64, wakes: u64) -> u64 {
+/// If the bits of `mask` are as `expected` in the word at `address`, clears all but those of `keep` and
+/// sets those of `set`. Answers with the old word; fails with EFAULT if it cannot be changed.
+pub(crate) fn change(address: u64, mask: u64, expected: u64, keep: u64, set: u64) -> u64 {
     let (faults, mut blocked) = (FAULTS, 0_u64);
     let (faults, before) = ((&raw const faults) as u64, (&raw mut blocked) as u64);
     syscall(RT_SIGPROCMASK, [SIG_UNBLOCK, faults, before, 8, 0, 0]);
     // SAFETY: the word is the guest's; a fault there is taken care of.
-    let old = unsafe { change(address, owner) };
+    let old = unsafe { step(address, mask, expected, keep, set) };
     syscall(RT_SIGPROCMASK, [SIG_SETMASK, before, 0, 8, 0, 0]);
-    if old == EFAULT {
-        return EFAULT;
-    }
-    if old & OWNER == owner && old & WAITERS != 0 && wakes != 0 {
-        syscall(FUTEX, [address, FUTEX_WAKE, 1, 0, 0, 0]);
-    }
-    0
+    old
 }
 
 /// Answers with the old word, or EFAULT.
@@ -44,27 +33,25 @@ pub(crate) fn give_up(address: u64, owner: u64, wakes: u64) -> u64 {
 /// # Safety
 /// Faults of the thread are not blocked.
 #[unsafe(naked)]
-unsafe extern "C" fn change(address: u64, owner: u64) -> u64 {
+unsafe extern "C" fn step(address: u64, mask: u64, expected: u64, keep: u64, set: u64) -> u64 {
     naked_asm!(
+        "mov r9, rcx",
         "mov eax, [rdi]",
         "2:",
         "mov ecx, eax",
-        "and ecx, {owner}",
-        "cmp ecx, esi",
+        "and ecx, esi",
+        "cmp ecx, edx",
         "jne 3f",
         "mov ecx, eax",
-        "and ecx, {waiters}",
-        "or ecx, {died}",
+        "and ecx, r9d",
+        "or ecx, r8d",
         "lock cmpxchg [rdi], ecx",
         "jne 2b",
         "3:",
         "ret",
-        "stub_change_failed:",
+        "stub_word_failed:",
         "mov rax, {efault}",
         "ret",
-        owner = const OWNER,
-        waiters = const WAITERS as i32,
-        died = const OWNER_DIED,
         efault = const EFAULT as i64,
     )
 }
@@ -81,11 +68,11 @@ pub(crate) unsafe fn takes(signo: u64, context: u64) -> bool {
     // SAFETY: takes addresses only.
     unsafe {
         asm!(
-            "lea {}, [rip + {change}]",
-            "lea {}, [rip + stub_change_failed]",
+            "lea {}, [rip + {step}]",
+            "lea {}, [rip + stub_word_failed]",
             out(reg) start,
             out(reg) failed,
-            change = sym change,
+            step = sym step,
             options(nomem, nostack, preserves_flags),
         )
     };
