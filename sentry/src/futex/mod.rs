@@ -1,11 +1,11 @@
 //! Futexes, `futex(7)`.
 //!
 //! Where the platform has native ones, all who wait do so in the host and the table here is empty;
-//! only the end of threads is ours then. For platforms on which the guest cannot call the host's:
+//! only the end of threads and what the host cannot do is ours then. For platforms on which the guest cannot call the host's:
 //!
 //! A [`FutexTable`] holds the waiters of all futexes in buckets by [`FutexKey`]; [`wait`] is how a
 //! thread joins one, [`FutexTable::wake`] and [`FutexTable::requeue`] how it leaves. `robust`
-//! cleans up after threads that end.
+//! cleans up after threads that end. Priority-inheriting futexes are another matter ([`pi`]).
 //!
 //! **The lock of a bucket is held while a guest's word is read.** This is the one place where guest
 //! memory is touched under a lock: a waiter's comparison and its joining the queue must be one step
@@ -18,6 +18,7 @@
 
 mod key;
 mod operation;
+pub mod pi;
 mod robust;
 mod table;
 mod wait;

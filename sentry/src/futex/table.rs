@@ -10,6 +10,7 @@ use std::task::Waker;
 use linux_abi::Errno;
 
 use super::FutexKey;
+use super::pi::PiTable;
 use super::waiter::Waiter;
 use crate::sync::{Mutex, MutexGuard, Rank};
 
@@ -23,6 +24,8 @@ pub struct FutexTable {
     hasher: RandomState,
     /// Waiters that are queued under a shared key, or about to be.
     shared_waiters: AtomicUsize,
+    /// The waiters of priority-inheriting futexes, who are nowhere else.
+    pub pi: PiTable,
 }
 
 /// Counts as a waiter until it is dropped.
@@ -43,6 +46,7 @@ impl Default for FutexTable {
             buckets: std::iter::repeat_with(bucket).take(BUCKETS).collect(),
             hasher: RandomState::new(),
             shared_waiters: AtomicUsize::new(0),
+            pi: PiTable::default(),
         }
     }
 }

@@ -6,13 +6,14 @@ use std::sync::atomic::Ordering;
 use linux_abi::Errno;
 use linux_abi::futex::{
     FUTEX_32, FUTEX_BITSET_MATCH_ANY, FUTEX_CLOCK_REALTIME, FUTEX_CMD_MASK, FUTEX_CMP_REQUEUE,
-    FUTEX_PRIVATE_FLAG, FUTEX_REQUEUE, FUTEX_WAIT, FUTEX_WAIT_BITSET, FUTEX_WAITV_MAX, FUTEX_WAKE,
-    FUTEX_WAKE_BITSET, FUTEX_WAKE_OP, FUTEX2_PRIVATE, FutexWaitv,
+    FUTEX_LOCK_PI, FUTEX_LOCK_PI2, FUTEX_PRIVATE_FLAG, FUTEX_REQUEUE, FUTEX_WAIT,
+    FUTEX_WAIT_BITSET, FUTEX_WAIT_REQUEUE_PI, FUTEX_WAITV_MAX, FUTEX_WAKE, FUTEX_WAKE_BITSET,
+    FUTEX_WAKE_OP, FUTEX2_PRIVATE, FutexWaitv,
 };
 use linux_abi::task::{CAP_SYS_PTRACE, RobustListHead};
 use linux_abi::time::{CLOCK_MONOTONIC, CLOCK_REALTIME, Timespec};
 
-use super::SysResult;
+use super::{SysResult, futex_pi};
 use crate::futex::{self, Expected, FutexKey, WakeOperation};
 use crate::memory::{UserAddr, UserPtr};
 use crate::signal::{RestartBlock, set_restart};
@@ -31,9 +32,9 @@ struct WaitRequest {
 
 /// Fast user-space locking, futex(2).
 ///
-/// Errors: ENOSYS for unknown and priority-inheriting operations, as on a kernel built without
-/// them; EINVAL for a misaligned address, an empty bit set, a negative count or an invalid time;
-/// EFAULT; EAGAIN when the word has another value; ETIMEDOUT; EINTR.
+/// Errors: ENOSYS for unknown operations; EINVAL for a misaligned address, an empty bit set, a
+/// negative count or an invalid time; EFAULT; EAGAIN when the word has another value; ETIMEDOUT; EINTR;
+/// for priority-inheriting operations those of [`futex::pi`].
 pub async fn futex(
     ctx: &mut Ctx,
     addr: UserAddr,
@@ -48,12 +49,14 @@ pub async fn futex(
     let is_realtime = operation & FUTEX_CLOCK_REALTIME != 0;
     let count2 = timeout as i32;
     let deadline = match command {
-        FUTEX_WAIT | FUTEX_WAIT_BITSET => {
+        FUTEX_WAIT | FUTEX_WAIT_BITSET | FUTEX_LOCK_PI | FUTEX_LOCK_PI2 | FUTEX_WAIT_REQUEUE_PI => {
+            let is_realtime = is_realtime || command == FUTEX_LOCK_PI;
             read_deadline(ctx, timeout, command == FUTEX_WAIT, is_realtime)?
         }
         _ => None,
     };
-    if is_realtime && command != FUTEX_WAIT_BITSET {
+    let takes_clock = matches!(command, FUTEX_WAIT_BITSET | FUTEX_WAIT_REQUEUE_PI | FUTEX_LOCK_PI2);
+    if is_realtime && !takes_clock {
         return Err(Errno::ENOSYS);
     }
     match command {
@@ -66,7 +69,16 @@ pub async fn futex(
         FUTEX_REQUEUE => requeue(ctx, (addr, addr2), is_private, (value, count2), None),
         FUTEX_CMP_REQUEUE => requeue(ctx, (addr, addr2), is_private, (value, count2), Some(value3)),
         FUTEX_WAKE_OP => wake_op(ctx, (addr, addr2), is_private, (value, count2), value3),
-        _ => Err(Errno::ENOSYS),
+        _ => {
+            let request = futex_pi::Request {
+                addrs: (addr, addr2),
+                is_private,
+                values: (value, value3),
+                count: count2,
+                deadline,
+            };
+            futex_pi::serve(ctx, command, request).await
+        }
     }
 }
 
@@ -125,12 +137,21 @@ pub(super) async fn restart_wait(ctx: &mut Ctx, block: &RestartBlock) -> SysResu
     wait(ctx, WaitRequest { addr, value, bitset, is_private, deadline }).await
 }
 
+/// Errors: EINVAL if somebody waits for the word as for a priority-inheriting futex.
+fn refuse_pi(ctx: &Ctx, key: &FutexKey) -> Result<(), Errno> {
+    match ctx.task.kernel.futexes.pi.has_waiters(key) {
+        true => Err(Errno::EINVAL),
+        false => Ok(()),
+    }
+}
+
 /// The key for waking. While nobody waits in shared memory its search is left out.
 fn waking_key(ctx: &Ctx, addr: UserAddr, is_private: bool) -> Result<FutexKey, Errno> {
     if is_private {
         return FutexKey::private(ctx.memory(), addr);
     }
-    if ctx.task.kernel.futexes.has_shared_waiters() {
+    let futexes = &ctx.task.kernel.futexes;
+    if futexes.has_shared_waiters() || futexes.pi.is_used() {
         return FutexKey::shared(ctx.memory(), addr);
     }
     let key = FutexKey::unshared(ctx.memory(), addr)?;
@@ -143,6 +164,7 @@ fn wake(ctx: &Ctx, addr: UserAddr, is_private: bool, count: u32, bitset: u32) ->
         return Err(Errno::EINVAL);
     }
     let key = waking_key(ctx, addr, is_private)?;
+    refuse_pi(ctx, &key)?;
     // Linux: a count below 1 wakes one.
     Ok(ctx.task.kernel.futexes.wake(key, at_least_one(count as i32), bitset))
 }
@@ -163,6 +185,7 @@ fn requeue(
     };
     let from_key = FutexKey::new(ctx.memory(), from, is_private)?;
     let to_key = FutexKey::new(ctx.memory(), to, is_private)?;
+    refuse_pi(ctx, &from_key)?;
     ctx.task.kernel.futexes.requeue(from_key, to_key, (wake, moved), || {
         let Some(compared) = compared else { return Ok(()) };
         // A guest read under a lock: see the documentation of `futex`.
@@ -183,6 +206,8 @@ fn wake_op(
     let one_key = FutexKey::new(ctx.memory(), one, is_private)?;
     let other_key = FutexKey::new(ctx.memory(), other, is_private)?;
     let operation = WakeOperation::decode(encoded)?;
+    refuse_pi(ctx, &one_key)?;
+    refuse_pi(ctx, &other_key)?;
     let counts = (at_least_one(first as i32), at_least_one(second));
     ctx.task.kernel.futexes.wake_with(one_key, other_key, counts, || {
         let ptr = other.cast::<u32>();

@@ -17,6 +17,7 @@ mod event;
 mod fd;
 mod flow;
 mod futex;
+mod futex_pi;
 mod handles;
 mod identity;
 mod inotify;

@@ -373,7 +373,7 @@ syscall_table! {
 
         // Futexes.
         202 futex(addr: Pointer, op: FutexOp, val: Hex, timeout: Timespec, addr2: Pointer, val3: Hex)
-            => [async] futex::futex, partial "no priority inheritance; WAKE_OP is not atomic towards plain instructions on ptrace and with --strace";
+            => [async] futex::futex, partial "nobody inherits a priority; on systrap FUTEX_WAKE of a word with priority-inheriting waiters finds nobody instead of EINVAL; WAKE_OP is not atomic towards plain instructions on ptrace and with --strace";
         218 set_tid_address(addr: Pointer) => [sync] futex::set_tid_address, full;
         273 set_robust_list(head: Pointer, len: Size) => [sync] futex::set_robust_list, full;
         274 get_robust_list(pid: Pid, head: LongPtr, len: LongPtr)

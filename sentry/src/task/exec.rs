@@ -114,6 +114,7 @@ async fn replace_threads(ctx: &Ctx) -> Result<(), Errno> {
     let mut tree = task.kernel.tasks.lock();
     if task.tid() != group.pid {
         tree.remove_task(task.tid());
+        task.kernel.futexes.pi.renumber(task.tid(), group.pid);
         task.tid.store(group.pid, Ordering::Relaxed);
         tree.insert_task(task);
         ptrace::forget_leader(&mut tree, group);
@@ -125,7 +126,7 @@ async fn replace_threads(ctx: &Ctx) -> Result<(), Errno> {
 /// The point of no return is passed: moves the task into the new address space.
 async fn commit(ctx: &mut Ctx, loaded: Loaded, credentials: Credentials, comm: Vec<u8>) {
     let task = ctx.task.clone();
-    super::exit::release_memory(ctx).await;
+    super::exit::release_memory(ctx, false).await;
     task.set_mm(loaded.mm);
     let (user, system) = ctx.thread.cpu_time_ns();
     task.earlier_ns.fetch_add(user + system, Ordering::Relaxed);

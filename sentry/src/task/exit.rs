@@ -56,7 +56,7 @@ pub(super) async fn exit(mut ctx: Ctx, reason: ExitReason) {
         false => own_status,
     };
     crate::signal::thread_exiting(&task);
-    release_memory(&mut ctx).await;
+    release_memory(&mut ctx, true).await;
     release_vfork_parent(&task);
     let Ctx { thread, .. } = ctx;
     let interrupter = thread.interrupter();
@@ -111,10 +111,11 @@ pub(super) fn abandon(task: &Arc<Task>) {
     super::wait::reap(&mut tree, &task.group);
 }
 
-/// What other threads and processes learn from the guest's memory when a thread leaves it: robust
-/// futexes, the cleared thread number (Linux: `mm_release`).
-pub(super) async fn release_memory(ctx: &mut Ctx) {
+/// What other threads and processes learn from the guest's memory when a thread leaves it, and `ends` or
+/// not: robust and priority-inheriting futexes, the cleared thread number (Linux: `mm_release`).
+pub(super) async fn release_memory(ctx: &mut Ctx, ends: bool) {
     crate::futex::exit_robust_list(ctx).await;
+    ctx.task.kernel.futexes.pi.release_all(&ctx.task, ends);
     let clear = ctx.task.clear_child_tid.swap(0, Ordering::Relaxed);
     // Linux: nobody could see it in the memory of the last.
     let is_seen = || ctx.task.group.threads().len() > 1 || ctx.task.mm().is_shared();

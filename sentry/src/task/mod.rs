@@ -88,6 +88,8 @@ pub struct Task {
     pub clear_child_tid: AtomicU64,
     /// Head of the robust futex list, 0 for none.
     pub robust_list: AtomicU64,
+    /// It ends, and what it had of priority-inheriting futexes is given to others.
+    pub has_left_futexes: AtomicBool,
     pub(crate) tracing: Tracing,
     pub start_time_ns: u64,
     pub sched: Mutex<SchedState>,

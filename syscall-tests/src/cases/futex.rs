@@ -329,20 +329,5 @@ case!(waitv_waits_for_any, [futex_waitv], {
     check_eq!(sys!(futex_waitv, &list, 1, 1, NULL, 0), Err(EINVAL));
 });
 
-case!(priority_inheritance_lock, [futex], {
-    let word = AtomicU32::new(0);
-    match sys!(futex, addr(&word), FUTEX_LOCK_PI_PRIVATE, 0, NULL) {
-        Err(ENOSYS) => skip!("no PI futexes here"),
-        other => check_eq!(other, Ok(0)),
-    }
-    check_eq!(word.load(SeqCst), gettid() as u32);
-    check_eq!(sys!(futex, addr(&word), FUTEX_LOCK_PI_PRIVATE, 0, NULL), Err(EDEADLK));
-    check_eq!(sys!(futex, addr(&word), FUTEX_UNLOCK_PI_PRIVATE), Ok(0));
-    check_eq!(word.load(SeqCst), 0);
-    check_eq!(sys!(futex, addr(&word), FUTEX_UNLOCK_PI_PRIVATE), Err(EPERM));
-});
-
 const FUTEX_WAIT_PRIVATE: i32 = FUTEX_WAIT | FUTEX_PRIVATE_FLAG;
 const FUTEX_WAKE_PRIVATE: i32 = FUTEX_WAKE | FUTEX_PRIVATE_FLAG;
-const FUTEX_LOCK_PI_PRIVATE: i32 = FUTEX_LOCK_PI | FUTEX_PRIVATE_FLAG;
-const FUTEX_UNLOCK_PI_PRIVATE: i32 = FUTEX_UNLOCK_PI | FUTEX_PRIVATE_FLAG;

@@ -11,6 +11,7 @@ pub mod mem;
 pub mod net;
 pub mod numbers;
 pub mod process;
+pub mod pthread;
 pub mod registers;
 pub mod registry;
 pub mod runner;
@@ -65,7 +66,7 @@ pub mod prelude {
     pub use super::stream::{
         Kind, Stream, byte_at, bytes_at, read_byte, read_exactly, set_nonblocking, write_all,
     };
-    pub use super::sync::{Gate, words};
+    pub use super::sync::{Gate, word_at, words};
     pub(crate) use super::sys::sys;
     pub use super::sys::{BAD, NULL, exit, peek, peek_bytes, poke, poke_bytes, zeroed};
     pub use super::time::{elapsed, millis, now, settle, sleep_ms, wait_for_signals};

@@ -40,3 +40,9 @@ pub fn words() -> &'static [AtomicU32; 1024] {
     // SAFETY: a fresh shared mapping of that size, never unmapped; zero is a valid value.
     unsafe { &*(addr as *const [AtomicU32; 1024]) }
 }
+
+/// The word at an address that stays mapped.
+pub fn word_at(addr: usize) -> &'static AtomicU32 {
+    // SAFETY: the caller's promise; any value is a valid one.
+    unsafe { &*(addr as *const AtomicU32) }
+}
