@@ -202,6 +202,24 @@ case!(futexes_are_judged_by_their_arguments, [seccomp, futex], {
     .ok();
 });
 
+case!(filtered_threads_hand_over_locks, [seccomp, futex], {
+    static WORD: AtomicU32 = AtomicU32::new(0);
+    let address = std::ptr::from_ref(&WORD) as usize;
+    fork(|| {
+        refuse_six();
+        check_eq!(sys!(futex, address, FUTEX_LOCK_PI, 0, NULL), Ok(0));
+        let waiter = spawn(move || {
+            check_eq!(sys!(futex, address, FUTEX_LOCK_PI, 0, NULL), Ok(0));
+            check_eq!(sys!(futex, address, FUTEX_UNLOCK_PI), Ok(0));
+        });
+        sleep_ms(60);
+        check_eq!(sys!(futex, address, FUTEX_UNLOCK_PI), Ok(0));
+        waiter.join().ok().must();
+        check_eq!(WORD.load(SeqCst), 0);
+    })
+    .ok();
+});
+
 case!(filtered_waits_are_interrupted, [seccomp, futex], {
     static WORD: AtomicU32 = AtomicU32::new(0);
     let address = std::ptr::from_ref(&WORD) as usize;
