@@ -31,9 +31,9 @@ use crate::host::process::{self, Processors};
 use crate::process::Tid;
 
 /// So many calls in a row make a watch worth while, at first, ...
-pub(super) const STREAK: u32 = 32;
+pub(super) const STREAK: u32 = 16;
 /// ... of which an event that is no such call takes some away, ...
-pub(super) const DISTURBANCE: u32 = STREAK / 4;
+pub(super) const DISTURBANCE: u32 = STREAK / 2;
 /// ... at most, when it never was, ...
 const STREAK_MAX: u32 = 1 << 8;
 /// ... and so long from one to the next, on average.
@@ -48,7 +48,7 @@ const WATCHED_MAX: usize = 16;
 /// After so many calls another thread is watched as well.
 const JOIN: u32 = 16;
 /// A watch that has seen so many calls was worth it.
-const WORTH: u32 = 128;
+const WORTH: u32 = 48;
 /// One event of the thread that comes another way is made up for by so many calls, ...
 const OWN_SHARE: u32 = 2;
 /// ... and one of another thread by so many.

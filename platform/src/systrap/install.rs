@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 use linux_abi::Errno;
 
+use super::familiar::Candidate;
 use super::hand::Hand;
 use super::patch::{
     AREA_BYTES, LOOK_AHEAD, LOOK_BEHIND, Patch, Refusal, Site, Step, Threads, find_gap,
 };
 use crate::contract::HostMapping;
 use crate::process::copy;
+use crate::process::space::Disguise;
 
 const SYSCALL_BYTES: u64 = 2;
 
@@ -26,35 +28,96 @@ const REGISTER_SYNC_CORE: u64 = 1 << 6;
 ///
 /// Errors: ESRCH when the thread is dead.
 pub(super) async fn patch(hand: &mut Hand, ip: u64, number: u64) -> Result<(), Errno> {
+    let mut mappings = mappings(hand)?;
+    let place = Place { ip, number, code: None };
+    patch_place(hand, &mut mappings, &place).await?;
+    Ok(())
+}
+
+/// The same, and likewise those sites of the files that are mapped which were patched in other
+/// processes.
+///
+/// Errors: ESRCH when the thread is dead.
+pub(super) async fn patch_with_familiar(
+    hand: &mut Hand,
+    ip: u64,
+    number: u64,
+) -> Result<(), Errno> {
+    let mut mappings = mappings(hand)?;
+    let place = Place { ip, number, code: None };
+    let is_patched = patch_place(hand, &mut mappings, &place).await?;
+    // With others each patch takes barriers, which are dear.
+    if !is_patched || hand.slot.process.patching.threads() != Threads::One {
+        return Ok(());
+    }
+    let familiar = &hand.supervisor.familiar;
+    let candidates: Vec<_> =
+        mappings.iter().flat_map(|mapping| familiar.sites_in(mapping)).collect();
+    for Candidate { address, number, code, code_start } in candidates {
+        let ip = address + SYSCALL_BYTES;
+        let patching = &hand.slot.process.patching;
+        if patching.in_the_way(&(address..ip)).is_empty() && !patching.is_refused(ip) {
+            let place = Place { ip, number, code: Some((code_start, code)) };
+            patch_place(hand, &mut mappings, &place).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A site to be patched, with the code that has to be there, if that is known.
+struct Place {
+    ip: u64,
+    number: u64,
+    code: Option<(u64, Vec<u8>)>,
+}
+
+/// Answers whether the site is patched.
+///
+/// Errors: ESRCH when the thread is dead.
+async fn patch_place(
+    hand: &mut Hand,
+    mappings: &mut Vec<HostMapping>,
+    place: &Place,
+) -> Result<bool, Errno> {
     let clock = hand.supervisor.vdso.get().clock_gettime;
     hand.slot.process.channel.set_clock(clock);
-    let is_patched = match attempt(hand, ip, number).await {
+    let is_patched = match attempt(hand, mappings, place).await {
         Ok(()) => true,
         Err(Errno::ESRCH) => return Err(Errno::ESRCH),
         Err(_) => false,
     };
-    hand.slot.process.patching.settle(ip, is_patched);
-    Ok(())
+    hand.slot.process.patching.settle(place.ip, is_patched);
+    Ok(is_patched)
 }
 
 /// Errors: ESRCH when the thread is dead; any other where there can be no patch.
-async fn attempt(hand: &mut Hand, ip: u64, number: u64) -> Result<(), Errno> {
+async fn attempt(
+    hand: &mut Hand,
+    mappings: &mut Vec<HostMapping>,
+    place: &Place,
+) -> Result<(), Errno> {
+    let Place { ip, number, code: known } = place;
     let address = ip.checked_sub(SYSCALL_BYTES).ok_or(Errno::EFAULT)?;
-    let mappings = mappings(hand)?;
     let window = address.saturating_sub(LOOK_BEHIND)..address.saturating_add(LOOK_AHEAD);
     if hand.slot.process.patching.heap().contains(&address) {
         return Err(Errno::EACCES);
     }
-    let range = patchable(&mappings, address, window).ok_or(Errno::EACCES)?;
+    let range = patchable(mappings, address, window).ok_or(Errno::EACCES)?;
     let mut code = vec![0; (range.end - range.start) as usize];
     let len = copy::read(hand.slot.tid, range.start, &mut code)?;
     code.truncate(len);
-    let site = Site { address, number, code_start: range.start, code: &code };
+    let mut own = code.clone();
+    hand.slot.process.patching.hide(range.start, &mut own);
+    if known.as_ref().is_some_and(|(start, known)| *start != range.start || *known != own) {
+        return Err(Errno::EINVAL);
+    }
+    let site = Site { address, number: *number, code_start: range.start, code: &code };
     let stub = hand.supervisor.region.stub();
     let patching = &hand.slot.process.patching;
     let patch = match patching.plan(&site, &stub) {
         Err(Refusal::NoSpace) => {
-            map_area(hand, &mappings, address).await?;
+            map_area(hand, mappings, address).await?;
+            *mappings = self::mappings(hand)?;
             hand.slot.process.patching.plan(&site, &stub)
         }
         planned => planned,
@@ -68,6 +131,11 @@ async fn attempt(hand: &mut Hand, ip: u64, number: u64) -> Result<(), Errno> {
     }
     carry_out(hand, patch.install(threads)).await?;
     patching.applied(&patch);
+    if known.is_none()
+        && let Some(mapping) = mappings.iter().find(|mapping| mapping.range.contains(&address))
+    {
+        hand.supervisor.familiar.note(mapping, &Site { code: &own, ..site });
+    }
     Ok(())
 }
 

@@ -47,6 +47,7 @@ mod counters;
 pub(crate) mod cpuid;
 mod descriptors;
 mod directory;
+mod familiar;
 mod fast;
 mod finishing;
 mod frame;

@@ -210,6 +210,11 @@ impl Patching {
         }
     }
 
+    /// Whether the site behind whose instruction is `ip` cannot be patched, as was found before.
+    pub(super) fn is_refused(&self, ip: u64) -> bool {
+        self.state.lock().sites.get(&ip) == Some(&REFUSED)
+    }
+
     /// Whether code in a range is on its way to be patched.
     pub(super) fn has_site_in(&self, range: &Range<u64>) -> bool {
         self.state.lock().sites.range(range.clone()).next().is_some()

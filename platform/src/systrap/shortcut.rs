@@ -35,7 +35,7 @@ const SLOW_CALLS_MAX: u32 = 64;
 const LINE_CALLS: u8 = 16;
 
 /// After this many calls in a row it takes some that trap until a thread is no longer one to watch.
-const CALM_MAX: u32 = 2 * hotline::STREAK;
+const CALM_MAX: u32 = 4 * hotline::STREAK;
 
 /// Processor exceptions of single steps and of `int3`.
 const DEBUG: u64 = 1;
@@ -179,6 +179,8 @@ struct Job {
     closed: Closed,
     ip: u64,
     number: u64,
+    /// Whether its calls go by the line.
+    is_for_line: bool,
 }
 
 impl SystrapThread {
@@ -441,7 +443,8 @@ impl SystrapThread {
             if !is_served && !self.shortcut.tally.count(ip, !is_of_file()) {
                 return false;
             }
-            let Some(job) = self.job(if is_served { HOT } else { 1 }) else { return false };
+            let enough = if is_served { HOT } else { 1 };
+            let Some(job) = self.job(enough, !is_served) else { return false };
             Some(job)
         };
         self.start_completing();
@@ -455,18 +458,18 @@ impl SystrapThread {
         if self.shortcut.trampoline_ip.is_some() || !is_changing(&self.registers) {
             return false;
         }
-        let Some(job) = self.job(HOT_CHANGES) else { return false };
+        let Some(job) = self.job(HOT_CHANGES, false) else { return false };
         self.start_work(job, id, frame);
         true
     }
 
     /// Counts the present call; what is to be done if there were `enough` from its site.
-    fn job(&self, enough: u8) -> Option<Job> {
+    fn job(&self, enough: u8, is_for_line: bool) -> Option<Job> {
         let (ip, number) = (self.registers.rip, self.registers.orig_rax);
         let patching = &self.slot.process.patching;
         let pass = patching.count_call(ip, enough)?;
         let closed = patching.close()?;
-        Some(Job { pass, closed, ip, number })
+        Some(Job { pass, closed, ip, number, is_for_line })
     }
 
     /// Answers with the trap at the end of a detour, `None` if there is none.
@@ -510,8 +513,11 @@ impl SystrapThread {
     fn start_work(&mut self, job: Job, id: u64, frame: Frame) {
         let mut hand = self.hand(id);
         let work = async move {
-            let Job { pass, closed, ip, number } = job;
-            install::patch(&mut hand, ip, number).await?;
+            let Job { pass, closed, ip, number, is_for_line } = job;
+            match is_for_line {
+                true => install::patch_with_familiar(&mut hand, ip, number).await?,
+                false => install::patch(&mut hand, ip, number).await?,
+            }
             drop((closed, pass));
             Ok(hand.id)
         };

@@ -17,6 +17,7 @@ use parking_lot::{Mutex, RwLock};
 use super::channel::{Channel, SlotMemory};
 use super::conduit::{End, Numbers};
 use super::counters::Counters;
+use super::familiar::Familiar;
 use super::frame::{self, Frame};
 use super::hotline::Watch;
 use super::layout::{DOORBELL, command, event};
@@ -62,6 +63,7 @@ pub(super) struct Supervisor {
     pub(super) has_native_futexes: bool,
     /// The vDSO of guest processes.
     pub(super) vdso: LazyVdso,
+    pub(super) familiar: Familiar,
     /// The thread whose children all stub processes are.
     parent: Tid,
     table: RwLock<HashMap<Tid, Arc<Slot>, BuildHasherDefault<TidHasher>>>,
@@ -123,6 +125,7 @@ impl Supervisor {
             serves_fast_calls: AtomicBool::new(patch::can_execute()),
             has_native_futexes: setup.has_native_futexes,
             vdso: setup.vdso,
+            familiar: Familiar::default(),
             parent: host::process::tid(),
             table: RwLock::default(),
             newcomers: Mutex::default(),

@@ -3,7 +3,8 @@
 pub mod bench;
 pub mod calls;
 pub mod changes;
-pub mod faults;
+pub mod familiar;
+mod faults;
 pub mod filters;
 pub mod futexes;
 pub mod guest;
@@ -95,6 +96,7 @@ const SYSTRAP: &[Case] = cases! {
         forks_and_threads_are_told_apart, threads_run_fast_calls_side_by_side,
         a_segment_base_that_the_guest_loads_is_not_found, forced_writes_go_below_patches,
         code_can_be_changed, code_can_be_replaced, areas_are_free_memory;
+    familiar: sites_of_a_file_are_patched_together;
     memory: a_thread_goes_on_unless_its_operation_fails;
     prepared: cpuid_says_what_the_processor_says, prepared_code_reads_as_the_file_has_it,
         what_stands_for_cpuid_is_forbidden_elsewhere;
