@@ -13,7 +13,7 @@ use crate::handle::{Handle, Resolution};
 use crate::host::ProcDir;
 use crate::nodes::Nodes;
 use crate::ops::Streams;
-use crate::placement::Placement;
+use crate::placement::{Placement, current_processor};
 use crate::serve::Export;
 
 /// The state of a connection, used by its thread only.
@@ -185,7 +185,8 @@ impl Connection {
         let quiet_error = self.quiet_error.take().map_or(0, |error| error.raw() as u32);
         let fds = donation.as_ref().map(Donation::fds).unwrap_or_default();
         let fd_count = fds.len() as u32;
-        let header = ResponseHeader { fd_count, quiet_error, ..ResponseHeader::default() };
+        let processor = current_processor();
+        let header = ResponseHeader { error: 0, fd_count, quiet_error, processor };
         match error {
             Some(error) => self.write_error(error, header),
             None => self.response.replace(0, &header),

@@ -96,6 +96,7 @@ pub const ALLOWED: &[Allowed] = &[
     call(libc::SYS_getrandom, "seed hash maps"),
     bounded(libc::SYS_sched_setaffinity, OWN_THREAD, "run where the answer is waited for"),
     call(libc::SYS_sched_yield, "contended locks"),
+    call(libc::SYS_getcpu, "where the vDSO cannot tell"),
     call(libc::SYS_rt_sigprocmask, "end a thread"),
     call(libc::SYS_sigaltstack, "end a thread"),
     call(libc::SYS_rt_sigreturn, "return from a signal handler"),

@@ -5,7 +5,7 @@
 //! host would choose the other one. While the same processor asks again and again, the thread
 //! stays there; it may run anywhere as soon as another asks.
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
 /// How often a processor has to ask before the thread stays there.
 const STREAK: u32 = 3;
@@ -29,6 +29,8 @@ pub struct Placement {
 impl Placement {
     /// That of the calling thread, as its creator left it.
     pub fn of_this_thread() -> Placement {
+        // Finds out how to ask for it while everything is allowed.
+        let _ = current_processor();
         let everywhere = sched_getaffinity(None).ok().filter(|set| set.count() > 1);
         Placement { everywhere, asker: 0, streak: 0, needed: STREAK, is_bound: false }
     }
@@ -61,6 +63,11 @@ impl Placement {
             self.is_bound = sched_setaffinity(None, &only).is_ok();
         }
     }
+}
+
+/// The processor of the calling thread, counted from one.
+pub fn current_processor() -> u32 {
+    sched_getcpu() as u32 + 1
 }
 
 #[cfg(test)]

@@ -100,8 +100,9 @@ wire_structs! {
     /// everywhere.)
     RequestHeader { op: u32, is_quiet: u32, processor: u32, reserved: u32, }
     /// Opens each response. An `error` that is not zero ends it. `quiet_error` is that of the first
-    /// quiet request to fail since the last response.
-    ResponseHeader { error: u32, fd_count: u32, quiet_error: u32, reserved: u32, }
+    /// quiet request to fail since the last response. `processor` is the one on which the gofer runs,
+    /// counted from one.
+    ResponseHeader { error: u32, fd_count: u32, quiet_error: u32, processor: u32, }
     HelloRequest { version: u32, reserved: u32, }
     HelloReply { version: u32, is_readonly: u32, max_nodes: u64, attr: Attr, }
     /// Followed by `count` names.

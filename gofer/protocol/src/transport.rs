@@ -62,11 +62,37 @@ pub fn receive_plain(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize,
 /// Those of `recvmsg(2)`; EMSGSIZE for a packet longer than `buffer`; EMFILE when a descriptor was
 /// lost for want of a free number.
 pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<(usize, Vec<OwnedFd>), Errno> {
+    receive_with(socket, buffer, RecvFlags::empty())
+}
+
+/// Receives as [`receive`] does, but looks only `looks` times whether there is a packet.
+///
+/// # Errors
+/// EAGAIN if there was none, and those of [`receive`].
+pub fn receive_soon(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    looks: u32,
+) -> Result<(usize, Vec<OwnedFd>), Errno> {
+    for _ in 0..looks {
+        match receive_with(socket, buffer, RecvFlags::DONTWAIT) {
+            Err(Errno::EAGAIN) => std::hint::spin_loop(),
+            received => return received,
+        }
+    }
+    Err(Errno::EAGAIN)
+}
+
+fn receive_with(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    flags: RecvFlags,
+) -> Result<(usize, Vec<OwnedFd>), Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let received = retry_on_intr(|| {
         let mut parts = [IoSliceMut::new(buffer)];
-        rustix::net::recvmsg(socket, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC)
+        rustix::net::recvmsg(socket, &mut parts, &mut ancillary, flags | RecvFlags::CMSG_CLOEXEC)
     })
     .map_err(errno)?;
     let mut fds = Vec::new();

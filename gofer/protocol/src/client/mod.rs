@@ -22,6 +22,7 @@ mod gather;
 mod pending;
 mod survey;
 mod walk;
+mod watch;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use crate::client::gather::Gathered;
 use crate::client::pending::Scope;
 use crate::client::reply::RootInfo;
 use crate::client::request::Target;
+use crate::client::watch::Watch;
 use crate::message::{
     HelloReply, HelloRequest, Op, ReleaseRequest, RequestHeader, ResponseHeader, TargetRequest,
 };
@@ -76,6 +78,7 @@ struct Channel {
     request: Writer,
     response: Box<[u8]>,
     gathered: Gathered,
+    watch: Watch,
 }
 
 impl Client {
@@ -90,6 +93,7 @@ impl Client {
             request: Writer::default(),
             response: vec![0; MAX_MESSAGE_BYTES].into(),
             gathered: Gathered::default(),
+            watch: Watch::default(),
         };
         let shared = Shared { socket, channel: Mutex::new(channel), begins: Condvar::new() };
         let unknown = RootInfo { attr: Default::default(), is_readonly: true, max_nodes: 0 };
@@ -277,8 +281,8 @@ impl Client {
         }
         self.shared.send(channel, scope)?;
         let sent = channel.gathered.pending.sent(self.quiet_told.load(Ordering::Relaxed));
-        let (len, fds) = match transport::receive(self.shared.socket.as_fd(), &mut channel.response)
-        {
+        let socket = self.shared.socket.as_fd();
+        let (len, fds) = match channel.watch.receive(socket, &mut channel.response, processor) {
             Ok((0, _)) => return Err(Errno::EIO),
             Ok(received) => received,
             // The descriptor limit of this process, not the gofer's fault.
@@ -287,6 +291,7 @@ impl Client {
         };
         let mut response = Reader::new(&channel.response[..len]);
         let header: ResponseHeader = response.fixed().map_err(|_| Errno::EIO)?;
+        channel.watch.note_gofer(header.processor);
         self.quiet_served.store(sent, Ordering::Release);
         if header.quiet_error != 0 {
             self.quiet_error.store(header.quiet_error, Ordering::Relaxed);
