@@ -35,10 +35,16 @@ impl Placement {
         Placement { everywhere, asker: 0, streak: 0, needed: STREAK, is_bound: false }
     }
 
-    /// Follows a request from a processor, counted from one. To be called when its answer is sent,
-    /// so that nobody waits for it.
+    /// Follows a request from a processor, counted from one; zero is one that nobody waits for, which is
+    /// better served elsewhere. To be called when its answer is sent, so that nobody waits for it.
     pub fn follow(&mut self, asker: u32) {
         let Some(everywhere) = &self.everywhere else { return };
+        if asker == 0 {
+            if std::mem::take(&mut self.is_bound) {
+                let _ = sched_setaffinity(None, everywhere);
+            }
+            return;
+        }
         if asker != self.asker {
             if std::mem::take(&mut self.is_bound) {
                 self.needed = match self.streak - self.needed {

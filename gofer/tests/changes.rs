@@ -299,6 +299,46 @@ fn unnamed_files_become_files_once_they_have_a_name() {
 }
 
 #[test]
+fn files_that_were_asked_for_ahead_come_before_later_answers() {
+    let served = Served::new();
+    let client = served.client();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let ask = |dir: NodeId, count: usize| {
+        let sender = sender.clone();
+        client.make_unnamed_ahead(dir, PLAIN, count, move |made| sender.send(made).unwrap())
+    };
+    ask(ROOT, 16).unwrap();
+    ask(ROOT, 17).unwrap();
+    assert!(receiver.try_recv().is_err());
+    // An error of theirs is nobody else's.
+    let dir = client.mkdir(ROOT, b"d", DIRECTORY).unwrap().node.unwrap();
+    let made = receiver.try_recv().unwrap().unwrap();
+    assert_eq!(made.len(), 16);
+    assert_eq!(receiver.try_recv().unwrap().err(), Some(Errno::EINVAL));
+    client.name_quietly(made[0].0.node.unwrap(), dir, b"f").unwrap();
+    ask(dir, 1).unwrap();
+    client.await_ahead();
+    assert_eq!(receiver.try_recv().unwrap().unwrap().len(), 1);
+    assert_eq!(client.get_attr(Target::child(dir, b"f")).unwrap().ino, made[0].0.attr.ino);
+    // No more than may be left unread.
+    let asked = (0..100).take_while(|_| ask(ROOT, 1).is_ok()).count();
+    assert!((1..100).contains(&asked));
+    client.await_ahead();
+    assert_eq!(receiver.try_iter().filter(Result::is_ok).count(), asked);
+}
+
+#[test]
+fn rest_is_told_when_no_quiet_request_has_waited_for_a_while() {
+    let served = Served::new();
+    let client = served.client();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    client.when_at_rest(move || sender.send(()).unwrap());
+    client.unlink_quietly(ROOT, b"missing").unwrap();
+    receiver.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
+    assert_eq!(receiver.try_recv(), Err(std::sync::mpsc::TryRecvError::Empty));
+}
+
+#[test]
 fn name_that_goes_before_it_was_given_is_not_given() {
     let served = Served::new();
     let client = served.client();

@@ -24,7 +24,7 @@ pub use client::reply::{
     Created, DirChunk, DirEntry, Entry, Opened, RootInfo, Surveyed, WalkReply,
 };
 pub use client::request::{DirPosition, NewNode, Target};
-pub use client::{Client, Unlinked};
+pub use client::{Client, Unlinked, Unnamed};
 pub use flags::{OpenFlags, ReadDirFlags, RenameFlags, SurveyFlags, WalkFlags, XattrFlags};
 pub use name::{Name, NodeId};
 

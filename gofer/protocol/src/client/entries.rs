@@ -74,17 +74,10 @@ impl Client {
             Scope::Nothing,
             Op::MakeUnnamed,
             |request| {
-                let (count, NewNode { mode, uid, gid, .. }) = (count as u32, new);
-                request.fixed(&UnnamedRequest { dir: dir.raw(), mode, uid, gid, count });
+                write_unnamed(request, dir, new, count);
                 Ok(())
             },
-            |response, fds| {
-                let reply: UnnamedReply = response.fixed()?;
-                if reply.count as usize != fds.len() {
-                    return Err(Errno::EIO);
-                }
-                fds.into_iter().map(|fd| Ok((read_created(response)?, fd))).collect()
-            },
+            read_unnamed,
         )
     }
 
@@ -200,6 +193,22 @@ impl Client {
             |_, _| Ok(()),
         )
     }
+}
+
+pub(super) fn write_unnamed(request: &mut Writer, dir: NodeId, new: NewNode, count: usize) {
+    let (count, NewNode { mode, uid, gid, .. }) = (count as u32, new);
+    request.fixed(&UnnamedRequest { dir: dir.raw(), mode, uid, gid, count });
+}
+
+pub(super) fn read_unnamed(
+    response: &mut Reader<'_>,
+    fds: Vec<OwnedFd>,
+) -> Result<Vec<(Created, OwnedFd)>, Errno> {
+    let reply: UnnamedReply = response.fixed()?;
+    if reply.count as usize != fds.len() {
+        return Err(Errno::EIO);
+    }
+    fds.into_iter().map(|fd| Ok((read_created(response)?, fd))).collect()
 }
 
 fn read_created(response: &mut Reader<'_>) -> Result<Created, Errno> {

@@ -2,16 +2,18 @@
 //! ask for, and many need not be done at all if they wait for a while (`pending`).
 //!
 //! They go out when they are many, before a request that is waited for and has to do with them, or by
-//! a thread of its own after a tenth of a second. The thread is started with the first quiet request.
+//! a thread of its own when they are old enough. The thread is started with the first quiet request.
 
+use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use linux_abi::Errno;
+use parking_lot::MutexGuard;
 
 use super::pending::{Pending, Scope};
-use super::{Channel, Shared};
+use super::{AtRest, Channel, Shared};
 use crate::transport;
 use crate::wire::Writer;
 
@@ -19,8 +21,11 @@ use crate::wire::Writer;
 const PENDING_MAX: usize = 4096;
 /// ... and how many are sent when there are more: the gofer is busy for a few milliseconds then.
 const SENT_AT_ONCE: u64 = 1024;
-/// How long a request waits at least, and at most twice as long.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How long a request waits: at least three of these, and at most four.
+const TICK: Duration = Duration::from_millis(50);
+const PATIENCE_TICKS: usize = 3;
+/// No request has waited for so long when the client is at rest.
+const REST: Duration = Duration::from_secs(1);
 /// It needs very little.
 const STACK_BYTES: usize = 64 << 10;
 
@@ -109,6 +114,26 @@ impl Shared {
         transport::send(self.socket.as_fd(), message.as_bytes(), &[]).map_err(|_| Errno::EIO)
     }
 
+    /// Waits until requests wait; `false` once the client is gone.
+    fn await_requests(&self) -> bool {
+        let mut is_at_rest = false;
+        let mut channel = self.channel.lock();
+        while channel.gathered.pending.is_empty() {
+            if channel.gathered.sender == Sender::Closed {
+                return false;
+            }
+            if is_at_rest {
+                self.begins.wait(&mut channel);
+            } else if self.begins.wait_for(&mut channel, REST).timed_out() {
+                is_at_rest = true;
+                if let Some(AtRest(act)) = self.at_rest.get() {
+                    MutexGuard::unlocked(&mut channel, act);
+                }
+            }
+        }
+        true
+    }
+
     /// Ends the thread once all is sent.
     pub(super) fn close(&self) {
         let gathered = &mut self.channel.lock().gathered;
@@ -129,19 +154,16 @@ fn start(shared: &Arc<Shared>) -> Sender {
 }
 
 fn run(shared: &Shared) {
-    loop {
-        let end = {
-            let mut channel = shared.channel.lock();
-            while channel.gathered.pending.is_empty() {
-                if channel.gathered.sender == Sender::Closed {
-                    return;
-                }
-                shared.begins.wait(&mut channel);
-            }
-            channel.gathered.pending.next()
-        };
-        std::thread::sleep(PATIENCE);
-        // Others may send in between. An error means that the gofer is gone.
-        while let Ok(true) = shared.send_some(&mut shared.channel.lock().gathered, end) {}
+    // Where the requests of each of the last ticks end.
+    let mut ends = VecDeque::with_capacity(PATIENCE_TICKS + 1);
+    while shared.await_requests() {
+        std::thread::sleep(TICK);
+        ends.push_back(shared.channel.lock().gathered.pending.next());
+        if ends.len() > PATIENCE_TICKS
+            && let Some(end) = ends.pop_front()
+        {
+            // Others may send in between. An error means that the gofer is gone.
+            while let Ok(true) = shared.send_some(&mut shared.channel.lock().gathered, end) {}
+        }
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! A *quiet* request is not waited for: its sender goes on as if it had been successful, which is for
 //! changes that nothing should prevent. The gofer serves it before any later request, and tells of a
-//! failure with the next response ([`Client::take_quiet_error`]). They are gathered for a tenth of a
+//! failure with the next response ([`Client::take_quiet_error`]). They are gathered for a fifth of a
 //! second (`gather`), and only requests that have to do with them are sent behind them at once.
 //!
 //! Any method returns EIO if the gofer is gone or has answered nonsense, ESTALE for a node that it
@@ -15,6 +15,7 @@
 pub mod reply;
 pub mod request;
 
+mod ahead;
 mod attributes;
 mod change;
 mod entries;
@@ -25,14 +26,16 @@ mod walk;
 mod watch;
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use linux_abi::Errno;
 use parking_lot::{Condvar, Mutex};
 
+pub use ahead::Unnamed;
 pub use pending::Unlinked;
 
+use crate::client::ahead::Ahead;
 use crate::client::gather::Gathered;
 use crate::client::pending::Scope;
 use crate::client::reply::RootInfo;
@@ -55,13 +58,21 @@ const QUIET_MAX: u64 = 8192;
 #[derive(Debug)]
 pub struct Client {
     shared: Arc<Shared>,
-    released: Mutex<Vec<NodeId>>,
+    released: Mutex<Vec<Released>>,
     root: RootInfo,
     /// How many quiet requests were told, and how many of them are known to be served.
     quiet_told: AtomicU64,
     quiet_served: AtomicU64,
     /// Number of the error of one that failed, or zero.
     quiet_error: AtomicU32,
+}
+
+/// A node that is to be given back.
+#[derive(Clone, Copy, Debug)]
+struct Released {
+    node: NodeId,
+    /// Whether nobody will meet its file again: it has no name any more.
+    is_gone: bool,
 }
 
 /// What the thread that sends gathered requests needs.
@@ -71,6 +82,16 @@ struct Shared {
     channel: Mutex<Channel>,
     /// Notified when requests begin to be gathered, or the client is gone.
     begins: Condvar,
+    at_rest: OnceLock<AtRest>,
+}
+
+/// What is done when no quiet request has waited for a while.
+struct AtRest(Box<dyn Fn() + Send + Sync>);
+
+impl std::fmt::Debug for AtRest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AtRest")
+    }
 }
 
 #[derive(Debug)]
@@ -79,6 +100,7 @@ struct Channel {
     response: Box<[u8]>,
     gathered: Gathered,
     watch: Watch,
+    ahead: Ahead,
 }
 
 impl Client {
@@ -94,8 +116,10 @@ impl Client {
             response: vec![0; MAX_MESSAGE_BYTES].into(),
             gathered: Gathered::default(),
             watch: Watch::default(),
+            ahead: Ahead::default(),
         };
-        let shared = Shared { socket, channel: Mutex::new(channel), begins: Condvar::new() };
+        let (channel, begins) = (Mutex::new(channel), Condvar::new());
+        let shared = Shared { socket, channel, begins, at_rest: OnceLock::new() };
         let unknown = RootInfo { attr: Default::default(), is_readonly: true, max_nodes: 0 };
         let mut client = Client {
             shared: Arc::new(shared),
@@ -129,14 +153,29 @@ impl Client {
         &self.root
     }
 
+    /// Has `act` called by a thread of the client's when no quiet request has waited for a second, but
+    /// some did before. Only the first call of this does anything.
+    pub fn when_at_rest(&self, act: impl Fn() + Send + Sync + 'static) {
+        let _ = self.shared.at_rest.set(AtRest(Box::new(act)));
+    }
+
     /// Gives a node back. The gofer learns of it with others, later; see
     /// [`Client::flush_releases`].
     pub fn release(&self, node: NodeId) {
+        self.give_back(node, false);
+    }
+
+    /// The same of a file that has no name any more: all were removed, quietly perhaps.
+    pub fn release_gone(&self, node: NodeId) {
+        self.give_back(node, true);
+    }
+
+    fn give_back(&self, node: NodeId, is_gone: bool) {
         if node == NodeId::ROOT {
             return;
         }
         let mut released = self.released.lock();
-        released.push(node);
+        released.push(Released { node, is_gone });
         if released.len() >= RELEASE_BATCH {
             let nodes = std::mem::take(&mut *released);
             drop(released);
@@ -160,10 +199,11 @@ impl Client {
 
     /// Sends release messages, behind the quiet requests that may name the nodes. An error means
     /// that the gofer is gone, and its nodes with it.
-    fn send_releases(&self, nodes: &[NodeId]) {
+    fn send_releases(&self, nodes: &[Released]) {
         let channel = &mut *self.shared.channel.lock();
+        let pending = &channel.gathered.pending;
         // The same files may be met under other numbers from now on.
-        if nodes.iter().any(|node| channel.gathered.pending.needs(*node)) {
+        if nodes.iter().any(|released| !released.is_gone && pending.needs(released.node)) {
             let _ = self.shared.send_pending(&mut channel.gathered, u64::MAX);
         }
         let told = self.quiet_told.load(Ordering::Relaxed);
@@ -172,8 +212,8 @@ impl Client {
             request.clear();
             request.fixed(&RequestHeader { op: Op::Release as u32, ..RequestHeader::default() });
             request.fixed(&ReleaseRequest { count: nodes.len() as u32, reserved: 0 });
-            for node in nodes {
-                request.fixed(&node.raw());
+            for released in nodes {
+                request.fixed(&released.node.raw());
             }
             let _ = match channel.gathered.pending.is_empty() {
                 true => self.shared.send(channel, Scope::Nothing),
@@ -220,7 +260,7 @@ impl Client {
         op: Op,
         write: impl FnOnce(&mut Writer) -> Result<(), Errno>,
     ) -> Result<(), Errno> {
-        self.tell_on(&mut self.shared.channel.lock(), op, write)
+        self.on_channel(|channel| self.tell_on(channel, op, write))
     }
 
     fn tell_on(
@@ -260,7 +300,7 @@ impl Client {
         write: impl FnOnce(&mut Writer) -> Result<(), Errno>,
         read: impl FnOnce(&mut Reader<'_>, Vec<OwnedFd>) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
-        self.call_on(&mut self.shared.channel.lock(), scope, op, write, read)
+        self.on_channel(|channel| self.call_on(channel, scope, op, write, read))
     }
 
     fn call_on<T>(
@@ -272,7 +312,7 @@ impl Client {
         read: impl FnOnce(&mut Reader<'_>, Vec<OwnedFd>) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
         channel.request.clear();
-        let processor = rustix::thread::sched_getcpu() as u32 + 1;
+        let processor = current_processor();
         let header = RequestHeader { op: op as u32, processor, ..RequestHeader::default() };
         channel.request.fixed(&header);
         write(&mut channel.request)?;
@@ -281,6 +321,18 @@ impl Client {
         }
         self.shared.send(channel, scope)?;
         let sent = channel.gathered.pending.sent(self.quiet_told.load(Ordering::Relaxed));
+        self.receive_awaited(channel, processor);
+        self.receive(channel, processor, sent, read)
+    }
+
+    /// Receives a response, by which the first `sent` quiet requests are served.
+    fn receive<T>(
+        &self,
+        channel: &mut Channel,
+        processor: u32,
+        sent: u64,
+        read: impl FnOnce(&mut Reader<'_>, Vec<OwnedFd>) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
         let socket = self.shared.socket.as_fd();
         let (len, fds) = match channel.watch.receive(socket, &mut channel.response, processor) {
             Ok((0, _)) => return Err(Errno::EIO),
@@ -337,6 +389,11 @@ impl Drop for Client {
         // The gofer closes all nodes of a connection that ends.
         let _ = rustix::net::shutdown(&self.shared.socket, rustix::net::Shutdown::Both);
     }
+}
+
+/// The processor of the calling thread, counted from one.
+fn current_processor() -> u32 {
+    rustix::thread::sched_getcpu() as u32 + 1
 }
 
 /// The error with this number on the wire.

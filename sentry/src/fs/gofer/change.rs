@@ -162,6 +162,9 @@ impl GoferInode {
         }
         let _old = {
             let mut state = self.state.lock();
+            if is_last && let Some(node) = &state.node {
+                node.note_gone();
+            }
             let was_here = state.place.as_ref().is_some_and(|place| place.is(dir, name));
             if was_here { state.place.take() } else { None }
         };

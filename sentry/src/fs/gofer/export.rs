@@ -63,6 +63,8 @@ const FORESIGHTS_MAX: usize = 32;
 pub(super) struct Node {
     export: Arc<Export>,
     id: NodeId,
+    /// Whether the file has lost its last name.
+    is_gone: AtomicBool,
 }
 
 /// How the gofer is told which file is meant; keeps the node from being given back.
@@ -81,7 +83,7 @@ impl Export {
         let is_trusted = is_exclusive && LOCAL_FILE_SYSTEMS.contains(&magic);
         let trusted_device = is_trusted.then(|| client.root().attr.dev());
         let max_nodes = usize::try_from(client.root().max_nodes).unwrap_or(usize::MAX);
-        Arc::new(Export {
+        let export = Arc::new(Export {
             client,
             is_exclusive,
             trusted_device,
@@ -99,7 +101,15 @@ impl Export {
             departures: AtomicU64::new(0),
             listed: AtomicUsize::new(0),
             named: AtomicUsize::new(0),
-        })
+        });
+        let shared = Arc::downgrade(&export);
+        export.client.when_at_rest(move || {
+            if let Some(export) = shared.upgrade() {
+                export.pools.shed_old();
+                export.client.flush_releases();
+            }
+        });
+        export
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -208,8 +218,9 @@ impl Export {
         }
     }
 
-    /// Gives half of the nodes back that can be found again.
+    /// Gives back half of the nodes that can be found again, and those in stock.
     pub(super) fn give_nodes_back(&self) {
+        self.pools.empty();
         self.nodes.shed_half(GoferInode::give_node_back);
         self.client.flush_releases();
     }
@@ -245,17 +256,25 @@ impl Export {
 
 impl Node {
     pub(super) fn new(export: &Arc<Export>, id: NodeId) -> Node {
-        Node { export: export.clone(), id }
+        Node { export: export.clone(), id, is_gone: AtomicBool::new(false) }
     }
 
     pub(super) fn id(&self) -> NodeId {
         self.id
     }
+
+    /// The file has lost its last name.
+    pub(super) fn note_gone(&self) {
+        self.is_gone.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
-        self.export.client.release(self.id);
+        match *self.is_gone.get_mut() {
+            true => self.export.client.release_gone(self.id),
+            false => self.export.client.release(self.id),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Files that are made before somebody wants them.
 //!
 //! Where files are made one after the other, the gofer makes some without a name (`O_TMPFILE`) in
-//! advance, and hands their descriptors over. A new file is one of them; its name is put into the
+//! advance, and hands their descriptors over; it is asked for more before there are none. A new file is one of them; its name is put into the
 //! directory by a quiet request. That can fail only where the directory cannot grow, so the gofer makes
 //! such files only while there is space to spare; a failure is told by `fsync(2)` of the file.
 //!
@@ -22,14 +22,14 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use gofer_protocol::transport::MAX_DESCRIPTORS;
-use gofer_protocol::{Attr, Created, NewNode as WireNode, Unlinked};
+use gofer_protocol::{Attr, Created, NewNode as WireNode, Unlinked, Unnamed as Made};
 use linux_abi::Errno;
 use linux_abi::fs::{FileKind, S_ISGID, S_ISUID};
 use platform::host;
 use platform::host::time::Clock;
 
 use super::descriptors::Writable;
-use super::export::Node;
+use super::export::{Export, Node};
 use super::inode::GoferInode;
 use crate::sync::{Mutex, Rank};
 use crate::vfs::{Inode, NewNode};
@@ -40,25 +40,49 @@ const LINKS_MAX: u64 = 1000;
 const AGE_MAX: Duration = Duration::from_secs(1);
 
 /// Most files that wait in a pool: more than are made at once, as files come back.
-const WAITING_MAX: usize = 8 * MAX_DESCRIPTORS;
+const WAITING_MAX: usize = 1 << 10;
+/// More are asked for when there are fewer of a kind that is made again and again.
+const LOW: usize = 2 * MAX_DESCRIPTORS;
+/// Most that are dropped at once, because they are old.
+const DROPPED_AT_ONCE: usize = 64;
 
-/// Pools that may have files, for each export.
-const POOLS_MAX: usize = 8;
+/// Pools that may have files, for each export, and kinds of files in each.
+const POOLS_MAX: usize = 4;
+const KINDS_MAX: usize = 4;
 
 /// Files without a name, made alike in directories that are alike.
 pub(super) struct Pool(Mutex<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
-    files: Vec<Unnamed>,
+    /// The kind that was wanted last is the last.
+    shelves: Vec<Shelf>,
+    /// Whether the export counts this pool among those that may have files.
+    is_counted: bool,
+}
+
+/// Files of one kind.
+#[derive(Default)]
+struct Shelf {
     kind: Kind,
+    files: Vec<Unnamed>,
     /// When the last ones were made, and when one was wanted last.
     made_at: Duration,
     wanted_at: Duration,
     /// How many were asked for last.
     batch: usize,
-    /// Whether the export counts this pool among those that may have files.
-    is_counted: bool,
+    /// Whether more were asked for and have not arrived.
+    is_asked: bool,
+}
+
+/// What a pool has for whoever wants a file.
+enum Taken {
+    /// One, and whether to ask for more.
+    File(Box<Unnamed>, bool),
+    /// None yet.
+    Asked,
+    /// None, and how many to make.
+    Nothing(usize),
 }
 
 struct Unnamed {
@@ -89,59 +113,134 @@ impl Default for Pool {
 }
 
 impl Pool {
-    /// A file of this kind, or how many to make.
-    fn take(&self, kind: Kind, now: Duration) -> Result<Unnamed, usize> {
-        let is_recent = |then: Duration| now.saturating_sub(then) < AGE_MAX;
+    /// A file of this kind, if there is one.
+    fn take(&self, kind: Kind, now: Duration) -> Taken {
+        // Outlive the guard, as nodes do that are given back.
+        let _unwanted;
+        let mut old = Vec::new();
         let mut waiting = self.0.lock();
-        let is_alike = is_recent(waiting.wanted_at) && waiting.kind == kind;
-        (waiting.kind, waiting.wanted_at) = (kind, now);
-        if is_alike {
-            if waiting.files.last().is_some_and(|file| is_recent(file.made_at)) {
-                return waiting.files.pop().ok_or(0);
+        _unwanted = waiting.want(kind);
+        let Some(shelf) = waiting.shelves.last_mut() else { return Taken::Nothing(0) };
+        let is_wanted_again = is_recent(shelf.wanted_at, now);
+        shelf.wanted_at = now;
+        while old.len() < DROPPED_AT_ONCE
+            && let Some(file) = shelf.files.pop()
+        {
+            if is_recent(file.made_at, now) {
+                let asks = shelf.files.len() < LOW && shelf.batch == MAX_DESCRIPTORS;
+                let asks_now = asks && !std::mem::replace(&mut shelf.is_asked, asks);
+                return Taken::File(Box::new(file), asks_now);
             }
-            waiting.batch = (2 * waiting.batch).clamp(1, MAX_DESCRIPTORS);
-        } else {
-            waiting.batch = 0;
+            old.push(file);
         }
-        waiting.made_at = now;
-        let batch = waiting.batch;
-        let _old = std::mem::take(&mut waiting.files);
-        drop(waiting);
-        Err(batch)
+        if shelf.is_asked {
+            return Taken::Asked;
+        }
+        shelf.batch = match is_wanted_again {
+            true => (2 * shelf.batch).clamp(1, MAX_DESCRIPTORS),
+            false => 0,
+        };
+        Taken::Nothing(shelf.batch)
+    }
+
+    /// Adds files that were asked for at `made_at`, or notes that there are none; answers as
+    /// [`Pool::add`] does.
+    fn add_made(&self, files: Option<Vec<Unnamed>>, kind: Kind, made_at: Duration) -> bool {
+        {
+            let mut waiting = self.0.lock();
+            let shelf = waiting.shelves.iter_mut().find(|shelf| shelf.kind == kind);
+            let Some(shelf) = shelf else { return false };
+            shelf.is_asked = false;
+            match files.is_some() {
+                true => shelf.made_at = made_at,
+                false => shelf.batch = 0,
+            }
+        }
+        files.is_some_and(|files| self.add(files, kind))
     }
 
     /// Whether the gofer has made files of it just now.
     fn has_made_lately(&self, now: Duration) -> bool {
-        let waiting = self.0.lock();
-        waiting.batch > 0 && now.saturating_sub(waiting.made_at) < AGE_MAX
+        let made = |shelf: &Shelf| shelf.batch > 0 && is_recent(shelf.made_at, now);
+        self.0.lock().shelves.iter().any(made)
     }
 
-    /// Adds files; answers with whether the export has to count this pool from now on.
-    fn add(&self, files: Vec<Unnamed>) -> bool {
+    /// Adds files of a kind that is still wanted; answers with whether the export has to count this
+    /// pool from now on.
+    fn add(&self, files: impl IntoIterator<Item = Unnamed>, kind: Kind) -> bool {
+        // Those without room outlive the guard.
+        let mut left = files.into_iter();
         let mut waiting = self.0.lock();
-        waiting.files.extend(files);
-        !std::mem::replace(&mut waiting.is_counted, true)
-    }
-
-    /// Takes a file back; answers as [`Pool::add`] does.
-    fn put_back(&self, file: Unnamed, kind: Kind) -> bool {
-        let mut waiting = self.0.lock();
-        if waiting.kind != kind || waiting.files.len() >= WAITING_MAX {
-            drop(waiting);
-            drop(file);
+        let count: usize = waiting.shelves.iter().map(|shelf| shelf.files.len()).sum();
+        let Some(shelf) = waiting.shelves.iter_mut().find(|shelf| shelf.kind == kind) else {
             return false;
-        }
-        waiting.files.push(file);
+        };
+        shelf.files.extend(left.by_ref().take(WAITING_MAX.saturating_sub(count)));
         !std::mem::replace(&mut waiting.is_counted, true)
+    }
+
+    /// Drops the files that are too old; whether there are others.
+    fn shed_old(&self, now: Duration) -> bool {
+        let mut old = Vec::new();
+        let mut waiting = self.0.lock();
+        for shelf in &mut waiting.shelves {
+            old.extend(shelf.files.extract_if(.., |file| !is_recent(file.made_at, now)));
+        }
+        let has_others = waiting.shelves.iter().any(|shelf| !shelf.files.is_empty());
+        waiting.is_counted = has_others;
+        has_others
     }
 
     /// Drops all that wait.
     fn empty(&self) {
-        let _files = {
+        let _shelves = {
             let mut waiting = self.0.lock();
             waiting.is_counted = false;
-            std::mem::take(&mut waiting.files)
+            std::mem::take(&mut waiting.shelves)
         };
+    }
+}
+
+impl Waiting {
+    /// Puts the shelf of this kind last; answers with one that has to go.
+    fn want(&mut self, kind: Kind) -> Option<Shelf> {
+        let known = self.shelves.iter().rposition(|shelf| shelf.kind == kind);
+        let is_full = known.is_none() && self.shelves.len() >= KINDS_MAX;
+        let gone = is_full.then(|| self.shelves.remove(0));
+        match known {
+            Some(at) => self.shelves[at..].rotate_left(1),
+            None => self.shelves.push(Shelf { kind, ..Shelf::default() }),
+        }
+        gone
+    }
+}
+
+fn is_recent(then: Duration, now: Duration) -> bool {
+    now.saturating_sub(then) < AGE_MAX
+}
+
+fn wire((mode, uid, gid): Kind) -> WireNode {
+    WireNode { mode, uid, gid, wants_node: true }
+}
+
+impl Export {
+    /// Takes over what the gofer has made.
+    fn own_unnamed(self: &Arc<Self>, made: Made, made_at: Duration) -> Option<Vec<Unnamed>> {
+        if let Err(Errno::EOPNOTSUPP | Errno::EINVAL | Errno::EISDIR) = made {
+            self.makes_unnamed.store(false, Ordering::Relaxed);
+        }
+        // Whatever else is wrong: making the file in the usual way tells.
+        let own = |(created, fd): (Created, OwnedFd)| {
+            let node = Node::new(self, created.node?);
+            Some(Unnamed { attr: created.attr, node, fd, made_at })
+        };
+        Some(made.ok()?.into_iter().filter_map(own).collect())
+    }
+
+    fn fill(&self, pool: &Arc<Pool>, files: Option<Vec<Unnamed>>, kind: Kind, made_at: Duration) {
+        if pool.add_made(files, kind, made_at) {
+            self.pools.count(pool);
+        }
     }
 }
 
@@ -165,6 +264,15 @@ impl Pools {
         if let Some(pool) = first.and_then(|pool| pool.upgrade()) {
             pool.empty();
         }
+    }
+
+    /// Drops the files that are too old.
+    pub(super) fn shed_old(&self) {
+        let now = host::time::now(Clock::Monotonic);
+        let pools = std::mem::take(&mut *self.0.lock());
+        let has_others = |pool: &Weak<Pool>| pool.upgrade().is_some_and(|pool| pool.shed_old(now));
+        let left: Vec<_> = pools.into_iter().filter(has_others).collect();
+        self.0.lock().extend(left);
     }
 
     /// Empties all.
@@ -220,31 +328,42 @@ impl GoferInode {
         let kind = (new.permissions, new.uid, new.gid);
         let pool = self.pool();
         let now = host::time::now(Clock::Monotonic);
-        let count = match pool.take(kind, now) {
-            Ok(file) => return Some(file),
-            Err(0) => return None,
-            Err(count) => count,
-        };
-        let dir = self.node().ok()?;
-        let (mode, uid, gid) = kind;
-        let wire = WireNode { mode, uid, gid, wants_node: true };
-        // Not worth making room for.
-        let made = self.export.client().make_unnamed(dir.id(), wire, count);
-        self.export.take_doubt();
-        if let Err(Errno::EOPNOTSUPP | Errno::EINVAL | Errno::EISDIR) = made {
-            self.export.makes_unnamed.store(false, Ordering::Relaxed);
+        let mut taken = pool.take(kind, now);
+        if matches!(taken, Taken::Asked) {
+            self.export.client().await_ahead();
+            taken = pool.take(kind, now);
         }
-        // Whatever else is wrong: making the file in the usual way tells.
-        let own = |(created, fd): (Created, OwnedFd)| {
-            let node = Node::new(&self.export, created.node?);
-            Some(Unnamed { attr: created.attr, node, fd, made_at: now })
-        };
-        let mut files: Vec<Unnamed> = made.ok()?.into_iter().filter_map(own).collect();
-        let file = files.pop();
-        if !files.is_empty() && pool.add(files) {
-            self.export.pools.count(&pool);
+        match taken {
+            Taken::File(file, asks) => {
+                if asks && self.ask_ahead(&pool, kind, now).is_err() {
+                    pool.add_made(None, kind, now);
+                }
+                Some(*file)
+            }
+            Taken::Asked | Taken::Nothing(0) => None,
+            Taken::Nothing(count) => {
+                let dir = self.node().ok()?;
+                // Not worth making room for.
+                let made = self.export.client().make_unnamed(dir.id(), wire(kind), count);
+                self.export.take_doubt();
+                let mut files = self.export.own_unnamed(made, now);
+                let file = files.as_mut().and_then(Vec::pop);
+                self.export.fill(&pool, files, kind, now);
+                file
+            }
         }
-        file
+    }
+
+    /// Asks for more files of a kind that is wanted again and again, before there are none.
+    fn ask_ahead(&self, pool: &Arc<Pool>, kind: Kind, now: Duration) -> Result<(), Errno> {
+        let (dir, pool, export) = (self.node()?, pool.clone(), Arc::downgrade(&self.export));
+        let take = move |made: Made| {
+            if let Some(export) = export.upgrade() {
+                let files = export.own_unnamed(made, now);
+                export.fill(&pool, files, kind, now);
+            }
+        };
+        self.export.client().make_unnamed_ahead(dir.id(), wire(kind), MAX_DESCRIPTORS, take)
     }
 
     /// The pool of this directory.
@@ -347,7 +466,7 @@ impl GoferInode {
             return;
         }
         let Origin { pool, kind, attr, made_at, .. } = *origin;
-        if pool.put_back(Unnamed { attr, node, fd, made_at }, kind) {
+        if pool.add([Unnamed { attr, node, fd, made_at }], kind) {
             self.export.pools.count(&pool);
         }
     }
