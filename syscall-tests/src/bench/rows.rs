@@ -85,6 +85,7 @@ pub const ROWS: &[Row] = &[
     native("thread", 4.0),
     native("mutex_contended", 1.3),
     native("futex_pingpong_threads", 1.3),
+    native("futex_pingpong_together", 1.3),
     native("pipe_pingpong_threads", 1.5),
     native("unix_pingpong_processes", 1.0),
     native("tcp_pingpong_threads", 1.0),

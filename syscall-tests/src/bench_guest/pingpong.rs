@@ -14,6 +14,7 @@ pub const ALL: &[Primitive] = &[
     ("unix_pingpong_processes", unix_processes),
     ("tcp_pingpong_threads", tcp_threads),
     ("futex_pingpong_threads", futex_threads),
+    ("futex_pingpong_together", futex_together),
     ("mutex_contended", mutex_contended),
 ];
 
@@ -97,6 +98,25 @@ fn futex_threads(count: u32) {
     let other = std::thread::spawn(move || take_turns(1, count));
     take_turns(0, count);
     other.join().expect("join");
+}
+
+/// The same on one processor: where the scheduler puts two threads is another matter, and a wake-up
+/// across processors costs ten times as much.
+fn futex_together(count: u32) {
+    // As many processors as words have bits.
+    let mut all = [0_u64; 16];
+    let set = all.as_mut_ptr().addr();
+    call(libc::SYS_sched_getaffinity, [0, size_of_val(&all), set, 0, 0, 0]);
+    let mut one = [0_u64; 16];
+    let word = all.iter().position(|&word| word != 0).expect("a processor");
+    one[word] = all[word] & all[word].wrapping_neg();
+    let bind = |set: &[u64; 16]| {
+        let address = set.as_ptr().addr();
+        call(libc::SYS_sched_setaffinity, [0, size_of_val(set), address, 0, 0, 0]);
+    };
+    bind(&one);
+    futex_threads(count);
+    bind(&all);
 }
 
 /// Four threads that do little but take the same lock.
