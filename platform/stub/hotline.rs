@@ -19,9 +19,10 @@ use super::layout::{
 use super::line::{self, Reports};
 
 /// How often the stub looks whether a worker has taken the call, and then whether it is done: for
-/// about 20 µs, ...
-const LOOKS: u32 = 400;
-/// ... and so often, letting others run in between, before it waits for a call that was taken in the
+/// about 100 µs. A worker that tells others of a change, or serves another thread's call, comes back
+/// by then; to make the call in the host instead takes a worker that has to be woken. ...
+const LOOKS: u32 = 2000;
+/// ... And so often, letting others run in between, before it waits for a call that was taken in the
 /// host: for about 100 µs. To be woken from there takes longer than what the gofer does for most calls.
 /// (Where others want the processor, one of them takes a time slice, and then the call is done.)
 const YIELDS: u32 = 400;
