@@ -28,9 +28,7 @@ const REGISTER_SYNC_CORE: u64 = 1 << 6;
 ///
 /// Errors: ESRCH when the thread is dead.
 pub(super) async fn patch(hand: &mut Hand, ip: u64, number: u64) -> Result<(), Errno> {
-    let mut mappings = mappings(hand)?;
-    let place = Place { ip, number, code: None };
-    patch_place(hand, &mut mappings, &place).await?;
+    patch_first(hand, ip, number).await?;
     Ok(())
 }
 
@@ -43,11 +41,9 @@ pub(super) async fn patch_with_familiar(
     ip: u64,
     number: u64,
 ) -> Result<(), Errno> {
-    let mut mappings = mappings(hand)?;
-    let place = Place { ip, number, code: None };
-    let is_patched = patch_place(hand, &mut mappings, &place).await?;
+    let Some(mut mappings) = patch_first(hand, ip, number).await? else { return Ok(()) };
     // With others each patch takes barriers, which are dear.
-    if !is_patched || hand.slot.process.patching.threads() != Threads::One {
+    if hand.slot.process.patching.threads() != Threads::One {
         return Ok(());
     }
     let familiar = &hand.supervisor.familiar;
@@ -57,15 +53,36 @@ pub(super) async fn patch_with_familiar(
         let ip = address + SYSCALL_BYTES;
         let patching = &hand.slot.process.patching;
         if patching.in_the_way(&(address..ip)).is_empty() && !patching.is_refused(ip) {
-            let place = Place { ip, number, code: Some((code_start, code)) };
-            patch_place(hand, &mut mappings, &place).await?;
+            let target = Target { ip, number, code: Some((code_start, code)) };
+            patch_target(hand, &mut mappings, &target).await?;
         }
     }
     Ok(())
 }
 
+/// Answers with the mappings if the site is patched.
+///
+/// Errors: ESRCH when the thread is dead.
+async fn patch_first(
+    hand: &mut Hand,
+    ip: u64,
+    number: u64,
+) -> Result<Option<Vec<HostMapping>>, Errno> {
+    let mut mappings = match mappings(hand) {
+        Ok(mappings) => mappings,
+        Err(Errno::ESRCH) => return Err(Errno::ESRCH),
+        Err(_) => {
+            hand.slot.process.patching.settle(ip, false);
+            return Ok(None);
+        }
+    };
+    let target = Target { ip, number, code: None };
+    let is_patched = patch_target(hand, &mut mappings, &target).await?;
+    Ok(is_patched.then_some(mappings))
+}
+
 /// A site to be patched, with the code that has to be there, if that is known.
-struct Place {
+struct Target {
     ip: u64,
     number: u64,
     code: Option<(u64, Vec<u8>)>,
@@ -74,19 +91,19 @@ struct Place {
 /// Answers whether the site is patched.
 ///
 /// Errors: ESRCH when the thread is dead.
-async fn patch_place(
+async fn patch_target(
     hand: &mut Hand,
     mappings: &mut Vec<HostMapping>,
-    place: &Place,
+    target: &Target,
 ) -> Result<bool, Errno> {
     let clock = hand.supervisor.vdso.get().clock_gettime;
     hand.slot.process.channel.set_clock(clock);
-    let is_patched = match attempt(hand, mappings, place).await {
+    let is_patched = match attempt(hand, mappings, target).await {
         Ok(()) => true,
         Err(Errno::ESRCH) => return Err(Errno::ESRCH),
         Err(_) => false,
     };
-    hand.slot.process.patching.settle(place.ip, is_patched);
+    hand.slot.process.patching.settle(target.ip, is_patched);
     Ok(is_patched)
 }
 
@@ -94,9 +111,9 @@ async fn patch_place(
 async fn attempt(
     hand: &mut Hand,
     mappings: &mut Vec<HostMapping>,
-    place: &Place,
+    target: &Target,
 ) -> Result<(), Errno> {
-    let Place { ip, number, code: known } = place;
+    let Target { ip, number, code: known } = target;
     let address = ip.checked_sub(SYSCALL_BYTES).ok_or(Errno::EFAULT)?;
     let window = address.saturating_sub(LOOK_BEHIND)..address.saturating_add(LOOK_AHEAD);
     if hand.slot.process.patching.heap().contains(&address) {
