@@ -68,6 +68,8 @@ async fn patch_first(
     ip: u64,
     number: u64,
 ) -> Result<Option<Vec<HostMapping>>, Errno> {
+    let clock = hand.supervisor.vdso.get().clock_gettime;
+    hand.slot.process.channel.set_clock(clock);
     let mut mappings = match mappings(hand) {
         Ok(mappings) => mappings,
         Err(Errno::ESRCH) => return Err(Errno::ESRCH),
@@ -96,8 +98,6 @@ async fn patch_target(
     mappings: &mut Vec<HostMapping>,
     target: &Target,
 ) -> Result<bool, Errno> {
-    let clock = hand.supervisor.vdso.get().clock_gettime;
-    hand.slot.process.channel.set_clock(clock);
     let is_patched = match attempt(hand, mappings, target).await {
         Ok(()) => true,
         Err(Errno::ESRCH) => return Err(Errno::ESRCH),

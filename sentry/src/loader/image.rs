@@ -124,8 +124,7 @@ impl Builder<'_> {
             fd: None,
             offset: 0,
         };
-        self.thread.start_host_op(room);
-        let start = std::future::poll_fn(|cx| self.thread.poll_host_op(cx)).await?;
+        let start = self.host_op(room).await?;
         let room = start..start + (last - first);
         self.plan.clear_first(room.clone());
         Ok(room)
@@ -214,9 +213,7 @@ impl Builder<'_> {
         let mm = Mm::new(self.memory, record);
         Ok(Loaded { mm, space: self.space, thread: self.thread })
     }
-}
 
-impl Builder<'_> {
     /// Where the heap shall be.
     fn heap(&self, image: &ElfImage, placed: &Placed, stack: u64) -> Result<Heap, Errno> {
         // Linux: a static position-independent program lies among the mappings, where the heap
@@ -232,7 +229,11 @@ impl Builder<'_> {
         if self.space.layout().places_heap {
             return Ok(placed);
         }
-        self.thread.start_host_op(HostOp::Brk { addr: 0 });
+        self.host_op(HostOp::Brk { addr: 0 }).await
+    }
+
+    async fn host_op(&mut self, op: HostOp<'_>) -> Result<u64, Errno> {
+        self.thread.start_host_op(op);
         std::future::poll_fn(|cx| self.thread.poll_host_op(cx)).await
     }
 }
