@@ -500,6 +500,10 @@ pub trait Thread: Send + Sync {
     /// Lets guest code run. Must be followed by [`Thread::poll_trap`] until it is ready.
     fn resume(&mut self, mode: ResumeMode);
 
+    /// Waits a moment for the trap that ends the last resume, if that is likely to come and the calling
+    /// worker would look out for it in any case: to do so here, before [`Thread::poll_trap`], is quicker.
+    fn stay(&mut self) {}
+
     /// Answers with the trap that ended the last resume; else keeps `cx`'s waker and wakes it then.
     fn poll_trap(&mut self, cx: &mut Context<'_>) -> Poll<Trap>;
 

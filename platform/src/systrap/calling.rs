@@ -105,6 +105,11 @@ impl Slot {
         self.memory.read::<u32>(place) & !layout::line::KINDS
     }
 
+    /// Whether there is a call on the line, or a report.
+    pub(super) fn has_said(&self) -> bool {
+        line::turn_of(self.line_state()).is_some() || self.has_reported()
+    }
+
     /// Takes the call on the line, if there is one and the thread may be served.
     pub(super) fn take_call(&self) -> Option<Event> {
         let state = self.line_state();
@@ -258,6 +263,12 @@ impl Slot {
             Rest { address: calling.room.address, offset, len, short: calling.short }
         };
         self.put_back(&rest);
+    }
+
+    /// Whether the stub may put calls on the line, as far as the guest has not changed that.
+    pub(super) fn is_open(&self) -> bool {
+        let place = FAST_OFFSET + offset_of!(Fast, is_open) as u64;
+        self.memory.atomic_long(place).load(Ordering::Relaxed) != 0
     }
 
     pub(super) fn set_open(&self, is_open: bool) {

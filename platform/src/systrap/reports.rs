@@ -28,6 +28,12 @@ pub(super) fn tell(reports: &[Report]) -> bool {
 }
 
 impl Slot {
+    /// Whether the thread has reported something that nobody has taken.
+    pub(super) fn has_reported(&self) -> bool {
+        let count = self.reports_word(offset_of!(Reports, count)).load(Ordering::Relaxed);
+        count != self.reports_seen.load(Ordering::Relaxed)
+    }
+
     /// Takes what the thread has reported and nobody has taken.
     pub(super) fn take_reports(&self) -> Vec<Report> {
         let count = self.reports_word(offset_of!(Reports, count)).load(Ordering::SeqCst);

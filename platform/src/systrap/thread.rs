@@ -5,7 +5,7 @@ use std::mem::offset_of;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use linux_abi::Errno;
 
@@ -65,6 +65,10 @@ pub(super) struct SystrapThread {
     pub(super) position: Position,
     /// A trap that needed no run.
     ready: Option<Trap>,
+    /// It runs since its call on the line was answered.
+    has_line: bool,
+    /// What it told meanwhile.
+    told: Option<Event>,
     operation: Operation,
     /// What the operation consists of beside its first call, whose results do not matter.
     rest: Vec<Call>,
@@ -99,6 +103,8 @@ impl SystrapThread {
             loaded: registers,
             position,
             ready: None,
+            has_line: false,
+            told: None,
             operation: Operation::None,
             rest: Vec::new(),
             is_stepping: false,
@@ -325,6 +331,7 @@ impl SystrapThread {
                 if self.slot.finish_call(self.registers.rax) {
                     self.supervisor.counters.note_wait();
                 }
+                self.has_line = true;
             }
             Position::Stub { id, frame } => {
                 let flags = self.load(frame);
@@ -468,6 +475,12 @@ impl Thread for SystrapThread {
         self.ready = self.trap_without_running(mode);
     }
 
+    fn stay(&mut self) {
+        if std::mem::take(&mut self.has_line) {
+            self.told = self.supervisor.watch.stay(&self.slot);
+        }
+    }
+
     fn poll_trap(&mut self, cx: &mut Context<'_>) -> Poll<Trap> {
         if let Some(trap) = self.ready.take() {
             return Poll::Ready(trap);
@@ -478,7 +491,10 @@ impl Thread for SystrapThread {
                 Poll::Ready(Some(trap)) => return Poll::Ready(trap),
                 Poll::Ready(None) => {}
             }
-            let Poll::Ready(event) = self.slot.poll_event(cx) else { return Poll::Pending };
+            let event = match self.told.take() {
+                Some(event) => event,
+                None => ready!(self.slot.poll_event(cx)),
+            };
             let mode = match self.resume_then.take() {
                 Some(_) if self.finish_completing(event).is_err() => {
                     return Poll::Ready(Trap::Dead);

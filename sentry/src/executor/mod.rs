@@ -111,6 +111,11 @@ impl Executor {
         self.platform.unpark();
     }
 
+    /// Whether no job is ready, so that the one which runs may wait for a moment.
+    pub fn is_idle(&self) -> bool {
+        self.ready.is_empty() && self.leisure.len() <= LEISURE_MAX
+    }
+
     /// Makes all workers return once their jobs rest; jobs that are left never run again.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);

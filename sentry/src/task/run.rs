@@ -42,6 +42,9 @@ async fn serve(ctx: &mut Ctx) -> ExitReason {
             });
         }
         is_running = false;
+        if ctx.task.kernel.executor.is_idle() {
+            ctx.thread.stay();
+        }
         let trap = std::future::poll_fn(|cx| ctx.thread.poll_trap(cx)).await;
         ctx.task.is_in_guest.store(false, Ordering::Relaxed);
         if trap != Trap::Failed {

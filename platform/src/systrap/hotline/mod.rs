@@ -15,7 +15,9 @@
 //! [`Hotline`]: super::layout::Hotline
 //! [`calling`]: super::calling
 
-use std::cell::Cell;
+mod staying;
+
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -96,11 +98,14 @@ struct State {
 
 /// A watch: one worker looks at the lines of some threads.
 struct Session {
-    /// The worker, and its processor.
-    worker: Tid,
+    /// The worker's processor.
     cpu: usize,
     slots: RwLock<Vec<Arc<Slot>>>,
     calls: AtomicU32,
+    /// The watch was ended.
+    is_over: AtomicBool,
+    /// Calls that the worker has served since it looked at all lines.
+    stayed: AtomicU32,
     /// What came another way meanwhile, from the threads and from others.
     own_events: AtomicU32,
     other_events: AtomicU32,
@@ -139,13 +144,13 @@ enum Found {
 struct Disturbed(bool);
 
 thread_local! {
-    /// Whether the calling worker is bound to a processor, for the sake of threads that it watches.
-    static IS_BOUND: Cell<bool> = const { Cell::new(false) };
+    /// The watch of the calling worker, for whose sake it is bound to a processor. It may be over.
+    static OWN: RefCell<Option<Arc<Session>>> = const { RefCell::new(None) };
 }
 
 /// Whether the calling worker is bound to a processor.
 pub(super) fn is_bound() -> bool {
-    IS_BOUND.get()
+    OWN.with_borrow(Option::is_some)
 }
 
 impl State {
@@ -333,10 +338,11 @@ impl Watch {
         // The thread was here when it made its call.
         let Some(cpu) = self.processors.other_than(process::current_cpu()) else { return };
         let session = Arc::new(Session {
-            worker: process::tid(),
             cpu,
             slots: RwLock::default(),
             calls: AtomicU32::new(0),
+            is_over: AtomicBool::new(false),
+            stayed: AtomicU32::new(0),
             own_events: AtomicU32::new(0),
             other_events: AtomicU32::new(0),
             progress: Mutex::new(Progress {
@@ -350,7 +356,7 @@ impl Watch {
             self.leave(&session);
             return;
         }
-        IS_BOUND.set(true);
+        OWN.set(Some(Arc::clone(&session)));
         for caller in callers {
             self.join(&session, caller);
         }
@@ -391,6 +397,7 @@ impl Watch {
     /// Ends the watch. Its worker learns of it when it looks next.
     fn close(&self, state: &mut State, was_disturbed: bool) {
         let Some(session) = state.session.take() else { return };
+        session.is_over.store(true, Ordering::Relaxed);
         self.leave(&session);
         let calls = session.calls.load(Ordering::Relaxed);
         self.served.fetch_add(calls.into(), Ordering::Relaxed);
@@ -403,21 +410,13 @@ impl Watch {
         self.is_busy.store(false, Ordering::Relaxed);
     }
 
-    /// The watch of the calling worker.
-    fn own(&self, worker: Tid) -> Option<Arc<Session>> {
-        let state = self.state.lock();
-        state.session.as_ref().filter(|session| session.worker == worker).cloned()
-    }
-
     /// Looks at the lines that the calling worker watches, if it does, for as long as that is of use.
     pub(super) fn look(&self, listener: &Listener, workers: &Workers, parked: Parked<'_>) -> Seen {
-        if !IS_BOUND.get() {
-            return Seen::Nothing;
-        }
-        let Some(session) = self.own(parked.tid()) else {
+        let Some(session) = OWN.with_borrow(Option::clone) else { return Seen::Nothing };
+        if session.is_over.load(Ordering::Relaxed) {
             self.unbind();
             return Seen::Nothing;
-        };
+        }
         // All that could be done is done: what is left waits for something.
         session.slots.read().iter().for_each(|slot| slot.lengthen_call());
         let Disturbed(was_disturbed) = match self.look_at(&session, listener, workers, parked) {
@@ -452,6 +451,7 @@ impl Watch {
             // Somebody has to receive meanwhile.
             workers.unpark_another(parked);
         }
+        progress.unlooked += session.stayed.swap(0, Ordering::Relaxed);
         if progress.unlooked >= CALLS {
             progress.unlooked = 0;
             let was_wanted = progress.is_wanted;
@@ -512,7 +512,7 @@ impl Watch {
     }
 
     fn unbind(&self) {
-        IS_BOUND.set(false);
+        OWN.set(None);
         let _ = self.processors.bind_caller();
     }
 
