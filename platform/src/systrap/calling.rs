@@ -10,6 +10,7 @@ use zerocopy::IntoBytes;
 
 use super::channel::SlotMemory;
 use super::layout;
+use super::layout::shape::{Input, Output, Shape};
 use super::layout::{
     Extent, FAST_OFFSET, Fast, HOTLINE_OFFSET, Hotline, REPORTS_OFFSET, ROOM_MAX, ROOM_OFFSET,
     SENT_OFFSET, SHORT_MAX, TEXT_MAX, WINDOW_BYTES, is_short, shape,
@@ -21,6 +22,12 @@ use crate::process::copy;
 // `take_call` reads the first line as words.
 const _: () = assert!(offset_of!(Hotline, state) == 0 && offset_of!(Hotline, number) == 4);
 const _: () = assert!(offset_of!(Hotline, info) == 8 && offset_of!(Hotline, words) == 16);
+
+/// A line of the processor's cache.
+const LINE_BYTES: u64 = 64;
+/// So much of an answer is asked for ahead.
+const FETCHED_MAX: u64 = 4 * LINE_BYTES;
+const _: () = assert!(TEXT_MAX.is_multiple_of(LINE_BYTES));
 
 /// Whether a call can go by the line.
 pub(super) fn is_eligible(number: u64) -> bool {
@@ -53,33 +60,52 @@ impl Calling {
 }
 
 impl Calling {
-    /// `None` for a call that does not go by the line.
-    fn new(memory: &SlotMemory, turn: u32, number: u32, args: &[u64; 6]) -> Option<Calling> {
-        let shape = shape::of(number)?;
-        let sent = match shape.input {
-            shape::Input::Text { address } => sent_text(memory, shape::argument(args, address)),
-            _ => shape.sent(args),
+    fn new(turn: u32, shape: Shape, args: &[u64; 6]) -> Calling {
+        let (sent, sent_is_text) = match shape.input {
+            // As much of it as there is.
+            Input::Text { address } => {
+                (Extent { address: shape::argument(args, address), len: TEXT_MAX }, true)
+            }
+            _ => (shape.sent(args), false),
         };
-        let room = shape.room(args);
-        let sent_is_text = matches!(shape.input, shape::Input::Text { .. });
-        Some(Calling {
-            is_serving: true,
-            turn,
-            sent,
-            sent_is_text,
-            room,
-            put: (0, 0),
-            short: Short::default(),
-        })
+        let (room, put, short) = (shape.room(args), (0, 0), Short::default());
+        Calling { is_serving: true, turn, sent, sent_is_text, room, put, short }
     }
 }
 
-/// The text that has come along, if all of it has.
-fn sent_text(memory: &SlotMemory, address: u64) -> Extent {
+/// Asks the processor for what a call that is about to be served brings along, and for where its answer
+/// goes: what the stub has written just now takes as long to come as the rest of taking a call.
+fn fetch_ahead(memory: &SlotMemory, shape: Shape, args: &[u64; 6]) {
+    if shape.input != Input::None {
+        memory.fetch_to_read(SENT_OFFSET);
+    }
+    if shape.output != Output::None {
+        let len = shape.room(args).len.min(FETCHED_MAX);
+        let lines = (0..len).step_by(LINE_BYTES as usize);
+        lines
+            .filter(|_| len > SHORT_MAX)
+            .for_each(|line| memory.fetch_to_write(ROOM_OFFSET + line));
+    }
+}
+
+/// Reads the text that has come along, with its NUL, from `offset` on; `None` if not all of it has, or it
+/// ends before that.
+fn read_text(memory: &SlotMemory, offset: u64, buf: &mut [u8]) -> Option<usize> {
     let mut text = [0; TEXT_MAX as usize];
-    memory.read_bytes(SENT_OFFSET, &mut text);
-    let end = text.iter().position(|&byte| byte == 0);
-    end.map_or(Extent::default(), |end| Extent { address, len: end as u64 + 1 })
+    let mut end = None;
+    // Most are short.
+    for (index, piece) in text.chunks_exact_mut(LINE_BYTES as usize).enumerate() {
+        let start = index * LINE_BYTES as usize;
+        memory.read_bytes(SENT_OFFSET + start as u64, piece);
+        end = memchr::memchr(0, piece).map(|place| start + place);
+        if end.is_some() {
+            break;
+        }
+    }
+    let text = text.get(offset as usize..=end?).filter(|text| !text.is_empty())?;
+    let wanted = buf.len().min(text.len());
+    buf[..wanted].copy_from_slice(&text[..wanted]);
+    Some(wanted)
 }
 
 /// What a finished call has left to be done for the guest.
@@ -113,21 +139,22 @@ impl Slot {
     /// Takes the call on the line, if there is one and the thread may be served.
     pub(super) fn take_call(&self) -> Option<Event> {
         let state = self.line_state();
-        line::turn_of(state)?;
+        let turn = line::turn_of(state)?;
+        let [number_word, info, args @ ..] = self.memory.read::<[u64; 8]>(HOTLINE_OFFSET);
+        let number = (number_word >> 32) as u32;
+        // If this is none of its calls, the stub will withdraw it.
+        let shape = shape::of(number)?;
+        fetch_ahead(&self.memory, shape, &args);
         let mut calling = self.calling.lock();
         if calling.is_serving || !self.stop_running() {
             return None;
         }
-        let turn = line::take(state);
-        let [number_word, info, args @ ..] = self.memory.read::<[u64; 8]>(HOTLINE_OFFSET);
-        let number = (number_word >> 32) as u32;
-        let taken = turn.and_then(|turn| Calling::new(&self.memory, turn, number, &args));
-        let Some(taken) = taken else {
-            // The stub has withdrawn it, or this is none of its calls.
+        if !line::take(state, turn) {
+            // The stub has withdrawn it.
             self.go_on_running();
             return None;
-        };
-        *calling = taken;
+        }
+        *calling = Calling::new(turn, shape, &args);
         self.is_along.store(true, Ordering::Relaxed);
         Some(Event::Hotline { number: number as i32, info, args })
     }
@@ -216,13 +243,14 @@ impl Slot {
         }
         let Calling { sent: Extent { address: start, len }, sent_is_text, .. } = *calling;
         let offset = address.checked_sub(start).filter(|&offset| offset < len)?;
-        let there = usize::try_from(len - offset).ok()?;
-        if buf.len() > there && !sent_is_text {
+        if sent_is_text {
+            return read_text(&self.memory, offset, buf);
+        }
+        if buf.len() as u64 > len - offset {
             return None;
         }
-        let wanted = buf.len().min(there);
-        self.memory.read_bytes(SENT_OFFSET + offset, &mut buf[..wanted]);
-        Some(wanted)
+        self.memory.read_bytes(SENT_OFFSET + offset, buf);
+        Some(buf.len())
     }
 
     /// Writes bytes that go back with the result of the present call; `None` if they cannot.
@@ -263,12 +291,6 @@ impl Slot {
             Rest { address: calling.room.address, offset, len, short: calling.short }
         };
         self.put_back(&rest);
-    }
-
-    /// Whether the stub may put calls on the line, as far as the guest has not changed that.
-    pub(super) fn is_open(&self) -> bool {
-        let place = FAST_OFFSET + offset_of!(Fast, is_open) as u64;
-        self.memory.atomic_long(place).load(Ordering::Relaxed) != 0
     }
 
     pub(super) fn set_open(&self, is_open: bool) {

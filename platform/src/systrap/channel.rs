@@ -3,6 +3,7 @@
 //! The guest can write all of it at any time: everything is copied with volatile accesses, never
 //! referred to. Lock: `Channel::inner`, held for a few instructions or one mapping.
 
+use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
 use std::collections::VecDeque;
 use std::mem::offset_of;
 use std::ops::Range;
@@ -264,6 +265,22 @@ impl SlotMemory {
         let to = unsafe { self.memory.add((offset % SLOT_BYTES) as usize) };
         // SAFETY: 1. Both are valid for `len` bytes. 2. They do not overlap.
         unsafe { std::ptr::copy_nonoverlapping(buf.as_ptr(), to.as_ptr(), len) };
+    }
+
+    /// Asks the processor for the bytes at `offset`, which will be read soon.
+    pub(super) fn fetch_to_read(&self, offset: u64) {
+        // SAFETY: the result lies in the slot.
+        let place = unsafe { self.memory.add((offset % SLOT_BYTES) as usize) };
+        // SAFETY: changes nothing, wherever that is.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(place.as_ptr().cast()) };
+    }
+
+    /// The same for bytes that will be written.
+    pub(super) fn fetch_to_write(&self, offset: u64) {
+        // SAFETY: the result lies in the slot.
+        let place = unsafe { self.memory.add((offset % SLOT_BYTES) as usize) };
+        // SAFETY: changes nothing, wherever that is.
+        unsafe { _mm_prefetch::<_MM_HINT_ET0>(place.as_ptr().cast()) };
     }
 
     /// A copy of what lies at `offset`.

@@ -111,11 +111,10 @@ pub fn wait(
     }
 }
 
-/// A worker takes the call, if there is one; answers with its turn.
+/// A worker takes the call of this turn; `false` if it was withdrawn.
 #[inline(always)]
-pub fn take(word: &impl Word) -> Option<u32> {
-    let turn = turn_of(word)?;
-    word.exchange(turn | CALL, turn | TAKEN).then_some(turn)
+pub fn take(word: &impl Word, turn: u32) -> bool {
+    word.exchange(turn | CALL, turn | TAKEN)
 }
 
 /// The turn of a call that nobody has taken.

@@ -95,7 +95,9 @@ impl Line {
     /// One look of a worker; whether it served a call.
     fn serve(&self, is_long: bool) -> bool {
         let mut calling = self.calling.lock().unwrap();
-        let Some(turn) = take(&self.state) else { return false };
+        let Some(turn) = turn_of(&self.state).filter(|&turn| take(&self.state, turn)) else {
+            return false;
+        };
         calling.is_serving = true;
         drop(calling);
         if is_long {

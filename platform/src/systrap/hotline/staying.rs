@@ -21,7 +21,7 @@ impl Session {
 
     fn stay(&self, slot: &Slot) -> Option<Event> {
         let stayed = self.stayed.load(Ordering::Relaxed);
-        if stayed >= CALLS || !slot.is_open() {
+        if stayed >= CALLS || self.is_over.load(Ordering::Relaxed) {
             return None;
         }
         let reports = slot.reports.load(Ordering::Relaxed);
@@ -36,7 +36,9 @@ impl Session {
             if slot.has_reported() || slot.reports.load(Ordering::Relaxed) != reports {
                 return None;
             }
-            if look % 8 == 7 && (self.is_over.load(Ordering::Relaxed) || self.is_wanted_by_others(slot)) {
+            if look % 8 == 7
+                && (self.is_over.load(Ordering::Relaxed) || self.is_wanted_by_others(slot))
+            {
                 return None;
             }
             std::hint::spin_loop();
