@@ -153,6 +153,7 @@ impl Connection {
             Op::Open => self.open(request),
             Op::Create => self.create(request),
             Op::MakeDirectory => self.make_directory(request),
+            Op::MakeDirectoryAs => self.make_directory_as(request),
             Op::MakeNode => self.make_node(request),
             Op::Symlink => self.symlink(request),
             Op::Link => self.link(request),

@@ -1,22 +1,27 @@
 //! The nodes of a connection: a bounded table from numbers to open handles.
 //!
 //! A number holds a slot and a generation, so one that was released is not mistaken for the
-//! slot's next tenant.
+//! slot's next tenant. Others are chosen by the client, and kept apart.
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::rc::Rc;
 
+use gofer_protocol::NodeId;
 use linux_abi::Errno;
 
 use crate::handle::Handle;
 
 /// Bits of a node number that hold the slot plus one; the rest hold the generation.
 const SLOT_BITS: u32 = 32;
+/// The bit above it tells numbers that the client has chosen.
+const GENERATION_MAX: u32 = (NodeId::CHOSEN >> SLOT_BITS) as u32 - 1;
 
 #[derive(Debug)]
 pub struct Nodes {
     slots: Vec<Slot>,
     free: Vec<u32>,
+    chosen: HashMap<u64, Rc<Handle>>,
     max_nodes: usize,
     /// Whether the log has been told that the table was full.
     is_reported: Cell<bool>,
@@ -32,7 +37,13 @@ impl Nodes {
     /// Makes a table that holds the root, as node 1, and up to `max_nodes` others.
     pub fn new(root: Handle, max_nodes: usize) -> Nodes {
         let root = Slot { generation: 0, handle: Some(Rc::new(root)) };
-        Nodes { slots: vec![root], free: Vec::new(), max_nodes, is_reported: Cell::new(false) }
+        Nodes {
+            slots: vec![root],
+            free: Vec::new(),
+            chosen: HashMap::new(),
+            max_nodes,
+            is_reported: Cell::new(false),
+        }
     }
 
     pub fn max_nodes(&self) -> usize {
@@ -41,6 +52,9 @@ impl Nodes {
 
     /// The handle of a node. ESTALE if there is none.
     pub fn get(&self, node: u64) -> Result<Rc<Handle>, Errno> {
+        if node & NodeId::CHOSEN != 0 {
+            return self.chosen.get(&node).cloned().ok_or(Errno::ESTALE);
+        }
         let slot = slot_index(node).and_then(|index| self.slots.get(index));
         let slot = slot.filter(|slot| slot.generation == generation(node));
         slot.and_then(|slot| slot.handle.clone()).ok_or(Errno::ESTALE)
@@ -48,7 +62,7 @@ impl Nodes {
 
     /// ENFILE if no further node fits.
     pub fn check_room(&self) -> Result<(), Errno> {
-        let used = self.slots.len() - 1 - self.free.len();
+        let used = self.slots.len() - 1 - self.free.len() + self.chosen.len();
         if used < self.max_nodes {
             return Ok(());
         }
@@ -59,6 +73,21 @@ impl Nodes {
             );
         }
         Err(Errno::ENFILE)
+    }
+
+    /// EINVAL for a number that the client may not choose, ENFILE if no further node fits.
+    pub fn check_choice(&self, node: u64) -> Result<(), Errno> {
+        if node & NodeId::CHOSEN == 0 || self.chosen.contains_key(&node) {
+            return Err(Errno::EINVAL);
+        }
+        self.check_room()
+    }
+
+    /// Keeps a handle as the node that the client has chosen. Errors as [`Nodes::check_choice`].
+    pub fn insert_chosen(&mut self, node: u64, handle: Rc<Handle>) -> Result<(), Errno> {
+        self.check_choice(node)?;
+        self.chosen.insert(node, handle);
+        Ok(())
     }
 
     /// Keeps a handle and returns its node. ENFILE if the table is full.
@@ -77,12 +106,16 @@ impl Nodes {
 
     /// Forgets a node. The root and unknown nodes are left alone.
     pub fn release(&mut self, node: u64) {
+        if node & NodeId::CHOSEN != 0 {
+            self.chosen.remove(&node);
+            return;
+        }
         let Some(index) = slot_index(node).filter(|&index| index != 0) else { return };
         let Some(slot) = self.slots.get_mut(index) else { return };
         if slot.generation != generation(node) || slot.handle.take().is_none() {
             return;
         }
-        slot.generation = slot.generation.wrapping_add(1);
+        slot.generation = slot.generation.wrapping_add(1) & GENERATION_MAX;
         self.free.push(index as u32);
     }
 }
@@ -122,6 +155,22 @@ mod tests {
         assert_ne!(first, second);
         assert!(nodes.get(second).is_ok());
         assert_eq!(nodes.get(first).map(drop), Err(Errno::ESTALE));
+    }
+
+    #[test]
+    fn chosen_numbers_are_kept_apart() {
+        let mut nodes = Nodes::new(handle(), 2);
+        let chosen = NodeId::chosen(1).raw();
+        assert_eq!(nodes.check_choice(1), Err(Errno::EINVAL));
+        assert_eq!(nodes.get(chosen).map(drop), Err(Errno::ESTALE));
+        nodes.insert_chosen(chosen, Rc::new(handle())).expect("room");
+        assert!(nodes.get(chosen).is_ok());
+        assert_eq!(nodes.check_choice(chosen), Err(Errno::EINVAL));
+        nodes.insert(Rc::new(handle())).expect("room");
+        assert_eq!(nodes.check_choice(NodeId::chosen(2).raw()), Err(Errno::ENFILE));
+        nodes.release(chosen);
+        assert_eq!(nodes.get(chosen).map(drop), Err(Errno::ESTALE));
+        assert_eq!(nodes.check_choice(NodeId::chosen(2).raw()), Ok(()));
     }
 
     #[test]

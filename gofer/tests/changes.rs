@@ -215,6 +215,52 @@ fn quiet_requests_are_served_in_turn_and_tell_of_failures_later() {
 }
 
 #[test]
+fn quiet_directories_are_used_before_they_are_made() {
+    let served = Served::new();
+    let client = served.client();
+    let new = NewNode { mode: 0o1750, ..DIRECTORY };
+    let outer = client.mkdir_quietly(ROOT, b"outer", new).unwrap();
+    let inner = client.mkdir_quietly(outer, b"inner", DIRECTORY).unwrap();
+    assert!(!served.path("outer").exists());
+    // What is waited for finds them made.
+    client.create(inner, b"file", OpenFlags::RDWR, PLAIN).unwrap();
+    let made = fs::metadata(served.path("outer/inner")).unwrap();
+    assert_eq!(client.get_new_attr(inner).unwrap().ino, made.ino());
+    assert_eq!(fs::metadata(served.path("outer")).unwrap().mode() & 0o7777, 0o1750);
+    // One that is asked for is made at once; what came before may wait.
+    client.unlink_quietly(inner, b"file").unwrap();
+    let second = client.mkdir_quietly(ROOT, b"second", DIRECTORY).unwrap();
+    let attr = client.get_new_attr(second).unwrap();
+    assert_eq!(attr.ino, fs::metadata(served.path("second")).unwrap().ino());
+    assert!(served.path("outer/inner/file").exists());
+    client.make_unnamed(second, PLAIN, 1).unwrap();
+    client.await_quiet();
+    assert!(!served.path("outer/inner/file").exists());
+    assert_eq!(client.take_quiet_error(), None);
+    // A node that was given back is none any more.
+    client.release(second);
+    client.flush_releases();
+    assert_eq!(client.get_attr(second.into()).map(drop), Err(Errno::ESTALE));
+    // One that cannot be made has no node, which all who name it learn.
+    let failed = client.mkdir_quietly(ROOT, b"outer", DIRECTORY).unwrap();
+    assert_eq!(client.get_new_attr(failed).map(drop), Err(Errno::ESTALE));
+    assert_eq!(client.take_quiet_error(), Some(Errno::EEXIST));
+}
+
+#[test]
+fn quiet_renaming_replaces() {
+    let served = small();
+    let client = served.client();
+    client.rename_quietly(ROOT, b"file", ROOT, b"other").unwrap();
+    client.rename_quietly(ROOT, b"other", ROOT, b"fifo").unwrap();
+    assert!(served.path("file").exists());
+    client.await_quiet();
+    assert_eq!(fs::read(served.path("fifo")).unwrap(), b"shallow");
+    assert!(!served.path("file").exists() && !served.path("other").exists());
+    assert_eq!(client.take_quiet_error(), None);
+}
+
+#[test]
 fn quiet_requests_are_served_though_the_client_is_gone() {
     let dir = tempfile::TempDir::new().unwrap();
     for i in 0..30 {

@@ -29,7 +29,7 @@ pub use flags::{OpenFlags, ReadDirFlags, RenameFlags, SurveyFlags, WalkFlags, Xa
 pub use name::{Name, NodeId};
 
 /// Version of the protocol, compared when a client connects.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 /// Longest message in bytes: an extended attribute of the greatest size and its headers.
 pub const MAX_MESSAGE_BYTES: usize = 72 << 10;
 /// Longest path component in bytes (`NAME_MAX`).

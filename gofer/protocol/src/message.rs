@@ -80,6 +80,8 @@ operations! {
     /// Requests one after the other, each behind its length in bytes (`u32`). Only the last may have a
     /// response, and none may be a batch.
     Batch = 27,
+    /// [`NewDirectoryRequest`] → nothing.
+    MakeDirectoryAs = 28,
 }
 
 macro_rules! wire_structs {
@@ -126,6 +128,8 @@ wire_structs! {
         wants_node: u32,
         reserved: u32,
     }
+    /// `node` is chosen by the client (see [`crate::NodeId::chosen`]). Followed by the new name.
+    NewDirectoryRequest { node: u64, dir: u64, mode: u32, uid: u32, gid: u32, reserved: u32, }
     UnnamedRequest { dir: u64, mode: u32, uid: u32, gid: u32, count: u32, }
     /// Followed by `count` [`NodeReply`], which may be less than asked for, each with a descriptor.
     UnnamedReply { count: u32, reserved: u32, }

@@ -14,6 +14,17 @@ impl NodeId {
     /// The root of the export. It is there from the start and is never released.
     pub const ROOT: NodeId = NodeId(NonZeroU64::MIN);
 
+    /// Set in the number of a node that the client has chosen.
+    pub const CHOSEN: u64 = 1 << 63;
+
+    /// The node that the client names by this number, which it must not have used before.
+    pub const fn chosen(number: u64) -> NodeId {
+        match NodeId::from_raw(number | NodeId::CHOSEN) {
+            Some(node) => node,
+            None => NodeId::ROOT,
+        }
+    }
+
     /// Makes a node from its number on the wire; zero, which means "no node", gives `None`.
     pub const fn from_raw(raw: u64) -> Option<NodeId> {
         match NonZeroU64::new(raw) {

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
-use gofer_protocol::message::{NewRequest, UnnamedReply, UnnamedRequest};
+use gofer_protocol::message::{NewDirectoryRequest, NewRequest, UnnamedReply, UnnamedRequest};
 use gofer_protocol::transport::{MAX_DESCRIPTORS, errno};
 use gofer_protocol::wire::Reader;
 use gofer_protocol::{Attr, FsStats, MAX_LINK_BYTES, Name};
@@ -39,6 +39,27 @@ impl Connection {
         rustix::fs::mkdirat(dir.as_dir()?, name.as_bytes(), mode).map_err(errno)?;
         let (handle, attr) = dir.lookup(name, self.resolution)?;
         self.finish_making(handle, attr, &new)?;
+        Ok(None)
+    }
+
+    /// Makes a directory that is known by the client's number.
+    pub(crate) fn make_directory_as(&mut self, request: &mut Reader<'_>) -> Outcome {
+        let NewDirectoryRequest { node, dir, mode, uid, gid, .. } = request.fixed()?;
+        let name = request.name()?;
+        request.finish()?;
+        self.check_writable()?;
+        self.nodes.check_choice(node)?;
+        let dir = self.nodes.get(dir)?;
+        let permitted = permissions(mode & !SET_ID_BITS);
+        rustix::fs::mkdirat(dir.as_dir()?, name.as_bytes(), permitted).map_err(errno)?;
+        let (handle, attr) = dir.lookup(name, self.resolution)?;
+        let new = NewRequest { mode, uid, gid, ..NewRequest::default() };
+        let (_, owner_error) = set_up(&handle, attr, &new)?;
+        self.nodes.insert_chosen(node, Rc::new(handle))?;
+        // As the one before it, for which the client has waited.
+        if let Some(error) = owner_error {
+            tracing::debug!(?error, "a directory does not have the owner asked for");
+        }
         Ok(None)
     }
 
@@ -123,32 +144,39 @@ impl Connection {
     fn finish_making(
         &mut self,
         handle: Handle,
-        mut attr: Attr,
+        attr: Attr,
         new: &NewRequest,
     ) -> Result<Rc<Handle>, Errno> {
-        let object = handle.as_object()?;
-        let changed_owner = set_owner(object, &attr, new.uid, new.gid);
-        if changed_owner != Ok(false) {
-            attr = handle.attr()?;
-        }
-        let mut owner_error = changed_owner.err();
-        // The set-id bits are lost when the owner changes; the others are as the host made
-        // them, which may be less than asked for where the directory has a default ACL.
-        let mode = (attr.mode & 0o1777) | (new.mode & SET_ID_BITS);
-        if !handle.is_symlink() && mode != attr.mode & 0o7777 {
-            let changed = rustix::fs::chmodat(
-                CWD,
-                DecInt::from_fd(object),
-                permissions(mode),
-                AtFlags::empty(),
-            );
-            owner_error = owner_error.or(changed.map_err(errno).err());
-            attr = handle.attr()?;
-        }
+        let (attr, owner_error) = set_up(&handle, attr, new)?;
         let handle = Rc::new(handle);
         self.reply_node(Rc::clone(&handle), attr, new.wants_node != 0, owner_error)?;
         Ok(handle)
     }
+}
+
+/// Gives a new file its owner and mode; answers with what it is like then, and why it does not have the
+/// owner asked for.
+fn set_up(
+    handle: &Handle,
+    mut attr: Attr,
+    new: &NewRequest,
+) -> Result<(Attr, Option<Errno>), Errno> {
+    let object = handle.as_object()?;
+    let changed_owner = set_owner(object, &attr, new.uid, new.gid);
+    if changed_owner != Ok(false) {
+        attr = handle.attr()?;
+    }
+    let mut owner_error = changed_owner.err();
+    // The set-id bits are lost when the owner changes; the others are as the host made
+    // them, which may be less than asked for where the directory has a default ACL.
+    let mode = (attr.mode & 0o1777) | (new.mode & SET_ID_BITS);
+    if !handle.is_symlink() && mode != attr.mode & 0o7777 {
+        let changed =
+            rustix::fs::chmodat(CWD, DecInt::from_fd(object), permissions(mode), AtFlags::empty());
+        owner_error = owner_error.or(changed.map_err(errno).err());
+        attr = handle.attr()?;
+    }
+    Ok((attr, owner_error))
 }
 
 /// Whether directories can surely grow by some names.

@@ -31,6 +31,7 @@ mod jobs;
 mod limits;
 mod links;
 mod locks;
+mod made_in_a_row;
 mod memfd;
 mod memory;
 mod memory_hot;

@@ -66,7 +66,7 @@ impl Client {
             .request
             .fixed(&RequestHeader { op: Op::MakeUnnamed as u32, ..RequestHeader::default() });
         write_unnamed(&mut channel.request, dir, new, count);
-        self.shared.send(channel, Scope::Nothing)?;
+        self.shared.send(channel, Scope::Exists(dir))?;
         let sent = channel.gathered.pending.sent(self.quiet_mark());
         channel.ahead.awaited.push_back(Awaited { take: Box::new(take), sent });
         Ok(())

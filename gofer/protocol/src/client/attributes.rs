@@ -4,16 +4,29 @@ use linux_abi::Errno;
 
 use crate::MAX_XATTR_BYTES;
 use crate::attr::{Attr, FsStats, SetAttr, SetTime, Time};
-use crate::client::Client;
+use crate::client::pending::Scope;
 use crate::client::request::Target;
+use crate::client::{Client, write_target};
 use crate::flags::{SetAttrMask, XattrFlags};
 use crate::message::{Op, SetAttrRequest, XattrRequest};
 use crate::name::NodeId;
+use crate::wire::Writer;
 
 impl Client {
     /// Reads the attributes; a symbolic link is not followed.
     pub fn get_attr(&self, target: Target<'_>) -> Result<Attr, Errno> {
         self.ask_target(Op::GetAttr, target, |response, _| response.fixed())
+    }
+
+    /// Reads the attributes of a directory that was made quietly. It is made at once if nothing else
+    /// was done with it, before what was asked for quietly besides.
+    pub fn get_new_attr(&self, node: NodeId) -> Result<Attr, Errno> {
+        self.on_channel(|channel| {
+            let made = channel.gathered.pending.take_made(node);
+            let scope = made.as_deref().map_or(Scope::Node(node), Scope::Behind);
+            let write = |request: &mut Writer| write_target(request, node.into());
+            self.call_on(channel, scope, Op::GetAttr, write, |response, _| response.fixed())
+        })
     }
 
     /// Changes attributes and returns the new ones; a symbolic link is not followed. Owner first,

@@ -1,6 +1,9 @@
 //! What a quiet request does, read back from its bytes.
 
-use crate::message::{LinkRequest, Op, RequestHeader, SetAttrRequest, TargetRequest};
+use crate::message::{
+    LinkRequest, NewDirectoryRequest, Op, RenameRequest, RequestHeader, SetAttrRequest,
+    TargetRequest,
+};
 use crate::wire::{Reader, Writer};
 
 #[derive(Debug)]
@@ -12,9 +15,20 @@ pub(super) enum Change {
         dir: u64,
         name: Box<[u8]>,
     },
+    /// Makes a directory, which is this node from then on.
+    Makes {
+        node: u64,
+        dir: u64,
+        name: Box<[u8]>,
+    },
     Removes {
         dir: u64,
         name: Box<[u8]>,
+    },
+    /// Gives a file another name in place of the one it has.
+    Renames {
+        from: (u64, Box<[u8]>),
+        to: (u64, Box<[u8]>),
     },
     /// Changes attributes of a node, or of an entry.
     Sets {
@@ -45,6 +59,18 @@ impl Change {
                 let name = rest.short_bytes().ok()?.into();
                 Some(Change::Names { file: node, is_first, dir, name })
             }
+            Op::MakeDirectoryAs => {
+                let NewDirectoryRequest { node, dir, .. } = rest.fixed().ok()?;
+                Some(Change::Makes { node, dir, name: rest.short_bytes().ok()?.into() })
+            }
+            Op::Rename => {
+                let RenameRequest { old_dir, new_dir, flags, .. } = rest.fixed().ok()?;
+                if flags != 0 {
+                    return None;
+                }
+                let from = (old_dir, rest.short_bytes().ok()?.into());
+                Some(Change::Renames { from, to: (new_dir, rest.short_bytes().ok()?.into()) })
+            }
             Op::Unlink | Op::RemoveDirectory => {
                 let TargetRequest { node } = rest.fixed().ok()?;
                 Some(Change::Removes { dir: node, name: rest.short_bytes().ok()?.into() })
@@ -63,13 +89,17 @@ impl Change {
         !matches!(self, Change::Releases)
     }
 
-    /// The entry that it is about: its directory and its name there.
-    pub(super) fn entry(&self) -> Option<(u64, &[u8])> {
-        match self {
-            Change::Names { dir, name, .. } | Change::Removes { dir, name } => Some((*dir, name)),
-            Change::Sets { node, name } if !name.is_empty() => Some((*node, name)),
-            _ => None,
-        }
+    /// The entries that it is about: their directories and their names there.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let (first, second) = match self {
+            Change::Names { dir, name, .. }
+            | Change::Makes { dir, name, .. }
+            | Change::Removes { dir, name } => (Some((*dir, &**name)), None),
+            Change::Renames { from, to } => (Some((from.0, &*from.1)), Some((to.0, &*to.1))),
+            Change::Sets { node, name } if !name.is_empty() => (Some((*node, &**name)), None),
+            Change::Sets { .. } | Change::Releases | Change::Strange => (None, None),
+        };
+        first.into_iter().chain(second)
     }
 
     /// The request that gives a file this name as its first.

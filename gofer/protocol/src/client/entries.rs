@@ -1,6 +1,7 @@
 //! Making, removing and renaming entries of directories. All return EROFS on a read-only export.
 
 use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
 
 use linux_abi::Errno;
 
@@ -12,7 +13,8 @@ use crate::client::request::{NewNode, Target};
 use crate::client::{Client, Unlinked, optional_error, write_target};
 use crate::flags::{OpenFlags, RenameFlags};
 use crate::message::{
-    LinkRequest, NewRequest, NodeReply, Op, RenameRequest, UnnamedReply, UnnamedRequest,
+    LinkRequest, NewDirectoryRequest, NewRequest, NodeReply, Op, RenameRequest, UnnamedReply,
+    UnnamedRequest,
 };
 use crate::name::NodeId;
 use crate::wire::{Reader, Writer};
@@ -33,6 +35,19 @@ impl Client {
     /// Makes a directory.
     pub fn mkdir(&self, dir: NodeId, name: &[u8], new: NewNode) -> Result<Created, Errno> {
         self.make(Op::MakeDirectory, dir, name, OpenFlags::RDONLY, new, |_| {}).map(|made| made.0)
+    }
+
+    /// Makes a directory as [`Client::mkdir`] does, quietly; returns its node. Not more of it is known
+    /// before [`Client::get_new_attr`] asks.
+    pub fn mkdir_quietly(&self, dir: NodeId, name: &[u8], new: NewNode) -> Result<NodeId, Errno> {
+        let node = NodeId::chosen(self.chosen_nodes.fetch_add(1, Ordering::Relaxed));
+        self.tell(Op::MakeDirectoryAs, |request| {
+            let NewNode { mode, uid, gid, .. } = new;
+            let (node, dir) = (node.raw(), dir.raw());
+            request.fixed(&NewDirectoryRequest { node, dir, mode, uid, gid, reserved: 0 });
+            request.short_bytes(name)
+        })?;
+        Ok(node)
     }
 
     /// Makes a fifo, a socket or a regular file, as the type bits of `new.mode` tell (none mean a
@@ -71,7 +86,7 @@ impl Client {
         count: usize,
     ) -> Result<Vec<(Created, OwnedFd)>, Errno> {
         self.call_apart(
-            Scope::Nothing,
+            Scope::Exists(dir),
             Op::MakeUnnamed,
             |request| {
                 write_unnamed(request, dir, new, count);
@@ -167,6 +182,22 @@ impl Client {
     /// Removes an empty directory quietly.
     pub fn rmdir_quietly(&self, dir: NodeId, name: &[u8]) -> Result<(), Errno> {
         self.tell(Op::RemoveDirectory, |request| write_target(request, Target::child(dir, name)))
+    }
+
+    /// Renames an entry quietly. What had the new name has it no more.
+    pub fn rename_quietly(
+        &self,
+        old_dir: NodeId,
+        old_name: &[u8],
+        new_dir: NodeId,
+        new_name: &[u8],
+    ) -> Result<(), Errno> {
+        self.tell(Op::Rename, |request| {
+            let (old_dir, new_dir) = (old_dir.raw(), new_dir.raw());
+            request.fixed(&RenameRequest { old_dir, new_dir, flags: 0, reserved: 0 });
+            request.short_bytes(old_name)?;
+            request.short_bytes(new_name)
+        })
     }
 
     /// Renames an entry (`renameat2(2)`).

@@ -12,7 +12,7 @@ use std::time::Duration;
 use linux_abi::Errno;
 use parking_lot::MutexGuard;
 
-use super::pending::{Pending, Scope};
+use super::pending::{Pending, Scope, join};
 use super::{AtRest, Channel, Shared};
 use crate::transport;
 use crate::wire::Writer;
@@ -81,6 +81,10 @@ impl Shared {
     pub(super) fn send(&self, channel: &mut Channel, scope: Scope<'_>) -> Result<(), Errno> {
         let Gathered { pending, message, .. } = &mut channel.gathered;
         let request = channel.request.as_bytes();
+        if let Scope::Behind(first) = scope {
+            join(message, first, request);
+            return self.send_packet(message);
+        }
         if pending.concerns(scope) {
             while !pending.is_empty() {
                 if pending.take_message(message, u64::MAX, Some(request)) {

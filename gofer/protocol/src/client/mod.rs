@@ -63,6 +63,8 @@ pub struct Client {
     /// How many quiet requests were told, and how many of them are known to be served.
     quiet_told: AtomicU64,
     quiet_served: AtomicU64,
+    /// How many nodes were named by us.
+    chosen_nodes: AtomicU64,
     /// Number of the error of one that failed, or zero.
     quiet_error: AtomicU32,
 }
@@ -127,6 +129,7 @@ impl Client {
             root: unknown,
             quiet_told: AtomicU64::new(0),
             quiet_served: AtomicU64::new(0),
+            chosen_nodes: AtomicU64::new(1),
             quiet_error: AtomicU32::new(0),
         };
         let hello: HelloReply = client.call(

@@ -26,8 +26,8 @@ pub(super) struct Pending {
     /// The last request about an entry of a directory, by [`key`].
     entries: HashMap<Vec<u8>, u64>,
     nodes: HashMap<u64, Mentions>,
-    /// Those that remove something.
-    removals: u32,
+    /// Those that take space, or give it back.
+    spending: u32,
     /// Those that may have to do with any other.
     strange: u32,
 }
@@ -36,8 +36,10 @@ pub(super) struct Pending {
 struct Request {
     bytes: Vec<u8>,
     change: Change,
-    /// The request about the same entry before this one.
+    /// The request about the same entry before this one; not known of one that is about two.
     before: Option<u64>,
+    /// Whether those before it, if any, have nothing to do with it.
+    is_free: bool,
     /// How many requests that count were told before it, itself included.
     mark: u64,
 }
@@ -52,6 +54,8 @@ struct Mentions {
     last_set: u64,
     /// Those that give it a name.
     names: Vec<u64>,
+    /// The one that makes it, a directory.
+    made: Option<u64>,
 }
 
 /// What has become of a removal.
@@ -74,6 +78,10 @@ pub(super) enum Scope<'a> {
     Node(NodeId),
     /// It makes this entry, which must not exist.
     New(NodeId, &'a [u8]),
+    /// That there is this node.
+    Exists(NodeId),
+    /// This quiet request, which was taken out ([`Pending::take_made`]).
+    Behind(&'a [u8]),
     /// What space is left.
     Space,
     /// Nothing at all.
@@ -107,8 +115,12 @@ impl Pending {
     pub(super) fn push(&mut self, bytes: &[u8], told: u64) {
         let number = self.next();
         let change = Change::of(bytes);
+        let is_free = match &change {
+            Change::Makes { dir, name, .. } => !self.concerns_new(*dir, name),
+            _ => false,
+        };
         let before = self.note(&change, number);
-        let request = Request { bytes: bytes.to_vec(), change, before, mark: told };
+        let request = Request { bytes: bytes.to_vec(), change, before, is_free, mark: told };
         self.requests.push_back(Some(request));
     }
 
@@ -117,14 +129,24 @@ impl Pending {
         let is_strange = self.strange > 0;
         match scope {
             Scope::All => !self.is_empty(),
-            Scope::Nothing => false,
-            Scope::Space => is_strange || self.removals > 0,
+            Scope::Nothing | Scope::Behind(_) => false,
+            Scope::Exists(node) => is_strange || self.is_being_made(node.raw()),
+            Scope::Space => is_strange || self.spending > 0,
             Scope::Node(node) => is_strange || self.nodes.contains_key(&node.raw()),
-            Scope::New(dir, name) => {
-                let sets = self.nodes.get(&dir.raw()).map_or(0, |mentions| mentions.sets);
-                is_strange || sets > 0 || self.entries.contains_key(&key(dir.raw(), name))
-            }
+            Scope::New(dir, name) => self.concerns_new(dir.raw(), name),
         }
+    }
+
+    fn concerns_new(&self, dir: u64, name: &[u8]) -> bool {
+        let sets = self.nodes.get(&dir).map_or(0, |mentions| mentions.sets);
+        self.strange > 0
+            || sets > 0
+            || self.is_being_made(dir)
+            || self.entries.contains_key(&key(dir, name))
+    }
+
+    fn is_being_made(&self, node: u64) -> bool {
+        self.nodes.get(&node).is_some_and(|mentions| mentions.made.is_some())
     }
 
     /// Whether a node that is given back could be met again under another number, while what is done
@@ -137,7 +159,10 @@ impl Pending {
             })
         };
         self.nodes.get(&node.raw()).is_some_and(|mentions| {
-            mentions.changes > 0 || mentions.sets > 0 || !mentions.names.iter().all(is_first)
+            mentions.changes > 0
+                || mentions.sets > 0
+                || mentions.made.is_some()
+                || !mentions.names.iter().all(is_first)
         })
     }
 
@@ -208,6 +233,20 @@ impl Pending {
         }
     }
 
+    /// Takes the request out that makes the directory `node`, if it may be served before all others and
+    /// nothing else is to be done with it.
+    pub(super) fn take_made(&mut self, node: NodeId) -> Option<Vec<u8>> {
+        let mentions = self.nodes.get(&node.raw())?;
+        let number = mentions.made?;
+        if self.strange > 0 || mentions.changes > 0 || mentions.sets > 0 {
+            return None;
+        }
+        let at = number.checked_sub(self.first)? as usize;
+        let made = self.requests.get_mut(at)?.take_if(|request| request.is_free)?;
+        self.forget(&made.change, number, made.before);
+        Some(made.bytes)
+    }
+
     fn request(&self, number: u64) -> Option<&Request> {
         self.requests.get(number.checked_sub(self.first)? as usize)?.as_ref()
     }
@@ -226,7 +265,7 @@ impl Pending {
     /// Notes what a request is about; answers with the one before it about the same entry.
     fn note(&mut self, change: &Change, number: u64) -> Option<u64> {
         let mut before = None;
-        if let Some((dir, name)) = change.entry() {
+        for (dir, name) in change.entries() {
             before = self.entries.insert(key(dir, name), number);
         }
         match *change {
@@ -234,9 +273,20 @@ impl Pending {
                 self.nodes.entry(dir).or_default().changes += 1;
                 self.nodes.entry(file).or_default().names.push(number);
             }
-            Change::Removes { dir, .. } => {
-                self.removals += 1;
+            Change::Makes { node, dir, .. } => {
+                self.spending += 1;
                 self.nodes.entry(dir).or_default().changes += 1;
+                self.nodes.entry(node).or_default().made = Some(number);
+            }
+            Change::Removes { dir, .. } => {
+                self.spending += 1;
+                self.nodes.entry(dir).or_default().changes += 1;
+            }
+            // It may take the last name of another file.
+            Change::Renames { from: (from, _), to: (to, _) } => {
+                self.spending += 1;
+                self.nodes.entry(from).or_default().changes += 1;
+                self.nodes.entry(to).or_default().changes += 1;
             }
             Change::Sets { node, .. } => {
                 let mentions = self.nodes.entry(node).or_default();
@@ -252,7 +302,7 @@ impl Pending {
     /// Forgets what a request is about that is here no more; `before` is the one before it about the
     /// same entry, if it is still here.
     fn forget(&mut self, change: &Change, number: u64, before: Option<u64>) {
-        if let Some((dir, name)) = change.entry() {
+        for (dir, name) in change.entries() {
             let key = key(dir, name);
             if self.entries.get(&key) == Some(&number) {
                 match before.filter(|&before| self.request(before).is_some()) {
@@ -266,9 +316,19 @@ impl Pending {
                 self.mentions(dir, |mentions| mentions.changes -= 1);
                 self.mentions(file, |mentions| mentions.names.retain(|&other| other != number));
             }
-            Change::Removes { dir, .. } => {
-                self.removals -= 1;
+            Change::Makes { node, dir, .. } => {
+                self.spending -= 1;
                 self.mentions(dir, |mentions| mentions.changes -= 1);
+                self.mentions(node, |mentions| mentions.made = None);
+            }
+            Change::Removes { dir, .. } => {
+                self.spending -= 1;
+                self.mentions(dir, |mentions| mentions.changes -= 1);
+            }
+            Change::Renames { from: (from, _), to: (to, _) } => {
+                self.spending -= 1;
+                self.mentions(from, |mentions| mentions.changes -= 1);
+                self.mentions(to, |mentions| mentions.changes -= 1);
             }
             Change::Sets { node, .. } => self.mentions(node, |mentions| mentions.sets -= 1),
             Change::Releases => {}
@@ -279,7 +339,8 @@ impl Pending {
     fn mentions(&mut self, node: u64, change: impl FnOnce(&mut Mentions)) {
         if let Some(mentions) = self.nodes.get_mut(&node) {
             change(mentions);
-            if mentions.changes == 0 && mentions.sets == 0 && mentions.names.is_empty() {
+            let Mentions { changes, sets, names, made, .. } = mentions;
+            if *changes == 0 && *sets == 0 && names.is_empty() && made.is_none() {
                 self.nodes.remove(&node);
             }
         }
@@ -295,6 +356,13 @@ fn key(dir: u64, name: &[u8]) -> Vec<u8> {
 
 fn has_room(message: &Writer, count: u32, len: usize) -> bool {
     count < MESSAGE_REQUESTS && message.len() + size_of::<u32>() + len <= MAX_MESSAGE_BYTES
+}
+
+/// Makes a message of two requests.
+pub(super) fn join(message: &mut Writer, first: &[u8], second: &[u8]) {
+    message.clear();
+    add(message, first);
+    add(message, second);
 }
 
 /// Adds a request behind its length.

@@ -1,5 +1,7 @@
 use super::*;
-use crate::message::{LinkRequest, ReleaseRequest, SetAttrRequest, TargetRequest};
+use crate::message::{
+    LinkRequest, NewDirectoryRequest, ReleaseRequest, RenameRequest, SetAttrRequest, TargetRequest,
+};
 use crate::wire::Reader;
 
 fn header(op: Op) -> Writer {
@@ -22,6 +24,22 @@ fn unlink(dir: u64, name: &str) -> Vec<u8> {
     let mut request = header(Op::Unlink);
     request.fixed(&TargetRequest { node: dir });
     request.short_bytes(name.as_bytes()).unwrap();
+    request.as_bytes().to_vec()
+}
+
+fn mkdir(node: u64, dir: u64, name: &str) -> Vec<u8> {
+    let mut request = header(Op::MakeDirectoryAs);
+    request.fixed(&NewDirectoryRequest { node, dir, ..NewDirectoryRequest::default() });
+    request.short_bytes(name.as_bytes()).unwrap();
+    request.as_bytes().to_vec()
+}
+
+fn rename(from: (u64, &str), to: (u64, &str)) -> Vec<u8> {
+    let mut request = header(Op::Rename);
+    let (old_dir, new_dir) = (from.0, to.0);
+    request.fixed(&RenameRequest { old_dir, new_dir, flags: 0, reserved: 0 });
+    request.short_bytes(from.1.as_bytes()).unwrap();
+    request.short_bytes(to.1.as_bytes()).unwrap();
     request.as_bytes().to_vec()
 }
 
@@ -64,7 +82,7 @@ fn drain(pending: &mut Pending) -> Vec<Vec<u8>> {
         }
     }
     assert!(pending.entries.is_empty() && pending.nodes.is_empty());
-    assert_eq!((pending.removals, pending.strange), (0, 0));
+    assert_eq!((pending.spending, pending.strange), (0, 0));
     requests
 }
 
@@ -153,6 +171,73 @@ fn requests_wait_for_those_that_they_have_to_do_with() {
     assert!(pending.concerns(Scope::Node(node(4))) && pending.concerns(Scope::New(node(2), b"b")));
     assert_eq!(pending.take_back(node(2), b"a"), Unlinked::Quietly);
     assert_eq!(drain(&mut pending).len(), 6);
+}
+
+#[test]
+fn new_directory_is_made_first_if_it_has_nothing_to_do_with_others() {
+    let node = |raw: u64| NodeId::from_raw(raw).unwrap();
+    let others = [named(Op::Name, 7, 1, "a"), unlink(1, "b")];
+    let made = mkdir(9, 1, "d");
+    let mut queue = pending(&[others[0].clone(), others[1].clone(), made.clone()]);
+    for (scope, concerned) in [
+        (Scope::Exists(node(9)), true),
+        (Scope::Exists(node(1)), false),
+        (Scope::Node(node(9)), true),
+        (Scope::New(node(9), b"x"), true),
+        (Scope::New(node(1), b"d"), true),
+        (Scope::New(node(1), b"e"), false),
+        (Scope::Space, true),
+    ] {
+        assert_eq!(queue.concerns(scope), concerned, "{scope:?}");
+    }
+    assert!(queue.needs(node(9)));
+    assert_eq!(queue.take_made(node(7)), None);
+    assert_eq!(queue.take_made(node(9)), Some(made.clone()));
+    assert_eq!(queue.take_made(node(9)), None);
+    assert!(!queue.concerns(Scope::Exists(node(9))));
+    assert_eq!(drain(&mut queue), others);
+    for requests in [
+        // Something with this name goes first.
+        vec![unlink(1, "d"), made.clone()],
+        // The directory is not there yet, or its times were set.
+        vec![mkdir(1, 2, "dir"), made.clone()],
+        vec![set(1), made.clone()],
+        // It was used since.
+        vec![made.clone(), set(9)],
+        vec![made.clone(), named(Op::Name, 7, 9, "a")],
+        vec![made.clone(), mkdir(10, 9, "sub")],
+        vec![made.clone(), b"anything".to_vec()],
+    ] {
+        let mut queue = pending(&requests);
+        assert_eq!(queue.take_made(node(9)), None);
+        assert_eq!(drain(&mut queue), requests);
+    }
+}
+
+#[test]
+fn renaming_concerns_both_names() {
+    let node = |raw: u64| NodeId::from_raw(raw).unwrap();
+    let requests =
+        [named(Op::Name, 7, 1, "a"), unlink(1, "c"), rename((1, "a"), (2, "b")), unlink(2, "c")];
+    let mut queue = pending(&requests);
+    for (scope, concerned) in [
+        (Scope::New(node(1), b"a"), true),
+        (Scope::New(node(2), b"b"), true),
+        (Scope::New(node(2), b"a"), false),
+        (Scope::Node(node(2)), true),
+        (Scope::Space, true),
+    ] {
+        assert_eq!(queue.concerns(scope), concerned, "{scope:?}");
+    }
+    assert!(queue.needs(node(1)) && queue.needs(node(2)));
+    // Neither name is the one that was given first.
+    assert_eq!(queue.take_back(node(1), b"a"), Unlinked::Quietly);
+    assert_eq!(queue.take_back(node(2), b"b"), Unlinked::Quietly);
+    // The next file with the old name is another.
+    queue.push(&named(Op::Name, 8, 1, "a"), 5);
+    assert_eq!(queue.take_back(node(1), b"a"), Unlinked::BeforeNamed);
+    assert!(queue.concerns(Scope::New(node(1), b"a")), "the renaming still waits");
+    assert_eq!(drain(&mut queue), requests);
 }
 
 #[test]

@@ -20,7 +20,6 @@ use platform::host;
 use platform::host::time::Clock;
 
 use super::inode::GoferInode;
-use super::inodes::Identity;
 use crate::task::operation_start;
 use crate::vfs::{AttributeChange, Attributes, DeviceId, Inode, TimeChange, now};
 
@@ -78,6 +77,22 @@ impl CachedAttributes {
             entries_changed: None,
             version: 0,
         }
+    }
+
+    /// Of a directory that was made just now by a quiet request, like one that was made before.
+    pub(super) fn of_new_directory(like: Attributes) -> CachedAttributes {
+        let mut attributes = CachedAttributes::new(like, None);
+        attributes.change_entries(None);
+        attributes
+    }
+
+    pub(super) fn kind(&self) -> FileKind {
+        self.known.kind
+    }
+
+    /// Our number of the device.
+    pub(super) fn device(&self) -> DeviceId {
+        self.known.device
     }
 
     pub(super) fn version(&self) -> u64 {
@@ -158,6 +173,9 @@ impl CachedAttributes {
 
 impl GoferInode {
     pub(super) fn current_attributes(&self) -> Result<Attributes, Errno> {
+        if self.known_identity().is_none() {
+            return self.new_attributes();
+        }
         if !self.is_being_named() {
             return self.named_attributes();
         }
@@ -231,12 +249,22 @@ impl GoferInode {
         known.map_or_else(|| self.current_attributes(), Ok)
     }
 
+    /// The attributes of a directory that was made quietly, of which the host has told nothing yet.
+    fn new_attributes(&self) -> Result<Attributes, Errno> {
+        let asked = self.asking();
+        let attr = self.with_node(|client, node| client.get_new_attr(node))?;
+        if !self.recognises(&attr) {
+            return Err(Errno::ESTALE);
+        }
+        self.note_attr(&attr, asked).ok_or(Errno::EIO)
+    }
+
     fn ask_attributes(&self) -> Result<Attributes, Errno> {
         self.await_quiet();
         let asked = self.asking();
         let named = self.named()?;
         let attr = self.export.call(|client| client.get_attr(named.target()))?;
-        if Identity::of(&attr) != *self.identity() {
+        if !self.recognises(&attr) {
             return Err(Errno::ESTALE);
         }
         self.note_attr(&attr, asked).ok_or(Errno::EIO)
@@ -292,13 +320,12 @@ impl GoferInode {
         attributes.outdate_rest();
     }
 
-    /// The same of an entry, by a quiet request that has been told: `at` this time of the host's.
-    pub(super) fn note_entry_changed(&self, at: Option<Timespec>, lost_directory: bool) {
+    /// The same of an entry, by a quiet request that has been told: `at` this time of the host's, and
+    /// with so many more directories.
+    pub(super) fn note_entry_changed(&self, at: Option<Timespec>, subdirectories: i64) {
         let mut state = self.state.lock();
         state.quiet_mark = self.export.client().quiet_mark();
-        if lost_directory {
-            state.attributes.note_subdirectories(-1);
-        }
+        state.attributes.note_subdirectories(subdirectories);
         state.attributes.change_entries(at);
     }
 

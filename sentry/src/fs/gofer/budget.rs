@@ -29,6 +29,11 @@ impl Budget {
         Budget { holders: Mutex::new(Rank::Leaf, VecDeque::new()), limit: limit.max(1) }
     }
 
+    /// Whether there is room for another holder.
+    pub(super) fn has_room(&self) -> bool {
+        self.holders.lock().len() < self.limit
+    }
+
     /// Adds a holder, which is not among them yet; asks others to let go if they are too many.
     pub(super) fn add(&self, holder: &Arc<GoferInode>, ask: impl Fn(&GoferInode) -> Answer) {
         let count = {

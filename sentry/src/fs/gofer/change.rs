@@ -27,6 +27,11 @@ impl GoferInode {
         {
             return Ok(made);
         }
+        let is_directory = matches!(new.kind, NewNodeKind::Directory);
+        let quietly = if is_directory { self.make_directory_quietly(name, new)? } else { None };
+        if let Some(made) = quietly {
+            return Ok(self.has_new_directory(made));
+        }
         let dir = self.node()?;
         let asked_at = asking_time();
         let wire = WireNode {
@@ -60,14 +65,14 @@ impl GoferInode {
             }
             NewNodeKind::CharDevice(_) | NewNodeKind::BlockDevice(_) => return Err(Errno::EPERM),
         };
-        self.note_entry_made(matches!(new.kind, NewNodeKind::Directory));
+        self.note_entry_made(is_directory);
         let node = created.node.map(|node| Node::new(&self.export, node));
         let inode = self.after(self.adopt(name, &created.attr, node, asked_at))?;
-        inode.state.lock().is_ours = self.export.is_exclusive();
-        if matches!(new.kind, NewNodeKind::Directory) {
-            inode.is_new_and_empty();
-            self.share_pool(&inode);
+        if is_directory {
+            self.note_new_directory(new, &created);
+            return Ok(self.has_new_directory(inode));
         }
+        inode.state.lock().is_ours = self.export.is_exclusive();
         if let Some(fd) = fd {
             inode.keep_writable(Writable { fd: Arc::new(fd), is_readable: true });
         }
@@ -75,6 +80,14 @@ impl GoferInode {
             inode.keep_link_target(target);
         }
         Ok(inode)
+    }
+
+    /// The directory `made` has been made here.
+    fn has_new_directory(&self, made: Arc<GoferInode>) -> Arc<GoferInode> {
+        made.state.lock().is_ours = self.export.is_exclusive();
+        made.is_new_and_empty();
+        self.share_pool(&made);
+        made
     }
 
     /// Errors: EXDEV for what is no file of a gofer, and the host's.
@@ -87,7 +100,7 @@ impl GoferInode {
             };
             self.after(target.with_node(link))?;
             target.note_linked();
-            self.note_entry_changed(None, false);
+            self.note_entry_changed(None, 0);
         } else {
             let link = |client: &gofer_protocol::Client, node| {
                 client.link(Target::from(node), dir.id(), name)
@@ -124,7 +137,7 @@ impl GoferInode {
         let unlinked = self.after(self.export.call(remove))?;
         if is_quiet {
             target.note_quiet();
-            self.note_entry_changed(None, is_directory);
+            self.note_entry_changed(None, if is_directory { -1 } else { 0 });
         } else {
             self.outdate_names();
         }
@@ -191,6 +204,20 @@ impl GoferInode {
             replaced.prepare_unlink()?;
         }
         let (from, to) = (self.node()?, new_parent.node()?);
+        if let Some(moved) = moved.as_ref()
+            && flags.is_empty()
+            && self.renames_quietly(moved, new_parent, new_name, other.as_deref())
+        {
+            let rename = |client: &gofer_protocol::Client| {
+                client.rename_quietly(from.id(), old_name, to.id(), new_name)
+            };
+            self.after(new_parent.after(self.export.call(rename)))?;
+            self.note_renamed_here(old_name, other, new_parent, new_name);
+            moved.note_renamed();
+            // Fails only for a directory that is being dropped, which needs no children.
+            let _ = new_parent.place_child(Arc::from(new_name), moved);
+            return Ok(());
+        }
         let rename = |client: &gofer_protocol::Client| {
             client.rename(from.id(), old_name, to.id(), new_name, wire)
         };
@@ -207,6 +234,51 @@ impl GoferInode {
         }
         new_parent.now_has(new_name, moved, entry);
         Ok(())
+    }
+
+    /// Whether it is certain that `moved`, an entry of this directory, can get the name `new_name` in
+    /// `new_parent` in place of `other`. Where new files inherit something else the host may refuse.
+    fn renames_quietly(
+        &self,
+        moved: &Arc<GoferInode>,
+        new_parent: &GoferInode,
+        new_name: &[u8],
+        other: Option<&GoferInode>,
+    ) -> bool {
+        let is_file = |inode: &GoferInode| inode.kind() != FileKind::Directory;
+        // Linux: two names of one file both stay.
+        let has_room = match other {
+            Some(other) => {
+                is_file(other) && new_parent.gives_up(other) && !std::ptr::eq(other, &**moved)
+            }
+            None => new_parent.can_add(new_name),
+        };
+        has_room
+            && is_file(moved)
+            && moved.is_ours()
+            && self.gives_up(moved)
+            && self.device() == new_parent.device()
+            && Arc::ptr_eq(&self.pool(), &new_parent.pool())
+    }
+
+    /// An entry of this directory was quietly renamed, and has taken the place of `other`.
+    fn note_renamed_here(
+        &self,
+        old_name: &[u8],
+        other: Option<Arc<GoferInode>>,
+        new_parent: &GoferInode,
+        new_name: &[u8],
+    ) {
+        self.note_entry_changed(None, 0);
+        self.forget_child(old_name);
+        let version = self.state.lock().attributes.version();
+        self.note_lacking(old_name, version);
+        if let Some(replaced) = other {
+            replaced.note_quiet();
+            replaced.unlinked_from(new_parent, new_name);
+            replaced.note_last_name(Unlinked::Quietly);
+        }
+        new_parent.note_entry_changed(None, 0);
     }
 
     /// A rename has put `child` here as `name`, or what was the entry `entry` if nobody uses it.

@@ -12,7 +12,6 @@ use linux_abi::Errno;
 
 use super::budget::Answer;
 use super::inode::GoferInode;
-use super::inodes::Identity;
 
 /// The descriptors of an inode.
 #[derive(Default)]
@@ -129,7 +128,7 @@ impl GoferInode {
     fn open_host(&self, flags: OpenFlags) -> Result<OwnedFd, Errno> {
         let named = self.named()?;
         let opened = self.export.call(|client| client.open(named.target(), flags, false))?;
-        if Identity::of(&opened.attr) != *self.identity() {
+        if !self.recognises(&opened.attr) {
             return Err(Errno::ESTALE);
         }
         Ok(opened.fd)

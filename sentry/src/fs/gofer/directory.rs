@@ -170,7 +170,7 @@ impl GoferDir {
         parent_inode: u64,
         sink: &mut dyn FnMut(DirEntry) -> bool,
     ) -> Result<(u64, bool), Errno> {
-        let own = self.inode.identity().ino();
+        let own = self.inode.identity()?.ino();
         let dots = [(&b"."[..], own), (&b".."[..], parent_inode)];
         for (at, (name, inode)) in (0..).zip(dots).skip(position.min(DOTS) as usize) {
             let kind = FileKind::Directory;

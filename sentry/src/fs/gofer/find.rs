@@ -13,7 +13,6 @@ use linux_abi::fs::FileKind;
 use super::attributes::{asking_time, is_of_this_operation};
 use super::export::Node;
 use super::inode::{GoferInode, Place};
-use super::inodes::Identity;
 use super::names::Named;
 use crate::vfs::Inode;
 
@@ -162,6 +161,11 @@ impl GoferInode {
         node: Option<Node>,
         asked_at: Option<Duration>,
     ) -> Result<Arc<GoferInode>, Errno> {
+        // Of a directory that was made quietly, this may be the first that is heard.
+        if let Some(child) = self.known_child(name).filter(|child| child.known_identity().is_none())
+        {
+            child.recognises(attr);
+        }
         let inode = self.export.inode(attr, node, asked_at)?;
         self.place_child(Arc::from(name), &inode)?;
         Ok(inode)
@@ -174,8 +178,9 @@ impl GoferInode {
         child: &Arc<GoferInode>,
     ) -> Result<(), Errno> {
         let parent = self.shared()?;
-        let what = Named { inode: child.identity().ino(), kind: child.kind() };
-        self.learn_name(&name, Some(what));
+        let identity = child.known_identity();
+        let what = identity.map(|identity| Named { inode: identity.ino(), kind: child.kind() });
+        self.learn_name(&name, what);
         let _foreseen = {
             let mut state = self.state.lock();
             state.children.insert(name.clone(), Arc::downgrade(child));
@@ -216,7 +221,7 @@ impl GoferInode {
         let asked = child.asking();
         let attr = self.with_node(|client, node| client.get_attr(Target::child(node, name)));
         let Ok(attr) = attr else { return false };
-        if Identity::of(&attr) != *child.identity() {
+        if !child.recognises(&attr) {
             return false;
         }
         child.note_attr(&attr, asked);

@@ -3,10 +3,10 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use gofer_protocol::{NodeId, Target};
+use gofer_protocol::{Attr, NodeId, Target};
 use linux_abi::Errno;
 use linux_abi::fs::{FileKind, OpenFlags, RenameFlags};
 
@@ -30,7 +30,10 @@ pub struct GoferInode {
     common: InodeCommon,
     pub(super) this: Weak<GoferInode>,
     pub(super) export: Arc<Export>,
-    identity: Identity,
+    /// Not known at first of a directory that was made quietly.
+    identity: OnceLock<Identity>,
+    /// The host's number of its device.
+    device: (u32, u32),
     kind: FileKind,
     is_protected: bool,
     pub(super) state: Mutex<State>,
@@ -89,12 +92,25 @@ impl GoferInode {
         attributes: Attributes,
         asked_at: Option<Duration>,
     ) -> Arc<GoferInode> {
+        let attributes = CachedAttributes::new(attributes, asked_at);
+        GoferInode::with(export, identity.device(), Some(identity), is_protected, attributes)
+    }
+
+    /// One of which the host has not told the identity if `identity` is none.
+    pub(super) fn with(
+        export: Arc<Export>,
+        device: (u32, u32),
+        identity: Option<Identity>,
+        is_protected: bool,
+        attributes: CachedAttributes,
+    ) -> Arc<GoferInode> {
+        let kind = attributes.kind();
         let state = State {
             place: None,
             is_ours: false,
             node: None,
             is_node_used: false,
-            attributes: CachedAttributes::new(attributes, asked_at),
+            attributes,
             descriptors: Descriptors::default(),
             quiet_mark: 0,
             name_mark: 0,
@@ -112,8 +128,9 @@ impl GoferInode {
             common: InodeCommon::default(),
             this: this.clone(),
             export,
-            identity,
-            kind: attributes.kind,
+            identity: identity.map_or_else(OnceLock::new, OnceLock::from),
+            device,
+            kind,
             is_protected,
             state: Mutex::new(Rank::Leaf, state),
             is_fresh: AtomicBool::new(false),
@@ -121,19 +138,51 @@ impl GoferInode {
         })
     }
 
-    pub(super) fn identity(&self) -> &Identity {
-        &self.identity
+    /// The host's number of its device.
+    pub(super) fn device(&self) -> (u32, u32) {
+        self.device
+    }
+
+    /// What the host calls it, if that is known.
+    pub(super) fn known_identity(&self) -> Option<&Identity> {
+        self.identity.get()
+    }
+
+    /// What the host calls it. Errors: ESTALE if it could not be made.
+    pub(super) fn identity(&self) -> Result<&Identity, Errno> {
+        if self.identity.get().is_none() {
+            self.current_attributes()?;
+        }
+        self.identity.get().ok_or(Errno::ESTALE)
+    }
+
+    /// Whether `attr` describes it, which is so if its identity was not known before.
+    pub(super) fn recognises(&self, attr: &Attr) -> bool {
+        let told = Identity::of(attr);
+        if self.identity.get().is_none()
+            && let Ok(shared) = self.shared()
+        {
+            self.export.inodes.introduce(&shared, told);
+            self.tell_parent(told.ino());
+        }
+        self.identity.get().is_none_or(|identity| *identity == told)
+    }
+
+    /// To be called by the table of inodes.
+    pub(super) fn set_identity(&self, identity: Identity) {
+        // It has one already if somebody else was told, too.
+        let _ = self.identity.set(identity);
     }
 
     /// Whether it can be changed without waiting for the host's consent.
     pub(super) fn is_ours(&self) -> bool {
-        self.export.takes_for_granted(self.identity.device()) && self.state.lock().is_ours
+        self.export.takes_for_granted(self.device) && self.state.lock().is_ours
     }
 
     /// Whether it is certain that `entry` can be taken out of this directory: it was put there by us.
     pub(super) fn gives_up(&self, entry: &GoferInode) -> bool {
         let is_certain = self.is_ours() || (entry.is_ours() && !self.is_protected);
-        is_certain && self.identity.device() == entry.identity.device()
+        is_certain && self.device == entry.device
     }
 
     /// Waits until the quiet requests that concern it are served: what happens on its descriptors
@@ -194,7 +243,7 @@ impl GoferInode {
 
     /// Remembers the target of a symbolic link, if no other link can be taken for this one.
     pub(super) fn keep_link_target(&self, target: &[u8]) {
-        if self.export.is_exclusive() || self.identity.is_certain() {
+        if self.export.is_exclusive() || self.known_identity().is_some_and(Identity::is_certain) {
             self.state.lock().link_target = Some(Arc::from(target));
         }
     }
@@ -307,7 +356,9 @@ impl Inode for GoferInode {
 impl GoferInode {
     /// Takes leave of the export; answers with where it was.
     fn leave(&mut self) -> Option<Place> {
-        self.export.inodes.forget_dead(&self.identity);
+        if let Some(identity) = self.identity.get() {
+            self.export.inodes.forget_dead(identity);
+        }
         self.forget_listing();
         self.forget_names();
         self.go_back_unnamed();

@@ -88,7 +88,7 @@ impl Inodes {
         let mut table = self.table.lock();
         known = table.get(&identity.number).and_then(Weak::upgrade);
         if let Some(inode) = &known
-            && *inode.identity() == identity
+            && inode.known_identity() == Some(&identity)
         {
             let inode = inode.clone();
             drop(table);
@@ -101,7 +101,17 @@ impl Inodes {
         inode
     }
 
-    /// Those that are in use.
+    /// Adds an inode whose identity was not known before; nobody else can have met its file.
+    pub(super) fn introduce(&self, inode: &Arc<GoferInode>, identity: Identity) {
+        let mut table = self.table.lock();
+        if inode.known_identity().is_none() {
+            table.insert(identity.number, Arc::downgrade(inode));
+            // Who sees it finds the inode in the table.
+            inode.set_identity(identity);
+        }
+    }
+
+    /// Those that are in use and known.
     pub(super) fn all(&self) -> Vec<Arc<GoferInode>> {
         self.table.lock().values().filter_map(Weak::upgrade).collect()
     }
@@ -116,7 +126,7 @@ impl Inodes {
 
     /// Forgets the inode of a file that was removed: its number may soon be another's.
     pub(super) fn forget_removed(&self, inode: &GoferInode) {
-        let number = &inode.identity().number;
+        let Some(Identity { number, .. }) = inode.known_identity() else { return };
         let mut table = self.table.lock();
         if table.get(number).is_some_and(|weak| std::ptr::eq(weak.as_ptr(), inode)) {
             table.remove(number);

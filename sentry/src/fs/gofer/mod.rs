@@ -16,7 +16,7 @@
 //! entries at once where a program goes through a directory (`foresight`). What was made
 //! by us there, on a local file system, is changed and removed by *quiet* requests where nothing but
 //! a failing disk can prevent it (`Export::takes_for_granted`), and regular files get their names so
-//! (`unnamed`); whatever depends on the order of what
+//! (`unnamed`), and directories are made (`new_directories`); whatever depends on the order of what
 //! the gofer and what we do to a file waits for them (`GoferInode::await_quiet`). **Shared** ones
 //! ask again: names are revalidated on each walk, attributes come from the host each time.
 //!
@@ -35,6 +35,7 @@ mod foresight;
 mod inode;
 mod inodes;
 mod names;
+mod new_directories;
 mod nodes;
 mod unnamed;
 mod xattr;

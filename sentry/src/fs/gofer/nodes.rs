@@ -8,7 +8,6 @@ use linux_abi::Errno;
 use super::budget::Answer;
 use super::export::Node;
 use super::inode::{GoferInode, Place};
-use super::inodes::Identity;
 
 /// How often a node is looked for anew when a rename came in between.
 const ATTEMPTS: usize = 3;
@@ -65,7 +64,7 @@ impl GoferInode {
         let error = walked.error;
         let count = walked.entries.len();
         for ((_, inode), (attr, node)) in way.iter().zip(walked.entries) {
-            if Identity::of(&attr) != *inode.identity() {
+            if !inode.recognises(&attr) {
                 return Err(Errno::ESTALE);
             }
             if let Some(node) = node {
@@ -98,7 +97,7 @@ impl GoferInode {
             let mut state = self.state.lock();
             let was_used = std::mem::take(&mut state.is_node_used);
             let is_busy = state.node.as_ref().is_some_and(|node| Arc::strong_count(node) > 1);
-            if was_used || is_busy || state.place.is_none() {
+            if was_used || is_busy || state.place.is_none() || self.known_identity().is_none() {
                 return Answer::Keeps;
             }
             state.node.take()

@@ -35,7 +35,7 @@ use crate::sync::{Mutex, Rank};
 use crate::vfs::{Inode, NewNode};
 
 /// No file system of the host has a lower limit.
-const LINKS_MAX: u64 = 1000;
+pub(super) const LINKS_MAX: u64 = 1000;
 /// Older ones are not used: it shows in their birth time.
 const AGE_MAX: Duration = Duration::from_secs(1);
 
@@ -46,6 +46,10 @@ const LOW: usize = 2 * MAX_DESCRIPTORS;
 /// Most that are dropped at once, because they are old.
 const DROPPED_AT_ONCE: usize = 64;
 
+/// Directories that are made without waiting before more files are made: the gofer makes sure that there is
+/// room for more.
+const DIRECTORIES_MAX: u32 = 64;
+
 /// Pools that may have files, for each export, and kinds of files in each.
 const POOLS_MAX: usize = 4;
 const KINDS_MAX: usize = 4;
@@ -55,6 +59,10 @@ pub(super) struct Pool(Mutex<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
+    /// What a new directory was like, and its kind.
+    directory: Option<(Kind, Attr)>,
+    /// How many directories can surely be made: there was that much space to spare.
+    directories_left: u32,
     /// The kind that was wanted last is the last.
     shelves: Vec<Shelf>,
     /// Whether the export counts this pool among those that may have files.
@@ -93,7 +101,7 @@ struct Unnamed {
 }
 
 /// Permissions and owners.
-type Kind = (u32, u32, u32);
+pub(super) type Kind = (u32, u32, u32);
 
 /// Where a new file comes from: what it takes to put it back, as long as that is possible. Nothing but
 /// what was written to it may have changed.
@@ -155,14 +163,30 @@ impl Pool {
                 true => shelf.made_at = made_at,
                 false => shelf.batch = 0,
             }
+            waiting.directories_left = if files.is_some() { DIRECTORIES_MAX } else { 0 };
         }
         files.is_some_and(|files| self.add(files, kind))
     }
 
+    /// What a new directory of this kind is like, if it can surely be made.
+    pub(super) fn take_directory(&self, kind: Kind, now: Duration) -> Option<Attr> {
+        let waiting = &mut *self.0.lock();
+        let (_, like) = waiting.directory.filter(|(other, _)| *other == kind)?;
+        if !waiting.has_made_lately(now) {
+            return None;
+        }
+        waiting.directories_left = waiting.directories_left.checked_sub(1)?;
+        Some(like)
+    }
+
+    /// Notes what a new directory of this kind is like.
+    pub(super) fn note_directory(&self, kind: Kind, like: Attr) {
+        self.0.lock().directory = Some((kind, like));
+    }
+
     /// Whether the gofer has made files of it just now.
     fn has_made_lately(&self, now: Duration) -> bool {
-        let made = |shelf: &Shelf| shelf.batch > 0 && is_recent(shelf.made_at, now);
-        self.0.lock().shelves.iter().any(made)
+        self.0.lock().has_made_lately(now)
     }
 
     /// Adds files of a kind that is still wanted; answers with whether the export has to count this
@@ -202,6 +226,11 @@ impl Pool {
 }
 
 impl Waiting {
+    fn has_made_lately(&self, now: Duration) -> bool {
+        let made = |shelf: &Shelf| shelf.batch > 0 && is_recent(shelf.made_at, now);
+        self.shelves.iter().any(made)
+    }
+
     /// Puts the shelf of this kind last; answers with one that has to go.
     fn want(&mut self, kind: Kind) -> Option<Shelf> {
         let known = self.shelves.iter().rposition(|shelf| shelf.kind == kind);
@@ -291,7 +320,7 @@ impl GoferInode {
         name: &[u8],
         new: &NewNode<'_>,
     ) -> Result<Option<Arc<GoferInode>>, Errno> {
-        if !self.export.makes_unnamed(self.identity().device()) || !self.surely_lacks(name) {
+        if !self.export.makes_unnamed(self.device()) || !self.surely_lacks(name) {
             return Ok(None);
         }
         let Some(file) = self.take_unnamed(new) else { return Ok(None) };
@@ -307,7 +336,7 @@ impl GoferInode {
             return Ok(None);
         }
         let made = host::fs::stat(&file.fd).ok().map(|stat| stat.ctime);
-        self.note_entry_changed(made, false);
+        self.note_entry_changed(made, 0);
         let Unnamed { attr, made_at, .. } = file;
         let named = Attr { nlink: 1, ..attr };
         let inode = self.after(self.adopt(name, &named, Some(file.node), None))?;
@@ -342,7 +371,7 @@ impl GoferInode {
             }
             Taken::Asked | Taken::Nothing(0) => None,
             Taken::Nothing(count) => {
-                let dir = self.node().ok()?;
+                let dir = self.nearest_known().and_then(|dir| dir.node()).ok()?;
                 // Not worth making room for.
                 let made = self.export.client().make_unnamed(dir.id(), wire(kind), count);
                 self.export.take_doubt();
@@ -356,7 +385,8 @@ impl GoferInode {
 
     /// Asks for more files of a kind that is wanted again and again, before there are none.
     fn ask_ahead(&self, pool: &Arc<Pool>, kind: Kind, now: Duration) -> Result<(), Errno> {
-        let (dir, pool, export) = (self.node()?, pool.clone(), Arc::downgrade(&self.export));
+        let (dir, pool) = (self.nearest_known()?.node()?, pool.clone());
+        let export = Arc::downgrade(&self.export);
         let take = move |made: Made| {
             if let Some(export) = export.upgrade() {
                 let files = export.own_unnamed(made, now);
@@ -393,14 +423,27 @@ impl GoferInode {
     /// Whether it is certain that `target` can be linked here as `name`: it is ours, and files have
     /// just been made with space to spare.
     pub(super) fn links_quietly(&self, target: &GoferInode, name: &[u8]) -> bool {
-        let device = self.identity().device();
+        let device = self.device();
         self.export.makes_unnamed(device)
-            && target.identity().device() == device
+            && target.device() == device
             && target.kind() == FileKind::Regular
             && target.is_ours()
             && target.state.lock().attributes.links() < LINKS_MAX
-            && self.surely_lacks(name)
-            && self.pool().has_made_lately(host::time::now(Clock::Monotonic))
+            && self.can_add(name)
+    }
+
+    /// Whether it is certain that there is room for another name here, and that `name` is free.
+    pub(super) fn can_add(&self, name: &[u8]) -> bool {
+        self.surely_lacks(name) && self.pool().has_made_lately(host::time::now(Clock::Monotonic))
+    }
+
+    /// The file was given another name in place of the one it had, by a quiet request.
+    pub(super) fn note_renamed(&self) {
+        self.note_written();
+        let mut state = self.state.lock();
+        state.quiet_mark = self.export.client().quiet_mark();
+        state.name_mark = state.quiet_mark;
+        state.attributes.outdate_rest();
     }
 
     /// The file was given another name by a quiet request.
