@@ -127,6 +127,37 @@ case!(new_directory_is_used_at_once, [mkdir, openat, rename, chdir, getcwd], {
     }
 });
 
+case!(moved_directories_are_counted, [rename, mkdir, stat], {
+    begin();
+    sys!(mkdir, c"a", 0o755).must();
+    sys!(mkdir, c"b", 0o755).must();
+    let links = |a, b, message: &str| {
+        check_eq!((stat(c"a").st_nlink, stat(c"b").st_nlink), (a, b), "{message}");
+    };
+    let change_both = |name: &str| {
+        create(&cstr(&format!("a/{name}")), b"");
+        create(&cstr(&format!("b/{name}")), b"");
+    };
+    sys!(mkdir, c"a/x", 0o755).must();
+    sys!(mkdir, c"a/y", 0o755).must();
+    sys!(mkdir, c"b/z", 0o755).must();
+    links(4, 3, "as made");
+    sys!(rename, c"a/x", c"b/x").must();
+    change_both("1");
+    links(3, 4, "moved");
+    sys!(rename, c"a/y", c"b/x").must();
+    change_both("2");
+    links(2, 4, "moved in place of another");
+    sys!(rename, c"b/x", c"b/z").must();
+    change_both("3");
+    links(2, 3, "renamed in place of another");
+    sys!(renameat2, AT_FDCWD, c"a/1", AT_FDCWD, c"b/z", RENAME_EXCHANGE).must();
+    change_both("4");
+    links(3, 2, "exchanged for a file");
+    sleep_ms(300);
+    links(3, 2, "when all is done");
+});
+
 case!(new_directories_inherit, [mkdir, chown, chmod], {
     begin();
     sys!(mkdir, c"plain", 0o755).must();

@@ -334,6 +334,11 @@ impl GoferInode {
         self.state.lock().attributes.note_made(is_directory);
     }
 
+    /// So many more directories are in this one, which the host has done.
+    pub(super) fn note_subdirectories(&self, more: i64) {
+        self.state.lock().attributes.note_subdirectories(more);
+    }
+
     /// A name of the file was removed; none is left if `is_last`.
     pub(super) fn note_unlinked(&self, is_last: bool) {
         let mut state = self.state.lock();

@@ -224,6 +224,12 @@ impl GoferInode {
         self.after(new_parent.after(self.export.call(rename)))?;
         self.outdate_names();
         new_parent.outdate_names();
+        let directories = |child: &Option<Arc<GoferInode>>| {
+            i64::from(child.as_ref().is_some_and(|child| child.kind() == FileKind::Directory))
+        };
+        let (leave, make_way) = (directories(&moved), directories(&other));
+        self.note_subdirectories(if is_exchange { make_way } else { 0 } - leave);
+        new_parent.note_subdirectories(leave - make_way);
         if is_exchange {
             self.now_has(old_name, other, other_entry);
         } else {
