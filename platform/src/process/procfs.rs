@@ -71,20 +71,16 @@ impl Procfs {
         text.split_ascii_whitespace().next().and_then(|ns| ns.parse().ok()).ok_or(Errno::EIO)
     }
 
-    /// Writes to the process' memory regardless of page protections.
+    /// Writes to the process' memory, see [`ProcessMemory::write`].
     ///
     /// Errors: EFAULT where nothing is mapped; ESRCH.
     pub(crate) fn write_memory(&self, tid: Tid, addr: u64, buf: &[u8]) -> Result<usize, Errno> {
-        let memory = self.open(tid, "mem", OFlags::RDWR)?;
-        let mut done = 0;
-        while done < buf.len() {
-            match fs::pwrite(&memory, &buf[done..], addr.wrapping_add(done as u64)) {
-                Ok(written) if written > 0 => done += written,
-                _ if done > 0 => break,
-                _ => return Err(Errno::EFAULT),
-            }
-        }
-        Ok(done)
+        self.memory(tid)?.write(addr, buf)
+    }
+
+    /// The process' memory, for several writes. Errors: ESRCH.
+    pub(crate) fn memory(&self, tid: Tid) -> Result<ProcessMemory, Errno> {
+        self.open(tid, "mem", OFlags::RDWR).map(ProcessMemory)
     }
 
     /// Makes the page at `addr` present if there is a mapping for it, or a stack that can grow to it.
@@ -117,6 +113,26 @@ impl Procfs {
                 len => text.extend_from_slice(&chunk[..len]),
             }
         }
+    }
+}
+
+/// The memory that a process had when this was opened.
+pub(crate) struct ProcessMemory(OwnedFd);
+
+impl ProcessMemory {
+    /// Writes regardless of page protections.
+    ///
+    /// Errors: EFAULT where nothing is mapped, and when the memory is gone.
+    pub(crate) fn write(&self, addr: u64, buf: &[u8]) -> Result<usize, Errno> {
+        let mut done = 0;
+        while done < buf.len() {
+            match fs::pwrite(&self.0, &buf[done..], addr.wrapping_add(done as u64)) {
+                Ok(written) if written > 0 => done += written,
+                _ if done > 0 => break,
+                _ => return Err(Errno::EFAULT),
+            }
+        }
+        Ok(done)
     }
 }
 

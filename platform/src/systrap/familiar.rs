@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 
 use parking_lot::Mutex;
 
-use super::patch::Site;
+use super::patch::{Lead, Site};
 use crate::contract::HostMapping;
 
 /// Files of which sites are kept, and sites of each.
@@ -41,6 +41,7 @@ struct Known {
     /// The code around it, and how much of it comes before.
     code: Vec<u8>,
     before: u64,
+    lead: Lead,
 }
 
 /// A site that is to be patched if its code is the same.
@@ -51,6 +52,7 @@ pub(super) struct Candidate {
     pub(super) code: Vec<u8>,
     /// The address of its first byte.
     pub(super) code_start: u64,
+    pub(super) lead: Lead,
 }
 
 impl Familiar {
@@ -70,11 +72,13 @@ impl Familiar {
         });
         file.sites.retain(|known| known.offset != offset);
         if file.sites.len() < SITES_MAX {
+            let before = site.address - site.code_start;
             file.sites.push(Known {
                 offset,
                 number: site.number,
                 code: site.code.to_vec(),
-                before: site.address - site.code_start,
+                before,
+                lead: Lead::find(site.code, before as usize),
             });
         }
         files.push_front(file);
@@ -93,7 +97,8 @@ impl Familiar {
             let at = known.offset.checked_sub(mapping.offset).filter(|&at| at < bytes)?;
             let address = mapping.range.start + at;
             let code_start = address.checked_sub(known.before)?;
-            Some(Candidate { address, number: known.number, code: known.code.clone(), code_start })
+            let Known { number, lead, .. } = *known;
+            Some(Candidate { address, number, code: known.code.clone(), code_start, lead })
         };
         file.sites.iter().filter_map(place).collect()
     }
@@ -145,7 +150,7 @@ mod tests {
     const COMPARES: [u8; 10] = [0x31, 0xc0, 0x0f, 0x05, 0x48, 0x3d, 0, 0xf0, 0xff, 0xff];
 
     fn site(address: u64, number: u64, before: u64, code: &[u8]) -> Site<'_> {
-        Site { address, number, code_start: address - before, code }
+        Site { address, number, code_start: address - before, code, lead: None }
     }
 
     #[test]
@@ -159,6 +164,7 @@ mod tests {
             number: 89,
             code: LOADS.to_vec(),
             code_start: 0x70_1100,
+            lead: Lead::find(&LOADS, 5),
         };
         assert_eq!(found, [expected], "the other is not in that part of the file");
         let all = familiar.sites_in(&mapping(0x70_0000, 0x3000));

@@ -9,6 +9,7 @@ use super::channel::SlotMemory;
 use super::layout::{CALLS_MAX, Call, Control, command};
 use super::slot::{Event, Slot};
 use super::supervisor::Supervisor;
+use crate::process::procfs::ProcessMemory;
 
 /// A thread in the stub. Its owner does nothing with it meanwhile.
 pub(super) struct Hand {
@@ -16,9 +17,27 @@ pub(super) struct Hand {
     pub(super) slot: Arc<Slot>,
     /// Its notification.
     pub(super) id: u64,
+    /// Of its process, once it was written to.
+    memory: Option<ProcessMemory>,
 }
 
 impl Hand {
+    pub(super) fn new(supervisor: Arc<Supervisor>, slot: Arc<Slot>, id: u64) -> Hand {
+        Hand { supervisor, slot, id, memory: None }
+    }
+
+    /// The memory of its process. Errors: ENOSYS without a procfs; ESRCH.
+    pub(super) fn memory(&mut self) -> Result<&ProcessMemory, Errno> {
+        let memory = match self.memory.take() {
+            Some(memory) => memory,
+            None => {
+                let procfs = self.supervisor.common.procfs.read();
+                procfs.as_ref().ok_or(Errno::ENOSYS)?.memory(self.slot.tid)?
+            }
+        };
+        Ok(self.memory.insert(memory))
+    }
+
     /// Has the thread make a call; answers with its result.
     ///
     /// Errors: ESRCH when the thread is dead, or says what it cannot say; those of the call.

@@ -49,11 +49,12 @@ pub(super) async fn patch_with_familiar(
     let familiar = &hand.supervisor.familiar;
     let candidates: Vec<_> =
         mappings.iter().flat_map(|mapping| familiar.sites_in(mapping)).collect();
-    for Candidate { address, number, code, code_start } in candidates {
+    for candidate in candidates {
+        let Candidate { address, number, .. } = candidate;
         let ip = address + SYSCALL_BYTES;
         let patching = &hand.slot.process.patching;
         if patching.in_the_way(&(address..ip)).is_empty() && !patching.is_refused(ip) {
-            let target = Target { ip, number, code: Some((code_start, code)) };
+            let target = Target { ip, number, known: Some(candidate) };
             patch_target(hand, &mut mappings, &target).await?;
         }
     }
@@ -78,16 +79,16 @@ async fn patch_first(
             return Ok(None);
         }
     };
-    let target = Target { ip, number, code: None };
+    let target = Target { ip, number, known: None };
     let is_patched = patch_target(hand, &mut mappings, &target).await?;
     Ok(is_patched.then_some(mappings))
 }
 
-/// A site to be patched, with the code that has to be there, if that is known.
+/// A site to be patched, with what is known of it.
 struct Target {
     ip: u64,
     number: u64,
-    code: Option<(u64, Vec<u8>)>,
+    known: Option<Candidate>,
 }
 
 /// Answers whether the site is patched.
@@ -113,7 +114,7 @@ async fn attempt(
     mappings: &mut Vec<HostMapping>,
     target: &Target,
 ) -> Result<(), Errno> {
-    let Target { ip, number, code: known } = target;
+    let Target { ip, number, known } = target;
     let address = ip.checked_sub(SYSCALL_BYTES).ok_or(Errno::EFAULT)?;
     let window = address.saturating_sub(LOOK_BEHIND)..address.saturating_add(LOOK_AHEAD);
     if hand.slot.process.patching.heap().contains(&address) {
@@ -125,16 +126,17 @@ async fn attempt(
     code.truncate(len);
     let mut own = code.clone();
     hand.slot.process.patching.hide(range.start, &mut own);
-    if known.as_ref().is_some_and(|(start, known)| *start != range.start || *known != own) {
+    let is_other = |known: &Candidate| known.code_start != range.start || known.code != own;
+    if known.as_ref().is_some_and(is_other) {
         return Err(Errno::EINVAL);
     }
-    let site = Site { address, number: *number, code_start: range.start, code: &code };
+    let lead = known.as_ref().map(|known| known.lead);
+    let site = Site { address, number: *number, code_start: range.start, code: &code, lead };
     let stub = hand.supervisor.region.stub();
     let patching = &hand.slot.process.patching;
     let patch = match patching.plan(&site, &stub) {
         Err(Refusal::NoSpace) => {
             map_area(hand, mappings, address).await?;
-            *mappings = self::mappings(hand)?;
             hand.slot.process.patching.plan(&site, &stub)
         }
         planned => planned,
@@ -187,14 +189,16 @@ async fn carry_out(hand: &mut Hand, steps: Vec<Step>) -> Result<(), Errno> {
 ///
 /// Errors: ESRCH if it cannot be done: what has begun cannot be left half done, so the process has to
 /// go. (Its memory is gone, or the host is short of it.)
-fn write(hand: &Hand, address: u64, bytes: &[u8]) -> Result<(), Errno> {
-    let procfs = hand.supervisor.common.procfs.read();
-    let procfs = procfs.as_ref().ok_or(Errno::ENOSYS)?;
-    if procfs.write_memory(hand.slot.tid, address, bytes) == Ok(bytes.len()) {
-        return Ok(());
+fn write(hand: &mut Hand, address: u64, bytes: &[u8]) -> Result<(), Errno> {
+    let written = hand.memory().and_then(|memory| memory.write(address, bytes));
+    match written {
+        Ok(len) if len == bytes.len() => Ok(()),
+        Err(Errno::ENOSYS) => Err(Errno::ENOSYS),
+        _ => {
+            hand.slot.process.kill();
+            Err(Errno::ESRCH)
+        }
     }
-    hand.slot.process.kill();
-    Err(Errno::ESRCH)
 }
 
 fn mappings(hand: &Hand) -> Result<Vec<HostMapping>, Errno> {
@@ -211,8 +215,12 @@ fn patchable(mappings: &[HostMapping], address: u64, window: Range<u64>) -> Opti
     is_code.then(|| window.start.max(range.start)..window.end.min(range.end))
 }
 
-/// Maps an area for trampolines near `address`.
-async fn map_area(hand: &mut Hand, mappings: &[HostMapping], address: u64) -> Result<(), Errno> {
+/// Maps an area for trampolines near `address`, and notes it.
+async fn map_area(
+    hand: &mut Hand,
+    mappings: &mut Vec<HostMapping>,
+    address: u64,
+) -> Result<(), Errno> {
     if !hand.slot.process.patching.has_room_for_area() {
         return Err(Errno::ENOSPC);
     }
@@ -227,7 +235,19 @@ async fn map_area(hand: &mut Hand, mappings: &[HostMapping], address: u64) -> Re
     if mapped != place {
         return Err(Errno::ENOSPC);
     }
-    hand.slot.process.patching.add_area(place..place + AREA_BYTES);
+    let range = place..place + AREA_BYTES;
+    hand.slot.process.patching.add_area(range.clone());
+    mappings.push(HostMapping {
+        range,
+        read: true,
+        write: false,
+        exec: true,
+        shared: false,
+        offset: 0,
+        dev: (0, 0),
+        inode: 0,
+        label: String::new(),
+    });
     Ok(())
 }
 

@@ -398,7 +398,7 @@ impl SystrapThread {
 
     fn hand(&self, id: u64) -> Hand {
         let (supervisor, slot) = (Arc::clone(&self.supervisor), Arc::clone(&self.slot));
-        Hand { supervisor, slot, id }
+        Hand::new(supervisor, slot, id)
     }
 
     /// Starts what is worth doing before the call that was just taken is reported; `true` if

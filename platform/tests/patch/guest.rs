@@ -150,7 +150,7 @@ impl Code {
     pub fn plan(&self, number: u64) -> Arc<Patch> {
         let code_start = self.site - LOOK_BEHIND;
         let code: Vec<u8> = (code_start..self.end).map(read).collect();
-        let site = Site { address: self.site, number, code_start, code: &code };
+        let site = Site { address: self.site, number, code_start, code: &code, lead: None };
         let stub = Stub { entry: patch_test_entry as *const () as u64, table: table::address() };
         let mut patches = trap::patches();
         match patches.plan(&site, &stub) {

@@ -35,7 +35,7 @@ mod trampoline;
 pub use self::gap::find_gap;
 pub use self::installed::Patch;
 pub use self::patches::{Patches, Trapped};
-pub use self::site::{Form, LOOK_AHEAD, LOOK_BEHIND, Refusal, Site};
+pub use self::site::{Form, LOOK_AHEAD, LOOK_BEHIND, Lead, Refusal, Site};
 pub use self::space::{AREA_BYTES, AREA_END, AREA_PERIOD, TrampolineSpace};
 pub use self::step::{Step, Threads};
 pub use self::trampoline::{Clobbered, GuestPoint, INFO_RESUME, INFO_SLOW, Stub, Trampoline};

@@ -116,7 +116,8 @@ impl Case {
     fn plan(&mut self) -> Result<Arc<Patch>, Refusal> {
         let code = self.memory.get(BASE, 4096);
         let (address, number) = (self.site, self.number);
-        self.patches.plan(&Site { address, number, code_start: BASE, code: &code }, &STUB)
+        let site = Site { address, number, code_start: BASE, code: &code, lead: None };
+        self.patches.plan(&site, &STUB)
     }
 
     /// Code as the compiler leaves it: with more before `before`.
@@ -260,7 +261,8 @@ fn unsafe_sites_are_refused() {
 fn foreign_addresses_are_refused() {
     let plan = |address, code_start, code: &[u8]| {
         let mut patches = Patches::default();
-        patches.plan(&Site { address, number: 1, code_start, code }, &STUB).map(|_| ())
+        let site = Site { address, number: 1, code_start, code, lead: None };
+        patches.plan(&site, &STUB).map(|_| ())
     };
     let code = [0x0f, 0x05, 0x48, 0x3d, 0, 0xf0, 0xff, 0xff];
     assert_eq!(plan(BASE, BASE, &code), Err(Refusal::NoSpace));

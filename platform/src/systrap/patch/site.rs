@@ -51,6 +51,20 @@ pub struct Site<'a> {
     /// Guest memory: [`LOOK_BEHIND`] bytes before `address` and [`LOOK_AHEAD`] bytes from there on.
     /// Less of either only if the next byte cannot be read. Existing patches may show.
     pub code: &'a [u8],
+    /// What was found in the very same code before.
+    pub lead: Option<Lead>,
+}
+
+/// Where in its code the instruction before a site begins, if that is certain. To find out takes far
+/// longer than all else that is planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lead(Option<usize>);
+
+impl Lead {
+    /// For a site at an offset in its code.
+    pub fn find(code: &[u8], offset: usize) -> Lead {
+        Lead(instruction_before(code, offset))
+    }
 }
 
 /// Why a site stays as it is. Such a site keeps trapping, which is slow but right.
@@ -139,7 +153,7 @@ pub(super) fn shapes<'a>(site: &Site<'a>) -> Result<Vec<Shape<'a>>, Refusal> {
 
 /// Returns the leading form, and whether the displaced instruction loads the call's number.
 fn leading<'a>(site: &Site<'a>, offset: usize) -> Option<(Shape<'a>, bool)> {
-    let start = instruction_before(site.code, offset)?;
+    let start = site.lead.unwrap_or_else(|| Lead::find(site.code, offset)).0?;
     let lead = site.code.get(start..offset)?;
     let original = *lead.first_chunk()?;
     let instruction = relocatable(lead).ok()?;
