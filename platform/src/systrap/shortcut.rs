@@ -26,6 +26,7 @@ use super::slot::{Event, INTERRUPT};
 use super::thread::{Position, SystrapThread};
 use crate::contract::{Fault, Identity, Registers, ResumeMode, Trap};
 use crate::host;
+use crate::host::ticks::{ticks, to_ns};
 use crate::process::{copy, ops};
 
 /// After so many calls that the stub could have served a thread tries to enter itself anew.
@@ -36,6 +37,13 @@ const LINE_CALLS: u8 = 16;
 
 /// After this many calls in a row it takes some that trap until a thread is no longer one to watch.
 const CALM_MAX: u32 = 4 * hotline::STREAK;
+
+/// So many calls in a row have to be made in quick succession before sites are patched for the
+/// line, ...
+const PACED: u32 = 32;
+/// ... so many nanoseconds from the end of one to the next, on average. A thread that computes in
+/// between gains less by a watch than patches and watch cost.
+const PACE_NS: u64 = 16_000;
 
 /// Processor exceptions of single steps and of `int3`.
 const DEBUG: u64 = 1;
@@ -56,6 +64,8 @@ pub(super) struct Shortcut {
     /// Whether the last event is none for the kernel.
     goes_on: bool,
     is_stepping: bool,
+    /// When it was resumed last, in ticks.
+    resumed: u64,
     tally: Tally,
     detour: Detour,
     /// For the operation under way.
@@ -73,11 +83,34 @@ struct Tally {
     /// Calls of late, less some for each that trapped. It is counted as for a watch: while that cannot
     /// begin, a patch would only cost.
     calm: u32,
+    pace: Pace,
+}
+
+/// How quickly a thread makes call after call.
+#[derive(Default)]
+struct Pace {
+    /// Calls of late, and the time that the thread was away between them.
+    calls: u32,
+    away_ns: u64,
+    /// Whether the last [`PACED`] calls before those were quick.
+    is_quick: bool,
+}
+
+impl Pace {
+    fn count(&mut self, away_ns: u64) {
+        self.calls += 1;
+        self.away_ns = self.away_ns.saturating_add(away_ns);
+        if self.calls == PACED {
+            let is_quick = self.away_ns <= PACE_NS * u64::from(PACED);
+            *self = Pace { is_quick, ..Pace::default() };
+        }
+    }
 }
 
 impl Default for Tally {
     fn default() -> Tally {
-        Tally { sites: [0; Tally::PLACES], counts: [0; Tally::PLACES], calm: 0 }
+        let (sites, counts) = ([0; Tally::PLACES], [0; Tally::PLACES]);
+        Tally { sites, counts, calm: 0, pace: Pace::default() }
     }
 }
 
@@ -85,9 +118,10 @@ impl Tally {
     const PLACES: usize = 32;
 
     /// Whether it is now worth while to patch the site of a call that the stub cannot serve by itself,
-    /// or if `is_for_line` only while the thread is watched.
-    fn count(&mut self, ip: u64, is_for_line: bool) -> bool {
+    /// or if `is_for_line` only while the thread is watched. It has run for `away_ns` since the last.
+    fn count(&mut self, ip: u64, is_for_line: bool, away_ns: u64) -> bool {
         self.calm = (self.calm + 1).min(CALM_MAX);
+        self.pace.count(away_ns);
         let known = self.sites.iter().position(|&site| site == ip);
         let place = known.unwrap_or_else(|| {
             let rarest = (0..Tally::PLACES).min_by_key(|&place| self.counts[place]).unwrap_or(0);
@@ -96,7 +130,8 @@ impl Tally {
         });
         let count = &mut self.counts[place];
         *count = count.saturating_add(1);
-        let is_worth = *count >= LINE_CALLS && (!is_for_line || self.calm >= hotline::STREAK);
+        let can_be_watched = self.calm >= hotline::STREAK && self.pace.is_quick;
+        let is_worth = *count >= LINE_CALLS && (!is_for_line || can_be_watched);
         if is_worth {
             *count = 0;
         }
@@ -111,7 +146,7 @@ impl Tally {
 
 #[cfg(test)]
 mod tally_tests {
-    use super::{LINE_CALLS, Tally, hotline};
+    use super::{LINE_CALLS, PACE_NS, PACED, Tally, hotline};
 
     /// How many calls it takes until each of the sites was worth it once, if they call in turn.
     fn rounds(sites: u64) -> u64 {
@@ -121,7 +156,7 @@ mod tally_tests {
         while !left.is_empty() {
             rounds += 1;
             assert!(rounds < 1000, "{} of {sites} sites are never worth it", left.len());
-            left.retain(|&site| !tally.count(site, false));
+            left.retain(|&site| !tally.count(site, false, 0));
         }
         rounds
     }
@@ -135,12 +170,17 @@ mod tally_tests {
 
     /// Whether one of the sites is ever worth it, with so many calls between two that trap.
     fn is_ever_worth(calls: u32, is_for_line: bool) -> bool {
+        is_ever_worth_at(calls, is_for_line, 0)
+    }
+
+    /// The same, with so long from one call to the next.
+    fn is_ever_worth_at(calls: u32, is_for_line: bool, away_ns: u64) -> bool {
         let mut tally = Tally::default();
         (0..1000).any(|round| {
             if round % calls == 0 {
                 tally.disturb();
             }
-            tally.count(1 + u64::from(round % 3), is_for_line)
+            tally.count(1 + u64::from(round % 3), is_for_line, away_ns)
         })
     }
 
@@ -149,6 +189,13 @@ mod tally_tests {
         assert!(!is_ever_worth(4, true));
         assert!(is_ever_worth(4, false));
         assert!(is_ever_worth(hotline::DISTURBANCE * 2, true));
+    }
+
+    #[test]
+    fn sites_of_threads_that_compute_between_their_calls_are_not_worth_it() {
+        assert!(!is_ever_worth_at(PACED, true, PACE_NS + 1));
+        assert!(is_ever_worth_at(PACED, false, PACE_NS + 1));
+        assert!(is_ever_worth_at(PACED, true, PACE_NS));
     }
 }
 
@@ -204,6 +251,7 @@ impl SystrapThread {
     pub(super) fn start_shortcut(&mut self, mode: ResumeMode) {
         self.shortcut.is_stepping = mode == ResumeMode::SingleStep;
         self.shortcut.resume_ip = None;
+        self.shortcut.resumed = ticks();
     }
 
     /// Takes a call's instruction pointer for what the guest sees.
@@ -440,7 +488,8 @@ impl SystrapThread {
             self.shortcut.slow_calls = 0;
             None
         } else {
-            if !is_served && !self.shortcut.tally.count(ip, !is_of_file()) {
+            let away_ns = to_ns(ticks().saturating_sub(self.shortcut.resumed));
+            if !is_served && !self.shortcut.tally.count(ip, !is_of_file(), away_ns) {
                 return false;
             }
             let enough = if is_served { HOT } else { 1 };
