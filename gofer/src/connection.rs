@@ -161,6 +161,7 @@ impl Connection {
             Op::RemoveDirectory => self.remove_directory(request),
             Op::Rename => self.rename(request),
             Op::GetAttr => self.get_attr(request),
+            Op::GetAttrs => self.get_attrs(request),
             Op::SetAttr => self.set_attr(request),
             Op::ReadLink => self.read_link(request),
             Op::ReadDir => self.read_dir(request),

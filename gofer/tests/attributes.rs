@@ -20,6 +20,22 @@ fn small() -> Served {
 }
 
 #[test]
+fn many_nodes_are_asked_about_at_once() {
+    let served = Served::with(Options::default(), small_tree);
+    let client = served.client();
+    let walked = client.walk(NodeId::ROOT, &[b"dir", b"sub"], ALL_NODES).unwrap();
+    let nodes: Vec<NodeId> = walked.entries.iter().filter_map(|entry| entry.node).collect();
+    let gone = NodeId::from_raw(12345).unwrap();
+    let answers = client.get_attrs(&[nodes[1], gone, nodes[0]]).unwrap();
+    let inodes: Vec<_> = answers.iter().map(|answer| answer.map(|attr| attr.ino)).collect();
+    let (dir, sub) = (walked.entries[0].attr.ino, walked.entries[1].attr.ino);
+    assert_eq!(inodes, [Ok(sub), Err(Errno::ESTALE), Ok(dir)]);
+    assert_eq!(client.get_attrs(&[]).map(drop), Err(Errno::EINVAL));
+    assert_eq!(client.get_attrs(&[gone; 65]).map(drop), Err(Errno::EINVAL));
+    assert_eq!(client.get_attrs(&[gone; 64]).unwrap().len(), 64);
+}
+
+#[test]
 fn attributes_agree_with_the_host() {
     let served = small();
     for name in ["file", "dir", "link", "fifo"] {

@@ -40,5 +40,7 @@ pub const MAX_WALK_NAMES: usize = 256;
 pub const MAX_LINK_BYTES: usize = 4095;
 /// Longest value of an extended attribute in bytes (`XATTR_SIZE_MAX`).
 pub const MAX_XATTR_BYTES: usize = 64 << 10;
+/// Most nodes whose attributes are asked for at once.
+pub const MAX_ATTR_NODES: usize = 64;
 /// Most nodes in one release message.
 pub const MAX_RELEASE_NODES: usize = 512;

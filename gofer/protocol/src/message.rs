@@ -82,6 +82,8 @@ operations! {
     Batch = 27,
     /// [`NewDirectoryRequest`] → nothing.
     MakeDirectoryAs = 28,
+    /// [`NodesRequest`] → as many [`AttrReply`].
+    GetAttrs = 29,
 }
 
 macro_rules! wire_structs {
@@ -163,6 +165,10 @@ wire_structs! {
     SurveyEntry { node: u64, error: u32, has_descriptor: u32, is_listed: u32, count: u32, attr: Attr, }
     /// Followed by a name as in [`TargetRequest`], the attribute's name, and the value.
     XattrRequest { node: u64, flags: u32, reserved: u32, }
+    /// Followed by `count` nodes (`u64`).
+    NodesRequest { count: u32, reserved: u32, }
+    /// If there is an `error` all else is zero.
+    AttrReply { error: u32, reserved: u32, attr: Attr, }
     /// Followed by `count` nodes (`u64`).
     ReleaseRequest { count: u32, reserved: u32, }
 }

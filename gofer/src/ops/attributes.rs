@@ -1,9 +1,9 @@
 //! Get and set attributes, figures of the file system, write-back.
 
-use gofer_protocol::message::{SetAttrRequest, TargetRequest};
+use gofer_protocol::message::{AttrReply, NodesRequest, SetAttrRequest, TargetRequest};
 use gofer_protocol::transport::errno;
 use gofer_protocol::wire::Reader;
-use gofer_protocol::{OpenFlags, Time, flags::SetAttrMask};
+use gofer_protocol::{MAX_ATTR_NODES, OpenFlags, Time, flags::SetAttrMask};
 use linux_abi::Errno;
 use rustix::fs::{AtFlags, CWD, Gid, Mode, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, Uid};
 
@@ -23,6 +23,23 @@ impl Connection {
             Some(name) => handle.entry_attr(name)?,
         };
         self.response.fixed(&attr);
+        Ok(None)
+    }
+
+    pub(crate) fn get_attrs(&mut self, request: &mut Reader<'_>) -> Outcome {
+        let NodesRequest { count, .. } = request.fixed()?;
+        if !(1..=MAX_ATTR_NODES).contains(&(count as usize)) {
+            return Err(Errno::EINVAL);
+        }
+        for _ in 0..count {
+            let handle = self.nodes.get(request.fixed()?);
+            let reply = match handle.and_then(|handle| handle.attr()) {
+                Ok(attr) => AttrReply { attr, ..AttrReply::default() },
+                Err(error) => AttrReply { error: error.raw() as u32, ..AttrReply::default() },
+            };
+            self.response.fixed(&reply);
+        }
+        request.finish()?;
         Ok(None)
     }
 

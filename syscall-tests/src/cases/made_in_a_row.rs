@@ -158,6 +158,36 @@ case!(moved_directories_are_counted, [rename, mkdir, stat], {
     links(3, 2, "when all is done");
 });
 
+case!(directories_are_looked_at_later, [stat, mkdir, unlink, rmdir], {
+    begin();
+    for i in 0..100 {
+        sys!(mkdir, dir(i).as_c_str(), 0o755).must();
+        create(&within(i, "f"), b"");
+        sys!(mkdir, within(i, "sub").as_c_str(), 0o755).must();
+    }
+    sleep_ms(300);
+    // Some change while others are looked at.
+    let numbers: Vec<u64> = (0..100)
+        .map(|i| {
+            let seen = stat(&dir(i));
+            check_eq!(seen.st_nlink, if i > 0 && i % 3 == 0 { 2 } else { 3 }, "d{}", i);
+            if i % 3 == 2 && i < 99 {
+                sys!(rmdir, within(i + 1, "sub").as_c_str()).must();
+            }
+            create(&within((i * 7) % 100, "g"), b"");
+            seen.st_ino
+        })
+        .collect();
+    let times: Vec<_> = (0..100).map(|i| at(&stat(&dir(i)))).collect();
+    sleep_ms(300);
+    for i in 0..100 {
+        let seen = stat(&dir(i));
+        check_eq!(seen.st_ino, numbers[i]);
+        check!(at(&seen) >= times[i], "d{} went back", i);
+        check_eq!(listed(&dir(i)).len(), if i > 0 && i % 3 == 0 { 4 } else { 5 }, "d{}", i);
+    }
+});
+
 case!(new_directories_inherit, [mkdir, chown, chmod], {
     begin();
     sys!(mkdir, c"plain", 0o755).must();

@@ -2,20 +2,44 @@
 
 use linux_abi::Errno;
 
-use crate::MAX_XATTR_BYTES;
 use crate::attr::{Attr, FsStats, SetAttr, SetTime, Time};
 use crate::client::pending::Scope;
 use crate::client::request::Target;
-use crate::client::{Client, write_target};
+use crate::client::{Client, optional_error, write_target};
 use crate::flags::{SetAttrMask, XattrFlags};
-use crate::message::{Op, SetAttrRequest, XattrRequest};
+use crate::message::{AttrReply, NodesRequest, Op, SetAttrRequest, XattrRequest};
 use crate::name::NodeId;
-use crate::wire::Writer;
+use crate::wire::{Reader, Writer};
+use crate::{MAX_ATTR_NODES, MAX_XATTR_BYTES};
 
 impl Client {
     /// Reads the attributes; a symbolic link is not followed.
     pub fn get_attr(&self, target: Target<'_>) -> Result<Attr, Errno> {
         self.ask_target(Op::GetAttr, target, |response, _| response.fixed())
+    }
+
+    /// Reads the attributes of several nodes, in order, as they are before what was asked for quietly.
+    ///
+    /// # Errors
+    /// EINVAL for more than [`MAX_ATTR_NODES`] or none.
+    pub fn get_attrs(&self, nodes: &[NodeId]) -> Result<Vec<Result<Attr, Errno>>, Errno> {
+        if nodes.is_empty() || nodes.len() > MAX_ATTR_NODES {
+            return Err(Errno::EINVAL);
+        }
+        let read = |response: &mut Reader<'_>| -> Result<Result<Attr, Errno>, Errno> {
+            let AttrReply { error, attr, .. } = response.fixed()?;
+            Ok(optional_error(error).map_or(Ok(attr), Err))
+        };
+        self.call_apart(
+            Scope::Nothing,
+            Op::GetAttrs,
+            |request| {
+                request.fixed(&NodesRequest { count: nodes.len() as u32, reserved: 0 });
+                nodes.iter().for_each(|node| request.fixed(&node.raw()));
+                Ok(())
+            },
+            |response, _| nodes.iter().map(|_| read(response)).collect(),
+        )
     }
 
     /// Reads the attributes of a directory that was made quietly. It is made at once if nothing else

@@ -40,6 +40,8 @@ pub(super) struct CachedAttributes {
     /// Of a directory: when its entries were changed last, by a quiet request. The host has heard
     /// of it later.
     entries_changed: Option<Timespec>,
+    /// Whether it waits among others to be asked about (`outdated`).
+    is_waiting: bool,
     /// Counts changes, so that an answer which a change has overtaken is not believed.
     version: u64,
 }
@@ -75,6 +77,7 @@ impl CachedAttributes {
             is_owner_current,
             asked_at,
             entries_changed: None,
+            is_waiting: false,
             version: 0,
         }
     }
@@ -84,6 +87,16 @@ impl CachedAttributes {
         let mut attributes = CachedAttributes::new(like, None);
         attributes.change_entries(None);
         attributes
+    }
+
+    /// All of them, if nothing has changed since they were heard of.
+    pub(super) fn current(&self) -> Option<Attributes> {
+        self.is_current.then_some(self.known)
+    }
+
+    /// They are asked for, or were told.
+    pub(super) fn note_asked(&mut self) {
+        self.is_waiting = false;
     }
 
     pub(super) fn kind(&self) -> FileKind {
@@ -261,6 +274,9 @@ impl GoferInode {
 
     fn ask_attributes(&self) -> Result<Attributes, Errno> {
         self.await_quiet();
+        if let Some(told) = self.ask_for_many() {
+            return Ok(told);
+        }
         let asked = self.asking();
         let named = self.named()?;
         let attr = self.export.call(|client| client.get_attr(named.target()))?;
@@ -323,10 +339,16 @@ impl GoferInode {
     /// The same of an entry, by a quiet request that has been told: `at` this time of the host's, and
     /// with so many more directories.
     pub(super) fn note_entry_changed(&self, at: Option<Timespec>, subdirectories: i64) {
-        let mut state = self.state.lock();
-        state.quiet_mark = self.export.client().quiet_mark();
-        state.attributes.note_subdirectories(subdirectories);
-        state.attributes.change_entries(at);
+        let was_waiting = {
+            let mut state = self.state.lock();
+            state.quiet_mark = self.export.client().quiet_mark();
+            state.attributes.note_subdirectories(subdirectories);
+            state.attributes.change_entries(at);
+            std::mem::replace(&mut state.attributes.is_waiting, true)
+        };
+        if !was_waiting {
+            self.export.outdated.add(self.this.clone());
+        }
     }
 
     /// The host has made an entry of the directory.

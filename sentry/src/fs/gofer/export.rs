@@ -12,6 +12,7 @@ use super::attributes::from_attr;
 use super::budget::Budget;
 use super::inode::GoferInode;
 use super::inodes::Inodes;
+use super::outdated::Outdated;
 use super::unnamed::Pools;
 use crate::sync::{Mutex, Rank};
 use crate::vfs::{DeviceId, DeviceNumbers};
@@ -39,6 +40,7 @@ pub(super) struct Export {
     has_named: AtomicBool,
     /// Number of the first error of a quiet request, or zero.
     doubted: AtomicI32,
+    pub(super) outdated: Outdated,
     pub(super) foresights: Budget,
     /// Counts the times that what was foreseen may have become wrong.
     departures: AtomicU64,
@@ -97,6 +99,7 @@ impl Export {
             pools: Pools::default(),
             has_named: AtomicBool::new(false),
             doubted: AtomicI32::new(0),
+            outdated: Outdated::default(),
             foresights: Budget::new(FORESIGHTS_MAX),
             departures: AtomicU64::new(0),
             listed: AtomicUsize::new(0),

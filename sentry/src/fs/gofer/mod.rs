@@ -37,6 +37,7 @@ mod inodes;
 mod names;
 mod new_directories;
 mod nodes;
+mod outdated;
 mod unnamed;
 mod xattr;
 
