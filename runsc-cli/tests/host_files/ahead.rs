@@ -213,7 +213,7 @@ fn listing_of_a_directory_of_ours_asks_nobody_and_is_right() {
     for i in 0..10 {
         make(&dir, &format!("f{i}"), NewNodeKind::Regular);
     }
-    make(&dir, "sub", NewNodeKind::Directory);
+    let sub = make(&dir, "sub", NewNodeKind::Directory);
     let first = find(&dir, "f0").unwrap();
     dir.link(b"linked", &first).unwrap();
     dir.unlink(b"f1", &find(&dir, "f1").unwrap()).unwrap();
@@ -240,6 +240,12 @@ fn listing_of_a_directory_of_ours_asks_nobody_and_is_right() {
     };
     let expected = host("dir");
     assert_eq!(expected.len(), 9);
+    // The number of a directory that was made without waiting is asked for when somebody wants to know.
+    let inode = sub.attributes().unwrap().inode;
+    assert_eq!(
+        expected.iter().find(|(name, _)| name == "sub").map(|(_, inode)| *inode),
+        Some(inode)
+    );
     // The host is not asked: what others do there does not show.
     fs::write(served.path("dir/late"), b"").unwrap();
     assert_eq!(ours(&dir), expected);
