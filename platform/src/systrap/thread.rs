@@ -325,13 +325,13 @@ impl SystrapThread {
             return Some(Trap::Interrupted);
         }
         self.is_stepping = mode == ResumeMode::SingleStep;
+        self.has_line = matches!(self.position, Position::Line);
         match self.position {
             Position::Call { id } => self.answer(id, self.registers.rax),
             Position::Line => {
                 if self.slot.finish_call(self.registers.rax) {
                     self.supervisor.counters.note_wait();
                 }
-                self.has_line = true;
             }
             Position::Stub { id, frame } => {
                 let flags = self.load(frame);
