@@ -67,7 +67,7 @@ operations! {
     RemoveXattr = 20,
     /// [`TargetRequest`] → nothing.
     Sync = 21,
-    /// [`ReleaseRequest`]; has no response.
+    /// [`NodesRequest`]; has no response.
     Release = 22,
     /// Nothing: the sandbox has started, and there will be less to do. Has no response.
     Settle = 23,
@@ -169,6 +169,4 @@ wire_structs! {
     NodesRequest { count: u32, reserved: u32, }
     /// If there is an `error` all else is zero.
     AttrReply { error: u32, reserved: u32, attr: Attr, }
-    /// Followed by `count` nodes (`u64`).
-    ReleaseRequest { count: u32, reserved: u32, }
 }

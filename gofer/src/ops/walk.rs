@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use gofer_protocol::message::{
-    HelloReply, HelloRequest, NodeReply, OpenRequest, ReleaseRequest, TargetRequest, WalkReply,
+    HelloReply, HelloRequest, NodeReply, NodesRequest, OpenRequest, TargetRequest, WalkReply,
     WalkRequest, WireEntry,
 };
 use gofer_protocol::transport::errno;
@@ -160,7 +160,7 @@ impl Connection {
 
     /// Forgets nodes. There is no response, so a request that makes no sense is ignored.
     pub(crate) fn release(&mut self, request: &mut Reader<'_>) {
-        let Ok(fixed) = request.fixed::<ReleaseRequest>() else { return };
+        let Ok(fixed) = request.fixed::<NodesRequest>() else { return };
         for _ in 0..(fixed.count as usize).min(MAX_RELEASE_NODES) {
             let Ok(node) = request.fixed::<u64>() else { return };
             self.nodes.release(node);

@@ -5,9 +5,9 @@ use linux_abi::Errno;
 use crate::attr::{Attr, FsStats, SetAttr, SetTime, Time};
 use crate::client::pending::Scope;
 use crate::client::request::Target;
-use crate::client::{Client, optional_error, write_target};
+use crate::client::{Client, optional_error, write_nodes, write_target};
 use crate::flags::{SetAttrMask, XattrFlags};
-use crate::message::{AttrReply, NodesRequest, Op, SetAttrRequest, XattrRequest};
+use crate::message::{AttrReply, Op, SetAttrRequest, XattrRequest};
 use crate::name::NodeId;
 use crate::wire::{Reader, Writer};
 use crate::{MAX_ATTR_NODES, MAX_XATTR_BYTES};
@@ -34,8 +34,7 @@ impl Client {
             Scope::Nothing,
             Op::GetAttrs,
             |request| {
-                request.fixed(&NodesRequest { count: nodes.len() as u32, reserved: 0 });
-                nodes.iter().for_each(|node| request.fixed(&node.raw()));
+                write_nodes(request, nodes.iter().copied());
                 Ok(())
             },
             |response, _| nodes.iter().map(|_| read(response)).collect(),

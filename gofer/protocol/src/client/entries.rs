@@ -192,12 +192,8 @@ impl Client {
         new_dir: NodeId,
         new_name: &[u8],
     ) -> Result<(), Errno> {
-        self.tell(Op::Rename, |request| {
-            let (old_dir, new_dir) = (old_dir.raw(), new_dir.raw());
-            request.fixed(&RenameRequest { old_dir, new_dir, flags: 0, reserved: 0 });
-            request.short_bytes(old_name)?;
-            request.short_bytes(new_name)
-        })
+        let (old, new) = ((old_dir, old_name), (new_dir, new_name));
+        self.tell(Op::Rename, |request| write_rename(request, old, new, RenameFlags::empty()))
     }
 
     /// Renames an entry (`renameat2(2)`).
@@ -209,21 +205,21 @@ impl Client {
         new_name: &[u8],
         flags: RenameFlags,
     ) -> Result<(), Errno> {
-        self.call(
-            Op::Rename,
-            |request| {
-                request.fixed(&RenameRequest {
-                    old_dir: old_dir.raw(),
-                    new_dir: new_dir.raw(),
-                    flags: flags.bits(),
-                    reserved: 0,
-                });
-                request.short_bytes(old_name)?;
-                request.short_bytes(new_name)
-            },
-            |_, _| Ok(()),
-        )
+        let (old, new) = ((old_dir, old_name), (new_dir, new_name));
+        self.call(Op::Rename, |request| write_rename(request, old, new, flags), |_, _| Ok(()))
     }
+}
+
+fn write_rename(
+    request: &mut Writer,
+    (old_dir, old_name): (NodeId, &[u8]),
+    (new_dir, new_name): (NodeId, &[u8]),
+    flags: RenameFlags,
+) -> Result<(), Errno> {
+    let (old_dir, new_dir, flags) = (old_dir.raw(), new_dir.raw(), flags.bits());
+    request.fixed(&RenameRequest { old_dir, new_dir, flags, reserved: 0 });
+    request.short_bytes(old_name)?;
+    request.short_bytes(new_name)
 }
 
 pub(super) fn write_unnamed(request: &mut Writer, dir: NodeId, new: NewNode, count: usize) {

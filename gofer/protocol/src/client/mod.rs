@@ -42,7 +42,7 @@ use crate::client::reply::RootInfo;
 use crate::client::request::Target;
 use crate::client::watch::Watch;
 use crate::message::{
-    HelloReply, HelloRequest, Op, ReleaseRequest, RequestHeader, ResponseHeader, TargetRequest,
+    HelloReply, HelloRequest, NodesRequest, Op, RequestHeader, ResponseHeader, TargetRequest,
 };
 use crate::name::NodeId;
 use crate::wire::{Reader, Writer};
@@ -214,10 +214,7 @@ impl Client {
             let request = &mut channel.request;
             request.clear();
             request.fixed(&RequestHeader { op: Op::Release as u32, ..RequestHeader::default() });
-            request.fixed(&ReleaseRequest { count: nodes.len() as u32, reserved: 0 });
-            for released in nodes {
-                request.fixed(&released.node.raw());
-            }
+            write_nodes(request, nodes.iter().map(|released| released.node));
             let _ = match channel.gathered.pending.is_empty() {
                 true => self.shared.send(channel, Scope::Nothing),
                 false => Shared::gather(&self.shared, channel, told),
@@ -384,6 +381,11 @@ impl Client {
 fn write_target(request: &mut Writer, target: Target<'_>) -> Result<(), Errno> {
     request.fixed(&TargetRequest { node: target.node.raw() });
     request.short_bytes(target.name)
+}
+
+fn write_nodes(request: &mut Writer, nodes: impl ExactSizeIterator<Item = NodeId>) {
+    request.fixed(&NodesRequest { count: nodes.len() as u32, reserved: 0 });
+    nodes.for_each(|node| request.fixed(&node.raw()));
 }
 
 impl Drop for Client {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::message::{
-    LinkRequest, NewDirectoryRequest, ReleaseRequest, RenameRequest, SetAttrRequest, TargetRequest,
+    LinkRequest, NewDirectoryRequest, NodesRequest, RenameRequest, SetAttrRequest, TargetRequest,
 };
 use crate::wire::Reader;
 
@@ -52,7 +52,7 @@ fn set(node: u64) -> Vec<u8> {
 
 fn release(node: u64) -> Vec<u8> {
     let mut request = header(Op::Release);
-    request.fixed(&ReleaseRequest { count: 1, reserved: 0 });
+    request.fixed(&NodesRequest { count: 1, reserved: 0 });
     request.fixed(&node);
     request.as_bytes().to_vec()
 }
