@@ -10,7 +10,7 @@ use zerocopy::IntoBytes;
 
 use super::channel::SlotMemory;
 use super::layout;
-use super::layout::shape::{Input, Output, Shape};
+use super::layout::shape::{Input, Shape};
 use super::layout::{
     Extent, FAST_OFFSET, Fast, HOTLINE_OFFSET, Hotline, REPORTS_OFFSET, ROOM_MAX, ROOM_OFFSET,
     SENT_OFFSET, SHORT_MAX, TEXT_MAX, WINDOW_BYTES, is_short, shape,
@@ -71,20 +71,17 @@ impl Calling {
         let (room, put, short) = (shape.room(args), (0, 0), Short::default());
         Calling { is_serving: true, turn, sent, sent_is_text, room, put, short }
     }
-}
 
-/// Asks the processor for what a call that is about to be served brings along, and for where its answer
-/// goes: what the stub has written just now takes as long to come as the rest of taking a call.
-fn fetch_ahead(memory: &SlotMemory, shape: Shape, args: &[u64; 6]) {
-    if shape.input != Input::None {
-        memory.fetch_to_read(SENT_OFFSET);
-    }
-    if shape.output != Output::None {
-        let len = shape.room(args).len.min(FETCHED_MAX);
-        let lines = (0..len).step_by(LINE_BYTES as usize);
-        lines
-            .filter(|_| len > SHORT_MAX)
-            .for_each(|line| memory.fetch_to_write(ROOM_OFFSET + line));
+    /// Asks the processor for what the call brings along, and for where its answer goes: what the stub
+    /// has written just now takes as long to come as the rest of taking a call.
+    fn fetch_ahead(&self, memory: &SlotMemory) {
+        if self.sent.len > 0 {
+            memory.fetch_to_read(SENT_OFFSET);
+        }
+        if self.room.len > SHORT_MAX {
+            let lines = (0..self.room.len.min(FETCHED_MAX)).step_by(LINE_BYTES as usize);
+            lines.for_each(|line| memory.fetch_to_write(ROOM_OFFSET + line));
+        }
     }
 }
 
@@ -143,8 +140,8 @@ impl Slot {
         let [number_word, info, args @ ..] = self.memory.read::<[u64; 8]>(HOTLINE_OFFSET);
         let number = (number_word >> 32) as u32;
         // If this is none of its calls, the stub will withdraw it.
-        let shape = shape::of(number)?;
-        fetch_ahead(&self.memory, shape, &args);
+        let call = Calling::new(turn, shape::of(number)?, &args);
+        call.fetch_ahead(&self.memory);
         let mut calling = self.calling.lock();
         if calling.is_serving || !self.stop_running() {
             return None;
@@ -154,7 +151,7 @@ impl Slot {
             self.go_on_running();
             return None;
         }
-        *calling = Calling::new(turn, shape, &args);
+        *calling = call;
         self.is_along.store(true, Ordering::Relaxed);
         Some(Event::Hotline { number: number as i32, info, args })
     }

@@ -248,12 +248,16 @@ impl SlotMemory {
         &self.channel
     }
 
+    fn place(&self, offset: u64) -> NonNull<u8> {
+        // SAFETY: the result lies in the slot.
+        unsafe { self.memory.add((offset % SLOT_BYTES) as usize) }
+    }
+
     /// Copies from the slot; what lies beyond its end is left alone.
     pub(super) fn read_bytes(&self, offset: u64, buf: &mut [u8]) {
         let len = in_slot(offset, buf.len());
-        // SAFETY: `len` bytes from `offset` on lie in the slot.
-        let from = unsafe { self.memory.add((offset % SLOT_BYTES) as usize) };
-        // SAFETY: 1. Both are valid for `len` bytes. 2. They do not overlap. 3. A write of the
+        let from = self.place(offset);
+        // SAFETY: 1. Both are valid for `len` bytes, which lie in the slot. 2. They do not overlap. 3. A write of the
         // guest meanwhile gives some bytes or others, all of which are valid.
         unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), buf.as_mut_ptr(), len) };
     }
@@ -261,26 +265,21 @@ impl SlotMemory {
     /// Copies to the slot; what lies beyond its end is left out.
     pub(super) fn write_bytes(&self, offset: u64, buf: &[u8]) {
         let len = in_slot(offset, buf.len());
-        // SAFETY: `len` bytes from `offset` on lie in the slot.
-        let to = unsafe { self.memory.add((offset % SLOT_BYTES) as usize) };
-        // SAFETY: 1. Both are valid for `len` bytes. 2. They do not overlap.
+        let to = self.place(offset);
+        // SAFETY: 1. Both are valid for `len` bytes, which lie in the slot. 2. They do not overlap.
         unsafe { std::ptr::copy_nonoverlapping(buf.as_ptr(), to.as_ptr(), len) };
     }
 
     /// Asks the processor for the bytes at `offset`, which will be read soon.
     pub(super) fn fetch_to_read(&self, offset: u64) {
-        // SAFETY: the result lies in the slot.
-        let place = unsafe { self.memory.add((offset % SLOT_BYTES) as usize) };
         // SAFETY: changes nothing, wherever that is.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(place.as_ptr().cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(self.place(offset).as_ptr().cast()) };
     }
 
     /// The same for bytes that will be written.
     pub(super) fn fetch_to_write(&self, offset: u64) {
-        // SAFETY: the result lies in the slot.
-        let place = unsafe { self.memory.add((offset % SLOT_BYTES) as usize) };
         // SAFETY: changes nothing, wherever that is.
-        unsafe { _mm_prefetch::<_MM_HINT_ET0>(place.as_ptr().cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_ET0>(self.place(offset).as_ptr().cast()) };
     }
 
     /// A copy of what lies at `offset`.
