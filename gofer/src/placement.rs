@@ -10,9 +10,9 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity}
 /// How often a processor has to ask before the thread stays there.
 const STREAK: u32 = 3;
 /// Most of that: when processors take turns to ask, following them costs more than it gains.
-const STREAK_MAX: u32 = 96;
+const STREAK_MAX: u32 = 12;
 /// To have stayed for so many requests was worth it.
-const WORTH: u32 = 16;
+const WORTH: u32 = 4;
 
 /// Where the calling thread may run.
 #[derive(Debug)]
