@@ -277,6 +277,9 @@ pub fn getdents(ctx: &mut Ctx, fd: Fd, buf: UserAddr, size: u32) -> SysResult {
     })
 }
 
+/// Most directories need no more for a listing.
+const LISTING_BYTES: usize = 512;
+
 /// Reads entries into a buffer of at most `size` bytes. `encode` appends a record and answers
 /// with its full length, to which it is padded.
 ///
@@ -293,7 +296,7 @@ fn read_entries(
         return Err(Errno::ENOTDIR);
     }
     let size = (size as usize).min(1 << 20);
-    let mut bytes = Vec::with_capacity(size.min(32 << 10));
+    let mut bytes = Vec::with_capacity(size.min(LISTING_BYTES));
     let mut overflowed = false;
     let offset = file.lock_offset();
     if file.location().dentry().is_deleted() {
