@@ -92,15 +92,15 @@ impl Export {
             numbers,
             devices: Mutex::new(Rank::Leaf, Vec::new()),
             inodes: Inodes::default(),
-            nodes: Budget::new(max_nodes - max_nodes / 4),
-            descriptors: Budget::new(IDLE_DESCRIPTORS),
-            listings: Budget::new(LISTINGS_MAX),
+            nodes: Budget::new(max_nodes - max_nodes / 4, |inode| &inode.seats.node),
+            descriptors: Budget::new(IDLE_DESCRIPTORS, |inode| &inode.seats.descriptors),
+            listings: Budget::new(LISTINGS_MAX, |inode| &inode.seats.listing),
             makes_unnamed: AtomicBool::new(true),
             pools: Pools::default(),
             has_named: AtomicBool::new(false),
             doubted: AtomicI32::new(0),
             outdated: Outdated::default(),
-            foresights: Budget::new(FORESIGHTS_MAX),
+            foresights: Budget::new(FORESIGHTS_MAX, |inode| &inode.seats.foresight),
             departures: AtomicU64::new(0),
             listed: AtomicUsize::new(0),
             named: AtomicUsize::new(0),
@@ -226,6 +226,13 @@ impl Export {
         self.pools.empty();
         self.nodes.shed_half(GoferInode::give_node_back);
         self.client.flush_releases();
+    }
+
+    /// An inode is being dropped.
+    pub(super) fn leave_budgets(&self, inode: &GoferInode) {
+        [&self.nodes, &self.descriptors, &self.listings, &self.foresights]
+            .into_iter()
+            .for_each(|budget| budget.leave(inode));
     }
 
     /// The inode of the host file that `attr`, asked for at `asked_at`, describes.

@@ -11,6 +11,7 @@ use linux_abi::Errno;
 use linux_abi::fs::{FileKind, OpenFlags, RenameFlags};
 
 use super::attributes::CachedAttributes;
+use super::budget::Seat;
 use super::descriptors::Descriptors;
 use super::directory::{GoferDir, Kept};
 use super::export::{Export, Named, Node};
@@ -41,6 +42,17 @@ pub struct GoferInode {
     pub(super) is_fresh: AtomicBool,
     /// Held by what uses the position of a host file: appending, seeking for data.
     pub(super) position: Mutex<()>,
+    /// Where it stands among those who hold something.
+    pub(super) seats: Seats,
+}
+
+/// One for each [`super::budget::Budget`] of an export.
+#[derive(Default)]
+pub(super) struct Seats {
+    pub(super) node: Seat,
+    pub(super) descriptors: Seat,
+    pub(super) listing: Seat,
+    pub(super) foresight: Seat,
 }
 
 /// What changes about an inode.
@@ -135,6 +147,7 @@ impl GoferInode {
             state: Mutex::new(Rank::Leaf, state),
             is_fresh: AtomicBool::new(false),
             position: Mutex::new(Rank::FileObject, ()),
+            seats: Seats::default(),
         })
     }
 
@@ -359,6 +372,7 @@ impl GoferInode {
         if let Some(identity) = self.identity.get() {
             self.export.inodes.forget_dead(identity);
         }
+        self.export.leave_budgets(self);
         self.forget_listing();
         self.forget_names();
         self.go_back_unnamed();

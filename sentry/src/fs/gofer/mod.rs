@@ -38,6 +38,7 @@ mod names;
 mod new_directories;
 mod nodes;
 mod outdated;
+mod row;
 mod unnamed;
 mod xattr;
 
