@@ -219,18 +219,18 @@ fn quiet_directories_are_used_before_they_are_made() {
     let served = Served::new();
     let client = served.client();
     let new = NewNode { mode: 0o1750, ..DIRECTORY };
-    let outer = client.mkdir_quietly(ROOT, b"outer", new).unwrap();
-    let inner = client.mkdir_quietly(outer, b"inner", DIRECTORY).unwrap();
+    let outer = client.mkdir_quietly(ROOT, b"outer", new).unwrap().unwrap();
+    let inner = client.mkdir_quietly(outer, b"inner", DIRECTORY).unwrap().unwrap();
     assert!(!served.path("outer").exists());
     // What is waited for finds them made.
     client.create(inner, b"file", OpenFlags::RDWR, PLAIN).unwrap();
     let made = fs::metadata(served.path("outer/inner")).unwrap();
-    assert_eq!(client.get_new_attr(inner).unwrap().ino, made.ino());
+    assert_eq!(client.get_attr(inner.into()).unwrap().ino, made.ino());
     assert_eq!(fs::metadata(served.path("outer")).unwrap().mode() & 0o7777, 0o1750);
     // One that is asked for is made at once; what came before may wait.
     client.unlink_quietly(inner, b"file").unwrap();
-    let second = client.mkdir_quietly(ROOT, b"second", DIRECTORY).unwrap();
-    let attr = client.get_new_attr(second).unwrap();
+    let second = client.mkdir_quietly(ROOT, b"second", DIRECTORY).unwrap().unwrap();
+    let attr = client.get_attr(second.into()).unwrap();
     assert_eq!(attr.ino, fs::metadata(served.path("second")).unwrap().ino());
     assert!(served.path("outer/inner/file").exists());
     client.make_unnamed(second, PLAIN, 1).unwrap();
@@ -242,8 +242,8 @@ fn quiet_directories_are_used_before_they_are_made() {
     client.flush_releases();
     assert_eq!(client.get_attr(second.into()).map(drop), Err(Errno::ESTALE));
     // One that cannot be made has no node, which all who name it learn.
-    let failed = client.mkdir_quietly(ROOT, b"outer", DIRECTORY).unwrap();
-    assert_eq!(client.get_new_attr(failed).map(drop), Err(Errno::ESTALE));
+    let failed = client.mkdir_quietly(ROOT, b"outer", DIRECTORY).unwrap().unwrap();
+    assert_eq!(client.get_attr(failed.into()).map(drop), Err(Errno::ESTALE));
     assert_eq!(client.take_quiet_error(), Some(Errno::EEXIST));
 }
 

@@ -5,11 +5,11 @@ use linux_abi::Errno;
 use crate::attr::{Attr, FsStats, SetAttr, SetTime, Time};
 use crate::client::pending::Scope;
 use crate::client::request::Target;
-use crate::client::{Client, optional_error, write_nodes, write_target};
+use crate::client::{Client, optional_error, write_nodes};
 use crate::flags::{SetAttrMask, XattrFlags};
 use crate::message::{AttrReply, Op, SetAttrRequest, XattrRequest};
 use crate::name::NodeId;
-use crate::wire::{Reader, Writer};
+use crate::wire::Reader;
 use crate::{MAX_ATTR_NODES, MAX_XATTR_BYTES};
 
 impl Client {
@@ -39,17 +39,6 @@ impl Client {
             },
             |response, _| nodes.iter().map(|_| read(response)).collect(),
         )
-    }
-
-    /// Reads the attributes of a directory that was made quietly. It is made at once if nothing else
-    /// was done with it, before what was asked for quietly besides.
-    pub fn get_new_attr(&self, node: NodeId) -> Result<Attr, Errno> {
-        self.on_channel(|channel| {
-            let made = channel.gathered.pending.take_made(node);
-            let scope = made.as_deref().map_or(Scope::Node(node), Scope::Behind);
-            let write = |request: &mut Writer| write_target(request, node.into());
-            self.call_on(channel, scope, Op::GetAttr, write, |response, _| response.fixed())
-        })
     }
 
     /// Changes attributes and returns the new ones; a symbolic link is not followed. Owner first,

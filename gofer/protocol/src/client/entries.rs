@@ -37,17 +37,27 @@ impl Client {
         self.make(Op::MakeDirectory, dir, name, OpenFlags::RDONLY, new, |_| {}).map(|made| made.0)
     }
 
-    /// Makes a directory as [`Client::mkdir`] does, quietly; returns its node. Not more of it is known
-    /// before [`Client::get_new_attr`] asks.
-    pub fn mkdir_quietly(&self, dir: NodeId, name: &[u8], new: NewNode) -> Result<NodeId, Errno> {
-        let node = NodeId::chosen(self.chosen_nodes.fetch_add(1, Ordering::Relaxed));
-        self.tell(Op::MakeDirectoryAs, |request| {
-            let NewNode { mode, uid, gid, .. } = new;
-            let (node, dir) = (node.raw(), dir.raw());
-            request.fixed(&NewDirectoryRequest { node, dir, mode, uid, gid, reserved: 0 });
-            request.short_bytes(name)
-        })?;
-        Ok(node)
+    /// Makes a directory as [`Client::mkdir`] does, quietly; returns its node. Does nothing if that would have
+    /// to be served behind what waits.
+    pub fn mkdir_quietly(
+        &self,
+        dir: NodeId,
+        name: &[u8],
+        new: NewNode,
+    ) -> Result<Option<NodeId>, Errno> {
+        self.on_channel(|channel| {
+            if !channel.gathered.pending.goes_ahead(dir.raw(), name) {
+                return Ok(None);
+            }
+            let node = NodeId::chosen(self.chosen_nodes.fetch_add(1, Ordering::Relaxed));
+            self.tell_on(channel, Op::MakeDirectoryAs, |request| {
+                let NewNode { mode, uid, gid, .. } = new;
+                let (node, dir) = (node.raw(), dir.raw());
+                request.fixed(&NewDirectoryRequest { node, dir, mode, uid, gid, reserved: 0 });
+                request.short_bytes(name)
+            })?;
+            Ok(Some(node))
+        })
     }
 
     /// Makes a fifo, a socket or a regular file, as the type bits of `new.mode` tell (none mean a

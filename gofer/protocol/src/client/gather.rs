@@ -81,9 +81,15 @@ impl Shared {
     pub(super) fn send(&self, channel: &mut Channel, scope: Scope<'_>) -> Result<(), Errno> {
         let Gathered { pending, message, .. } = &mut channel.gathered;
         let request = channel.request.as_bytes();
-        if let Scope::Behind(first) = scope {
-            join(message, first, request);
-            return self.send_packet(message);
+        let ahead = pending.take_ahead(scope);
+        let mut ahead = &ahead[..];
+        let last = (!pending.concerns(scope)).then_some(request);
+        while !ahead.is_empty() {
+            let was_last = join(message, &mut ahead, last);
+            self.send_packet(message)?;
+            if was_last {
+                return Ok(());
+            }
         }
         if pending.concerns(scope) {
             while !pending.is_empty() {

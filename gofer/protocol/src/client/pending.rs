@@ -26,8 +26,9 @@ pub(super) struct Pending {
     /// The last request about an entry of a directory, by [`key`].
     entries: HashMap<Vec<u8>, u64>,
     nodes: HashMap<u64, Mentions>,
-    /// Those that take space, or give it back.
+    /// Those that take space, or give it back, and those among them that make directories.
     spending: u32,
+    making: u32,
     /// Those that may have to do with any other.
     strange: u32,
 }
@@ -38,7 +39,7 @@ struct Request {
     change: Change,
     /// The request about the same entry before this one; not known of one that is about two.
     before: Option<u64>,
-    /// Whether those before it, if any, have nothing to do with it.
+    /// Whether it makes a directory, and those before it have nothing to do with that but for such ones.
     is_free: bool,
     /// How many requests that count were told before it, itself included.
     mark: u64,
@@ -80,8 +81,6 @@ pub(super) enum Scope<'a> {
     New(NodeId, &'a [u8]),
     /// That there is this node.
     Exists(NodeId),
-    /// This quiet request, which was taken out ([`Pending::take_made`]).
-    Behind(&'a [u8]),
     /// What space is left.
     Space,
     /// Nothing at all.
@@ -116,7 +115,7 @@ impl Pending {
         let number = self.next();
         let change = Change::of(bytes);
         let is_free = match &change {
-            Change::Makes { dir, name, .. } => !self.concerns_new(*dir, name),
+            Change::Makes { dir, name, .. } => self.goes_ahead(*dir, name),
             _ => false,
         };
         let before = self.note(&change, number);
@@ -129,7 +128,7 @@ impl Pending {
         let is_strange = self.strange > 0;
         match scope {
             Scope::All => !self.is_empty(),
-            Scope::Nothing | Scope::Behind(_) => false,
+            Scope::Nothing => false,
             Scope::Exists(node) => is_strange || self.is_being_made(node.raw()),
             Scope::Space => is_strange || self.spending > 0,
             Scope::Node(node) => is_strange || self.nodes.contains_key(&node.raw()),
@@ -138,11 +137,20 @@ impl Pending {
     }
 
     fn concerns_new(&self, dir: u64, name: &[u8]) -> bool {
+        self.is_being_made(dir) || self.concerns_entry(dir, name)
+    }
+
+    fn concerns_entry(&self, dir: u64, name: &[u8]) -> bool {
         let sets = self.nodes.get(&dir).map_or(0, |mentions| mentions.sets);
-        self.strange > 0
-            || sets > 0
-            || self.is_being_made(dir)
-            || self.entries.contains_key(&key(dir, name))
+        self.strange > 0 || sets > 0 || self.entries.contains_key(&key(dir, name))
+    }
+
+    /// Whether a request that makes this directory need not be served behind others, but for those that
+    /// make directories and need not either.
+    pub(super) fn goes_ahead(&self, dir: u64, name: &[u8]) -> bool {
+        let made = self.nodes.get(&dir).and_then(|mentions| mentions.made);
+        let is_behind = made.and_then(|made| self.request(made)).is_some_and(|it| !it.is_free);
+        !is_behind && !self.concerns_entry(dir, name)
     }
 
     fn is_being_made(&self, node: u64) -> bool {
@@ -233,18 +241,58 @@ impl Pending {
         }
     }
 
-    /// Takes the request out that makes the directory `node`, if it may be served before all others and
-    /// nothing else is to be done with it.
-    pub(super) fn take_made(&mut self, node: NodeId) -> Option<Vec<u8>> {
-        let mentions = self.nodes.get(&node.raw())?;
-        let number = mentions.made?;
-        if self.strange > 0 || mentions.changes > 0 || mentions.sets > 0 {
-            return None;
+    /// Takes the requests out that have to be served before one of this scope, in their order, if these
+    /// make directories and need not be served behind others. What remains may still concern it.
+    pub(super) fn take_ahead(&mut self, scope: Scope<'_>) -> Vec<Vec<u8>> {
+        let numbers = match scope {
+            _ if self.strange > 0 => Vec::new(),
+            Scope::New(dir, _) | Scope::Exists(dir) => self.way_to(dir.raw()),
+            Scope::Node(node) if self.is_just_made(node.raw()) => self.way_to(node.raw()),
+            Scope::Space if self.spending == self.making => self.making_all(),
+            _ => Vec::new(),
+        };
+        numbers.into_iter().filter_map(|number| self.take_out(number)).collect()
+    }
+
+    /// Whether nothing is to be done with a node but to make it.
+    fn is_just_made(&self, node: u64) -> bool {
+        self.nodes.get(&node).is_some_and(|mentions| mentions.changes == 0 && mentions.sets == 0)
+    }
+
+    /// The requests that make this directory and those around it, if they may go ahead.
+    fn way_to(&self, node: u64) -> Vec<u64> {
+        let mut way = Vec::new();
+        let mut next = node;
+        while let Some(number) = self.nodes.get(&next).and_then(|mentions| mentions.made) {
+            match self.request(number) {
+                Some(Request { is_free: true, change: Change::Makes { dir, .. }, .. }) => {
+                    next = *dir
+                }
+                _ => return Vec::new(),
+            }
+            way.push(number);
         }
+        way.reverse();
+        way
+    }
+
+    /// All requests that make directories, if all may go ahead.
+    fn making_all(&self) -> Vec<u64> {
+        let makes = |request: &Request| matches!(request.change, Change::Makes { .. });
+        let waiting = (self.first..).zip(&self.requests);
+        let making = waiting.filter(|(_, request)| request.as_ref().is_some_and(makes));
+        let is_free = |request: &Option<Request>| request.as_ref().is_some_and(|it| it.is_free);
+        making
+            .map(|(number, it)| is_free(it).then_some(number))
+            .collect::<Option<_>>()
+            .unwrap_or_default()
+    }
+
+    fn take_out(&mut self, number: u64) -> Option<Vec<u8>> {
         let at = number.checked_sub(self.first)? as usize;
-        let made = self.requests.get_mut(at)?.take_if(|request| request.is_free)?;
-        self.forget(&made.change, number, made.before);
-        Some(made.bytes)
+        let taken = self.requests.get_mut(at)?.take()?;
+        self.forget(&taken.change, number, taken.before);
+        Some(taken.bytes)
     }
 
     fn request(&self, number: u64) -> Option<&Request> {
@@ -275,6 +323,7 @@ impl Pending {
             }
             Change::Makes { node, dir, .. } => {
                 self.spending += 1;
+                self.making += 1;
                 self.nodes.entry(dir).or_default().changes += 1;
                 self.nodes.entry(node).or_default().made = Some(number);
             }
@@ -318,6 +367,7 @@ impl Pending {
             }
             Change::Makes { node, dir, .. } => {
                 self.spending -= 1;
+                self.making -= 1;
                 self.mentions(dir, |mentions| mentions.changes -= 1);
                 self.mentions(node, |mentions| mentions.made = None);
             }
@@ -358,11 +408,22 @@ fn has_room(message: &Writer, count: u32, len: usize) -> bool {
     count < MESSAGE_REQUESTS && message.len() + size_of::<u32>() + len <= MAX_MESSAGE_BYTES
 }
 
-/// Makes a message of two requests.
-pub(super) fn join(message: &mut Writer, first: &[u8], second: &[u8]) {
+/// Moves what fits into one message from the front of `requests`, and `last` behind the last of them if there
+/// is still room: answers with whether there was.
+pub(super) fn join(message: &mut Writer, requests: &mut &[Vec<u8>], last: Option<&[u8]>) -> bool {
     message.clear();
-    add(message, first);
-    add(message, second);
+    let mut count = 0;
+    while let Some((request, rest)) = requests.split_first()
+        && has_room(message, count, request.len())
+    {
+        add(message, request);
+        (*requests, count) = (rest, count + 1);
+    }
+    let last = last.filter(|last| requests.is_empty() && has_room(message, count, last.len()));
+    if let Some(last) = last {
+        add(message, last);
+    }
+    last.is_some()
 }
 
 /// Adds a request behind its length.

@@ -191,16 +191,20 @@ fn new_directory_is_made_first_if_it_has_nothing_to_do_with_others() {
         assert_eq!(queue.concerns(scope), concerned, "{scope:?}");
     }
     assert!(queue.needs(node(9)));
-    assert_eq!(queue.take_made(node(7)), None);
-    assert_eq!(queue.take_made(node(9)), Some(made.clone()));
-    assert_eq!(queue.take_made(node(9)), None);
+    assert!(!queue.goes_ahead(1, b"d") && queue.goes_ahead(1, b"e"));
+    for scope in [Scope::Node(node(7)), Scope::New(node(1), b"d"), Scope::Space, Scope::All] {
+        assert!(queue.take_ahead(scope).is_empty(), "{scope:?}");
+    }
+    assert_eq!(queue.take_ahead(Scope::Node(node(9))), std::slice::from_ref(&made));
+    assert!(queue.take_ahead(Scope::Node(node(9))).is_empty());
     assert!(!queue.concerns(Scope::Exists(node(9))));
     assert_eq!(drain(&mut queue), others);
     for requests in [
         // Something with this name goes first.
         vec![unlink(1, "d"), made.clone()],
-        // The directory is not there yet, or its times were set.
-        vec![mkdir(1, 2, "dir"), made.clone()],
+        // So does something with the name of the directory around it.
+        vec![unlink(2, "dir"), mkdir(1, 2, "dir"), made.clone()],
+        // Its times were set.
         vec![set(1), made.clone()],
         // It was used since.
         vec![made.clone(), set(9)],
@@ -209,9 +213,28 @@ fn new_directory_is_made_first_if_it_has_nothing_to_do_with_others() {
         vec![made.clone(), b"anything".to_vec()],
     ] {
         let mut queue = pending(&requests);
-        assert_eq!(queue.take_made(node(9)), None);
+        assert!(queue.take_ahead(Scope::Node(node(9))).is_empty());
         assert_eq!(drain(&mut queue), requests);
     }
+}
+
+#[test]
+fn directories_are_made_before_what_has_to_be_in_them() {
+    let node = |raw: u64| NodeId::from_raw(raw).unwrap();
+    let made = [mkdir(8, 1, "outer"), mkdir(9, 8, "inner"), mkdir(10, 1, "other")];
+    let name = named(Op::Name, 7, 9, "a");
+    let [outer, inner, other] = made.clone();
+    let all = [outer, inner, name.clone(), other];
+    for scope in [Scope::New(node(9), b"b"), Scope::Exists(node(9))] {
+        let mut queue = pending(&all);
+        assert_eq!(queue.take_ahead(scope), made[..2]);
+        assert!(!queue.concerns(scope));
+        assert_eq!(drain(&mut queue), all[2..]);
+    }
+    let mut queue = pending(&all);
+    assert_eq!(queue.take_ahead(Scope::Space), made);
+    assert!(!queue.concerns(Scope::Space));
+    assert_eq!(drain(&mut queue), [name]);
 }
 
 #[test]

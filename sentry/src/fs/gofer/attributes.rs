@@ -186,9 +186,6 @@ impl CachedAttributes {
 
 impl GoferInode {
     pub(super) fn current_attributes(&self) -> Result<Attributes, Errno> {
-        if self.known_identity().is_none() {
-            return self.new_attributes();
-        }
         if !self.is_being_named() {
             return self.named_attributes();
         }
@@ -262,19 +259,14 @@ impl GoferInode {
         known.map_or_else(|| self.current_attributes(), Ok)
     }
 
-    /// The attributes of a directory that was made quietly, of which the host has told nothing yet.
-    fn new_attributes(&self) -> Result<Attributes, Errno> {
-        let asked = self.asking();
-        let attr = self.with_node(|client, node| client.get_new_attr(node))?;
-        if !self.recognises(&attr) {
-            return Err(Errno::ESTALE);
-        }
-        self.note_attr(&attr, asked).ok_or(Errno::EIO)
-    }
-
     fn ask_attributes(&self) -> Result<Attributes, Errno> {
-        self.await_quiet();
-        if let Some(told) = self.ask_for_many() {
+        // The question about a directory that is being made has that done.
+        if self.known_identity().is_some() {
+            self.await_quiet();
+        }
+        if !self.is_awaited()
+            && let Some(told) = self.ask_for_many()
+        {
             return Ok(told);
         }
         let asked = self.asking();
@@ -308,7 +300,7 @@ impl GoferInode {
     /// Takes over attributes that the gofer told.
     pub(super) fn note_attr(&self, attr: &Attr, asked: Asked) -> Option<Attributes> {
         let mut state = self.state.lock();
-        let fresh = from_attr(attr, state.attributes.known.device)?;
+        let fresh = self.told_attributes(attr, state.attributes.known.device)?;
         state.attributes.refresh(fresh, asked);
         let is_taken = state.attributes.version == asked.version;
         Some(if is_taken { state.attributes.known } else { fresh })
@@ -380,7 +372,7 @@ impl GoferInode {
         let attr = request()?;
         let mut state = self.state.lock();
         if state.attributes.version == version
-            && let Some(fresh) = from_attr(&attr, state.attributes.known.device)
+            && let Some(fresh) = self.told_attributes(&attr, state.attributes.known.device)
         {
             // Answers to questions asked meanwhile may be older.
             let version = state.attributes.outdate();

@@ -35,11 +35,11 @@ impl Seat {
     }
 
     /// Where it was; it is nowhere now.
-    fn take(&self) -> u32 {
+    pub(super) fn take(&self) -> u32 {
         self.0.swap(NOWHERE, Ordering::Relaxed)
     }
 
-    fn set(&self, at: u32) {
+    pub(super) fn set(&self, at: u32) {
         self.0.store(at, Ordering::Relaxed);
     }
 }

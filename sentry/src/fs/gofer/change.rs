@@ -171,6 +171,7 @@ impl GoferInode {
             self.kind() == FileKind::Directory || self.state.lock().attributes.links() <= 1;
         self.note_unlinked(is_last);
         if is_last {
+            self.export.unmet.remove(self);
             self.export.inodes.forget_removed(self);
         }
         let _old = {

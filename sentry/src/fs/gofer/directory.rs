@@ -160,7 +160,7 @@ impl GoferDir {
                 |client: &gofer_protocol::Client, node| client.get_attr(Target::child(node, name));
             FileKind::from_mode(self.inode.with_node(ask).ok()?.mode)
         })?;
-        Some(Entry { name: Arc::from(entry.name), inode: entry.ino, kind })
+        Some(self.inode.listed(entry, kind))
     }
 
     /// Passes `.` and `..` on; answers with the position behind what was taken and whether to go on.
@@ -170,7 +170,7 @@ impl GoferDir {
         parent_inode: u64,
         sink: &mut dyn FnMut(DirEntry) -> bool,
     ) -> Result<(u64, bool), Errno> {
-        let own = self.inode.identity()?.ino();
+        let own = self.inode.number();
         let dots = [(&b"."[..], own), (&b".."[..], parent_inode)];
         for (at, (name, inode)) in (0..).zip(dots).skip(position.min(DOTS) as usize) {
             let kind = FileKind::Directory;
@@ -226,11 +226,24 @@ impl GoferInode {
         }
     }
 
+    /// What the host lists, as the guest knows it.
+    fn listed(&self, entry: gofer_protocol::DirEntry, kind: FileKind) -> Entry {
+        let mut inode = entry.ino;
+        if kind == FileKind::Directory && self.export.is_exclusive() {
+            // The host may not have told the number of one that we have made.
+            inode = match self.known_child(&entry.name).filter(|child| child.told().is_some()) {
+                Some(child) => child.number(),
+                None => self.export.inodes.number(self.device(), inode),
+            };
+        }
+        Entry { name: Arc::from(entry.name), inode, kind }
+    }
+
     /// Takes over all that a survey has told of this directory, which was found by it.
     pub(super) fn keep_surveyed(&self, listing: Vec<gofer_protocol::DirEntry>) {
         let entry = |entry: gofer_protocol::DirEntry| {
             let kind = FileKind::from_dirent_type(entry.kind)?;
-            Some(Entry { name: Arc::from(entry.name), inode: entry.ino, kind })
+            Some(self.listed(entry, kind))
         };
         // Kinds that the host's listing does not tell have to be asked for.
         let Some(entries) = listing.into_iter().map(entry).collect::<Option<Vec<_>>>() else {

@@ -12,6 +12,7 @@ use super::attributes::from_attr;
 use super::budget::Budget;
 use super::inode::GoferInode;
 use super::inodes::Inodes;
+use super::new_directories::Unmet;
 use super::outdated::Outdated;
 use super::unnamed::Pools;
 use crate::sync::{Mutex, Rank};
@@ -41,6 +42,7 @@ pub(super) struct Export {
     /// Number of the first error of a quiet request, or zero.
     doubted: AtomicI32,
     pub(super) outdated: Outdated,
+    pub(super) unmet: Unmet,
     pub(super) foresights: Budget,
     /// Counts the times that what was foreseen may have become wrong.
     departures: AtomicU64,
@@ -100,6 +102,7 @@ impl Export {
             has_named: AtomicBool::new(false),
             doubted: AtomicI32::new(0),
             outdated: Outdated::default(),
+            unmet: Unmet::default(),
             foresights: Budget::new(FORESIGHTS_MAX, |inode| &inode.seats.foresight),
             departures: AtomicU64::new(0),
             listed: AtomicUsize::new(0),
@@ -108,6 +111,7 @@ impl Export {
         let shared = Arc::downgrade(&export);
         export.client.when_at_rest(move || {
             if let Some(export) = shared.upgrade() {
+                export.meet_all();
                 export.pools.shed_old();
                 export.client.flush_releases();
             }

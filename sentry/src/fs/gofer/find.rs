@@ -178,9 +178,8 @@ impl GoferInode {
         child: &Arc<GoferInode>,
     ) -> Result<(), Errno> {
         let parent = self.shared()?;
-        let identity = child.known_identity();
-        let what = identity.map(|identity| Named { inode: identity.ino(), kind: child.kind() });
-        self.learn_name(&name, what);
+        let what = Named { inode: child.number(), kind: child.kind() };
+        self.learn_name(&name, Some(what));
         let _foreseen = {
             let mut state = self.state.lock();
             state.children.insert(name.clone(), Arc::downgrade(child));

@@ -4,13 +4,12 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
 
 use gofer_protocol::{Attr, NodeId, Target};
 use linux_abi::Errno;
 use linux_abi::fs::{FileKind, OpenFlags, RenameFlags};
 
-use super::attributes::CachedAttributes;
+use super::attributes::{CachedAttributes, from_attr};
 use super::budget::Seat;
 use super::descriptors::Descriptors;
 use super::directory::{GoferDir, Kept};
@@ -18,12 +17,12 @@ use super::export::{Export, Named, Node};
 use super::file::GoferFile;
 use super::find::Absent;
 use super::foresight::Foresight;
-use super::inodes::Identity;
+use super::inodes::{Identity, Told};
 use super::names::Names;
 use super::unnamed::{Origin, Pool};
 use crate::sync::{Mutex, Rank};
 use crate::vfs::{
-    AttributeChange, Attributes, File, Inode, InodeCommon, IoContext, NewNode, XattrFlags,
+    AttributeChange, Attributes, DeviceId, File, Inode, InodeCommon, IoContext, NewNode, XattrFlags,
 };
 
 /// A host file.
@@ -33,6 +32,8 @@ pub struct GoferInode {
     pub(super) export: Arc<Export>,
     /// Not known at first of a directory that was made quietly.
     identity: OnceLock<Identity>,
+    /// What was told of such a directory.
+    told: Option<Told>,
     /// The host's number of its device.
     device: (u32, u32),
     kind: FileKind,
@@ -53,6 +54,7 @@ pub(super) struct Seats {
     pub(super) descriptors: Seat,
     pub(super) listing: Seat,
     pub(super) foresight: Seat,
+    pub(super) unmet: Seat,
 }
 
 /// What changes about an inode.
@@ -97,22 +99,10 @@ pub(super) struct Place {
 }
 
 impl GoferInode {
+    /// One on this device of the host. If that has not told its identity we have told a number.
     pub(super) fn new(
         export: Arc<Export>,
-        identity: Identity,
-        is_protected: bool,
-        attributes: Attributes,
-        asked_at: Option<Duration>,
-    ) -> Arc<GoferInode> {
-        let attributes = CachedAttributes::new(attributes, asked_at);
-        GoferInode::with(export, identity.device(), Some(identity), is_protected, attributes)
-    }
-
-    /// One of which the host has not told the identity if `identity` is none.
-    pub(super) fn with(
-        export: Arc<Export>,
-        device: (u32, u32),
-        identity: Option<Identity>,
+        (device, identity, told): ((u32, u32), Option<Identity>, Option<Told>),
         is_protected: bool,
         attributes: CachedAttributes,
     ) -> Arc<GoferInode> {
@@ -141,6 +131,7 @@ impl GoferInode {
             this: this.clone(),
             export,
             identity: identity.map_or_else(OnceLock::new, OnceLock::from),
+            told,
             device,
             kind,
             is_protected,
@@ -161,12 +152,21 @@ impl GoferInode {
         self.identity.get()
     }
 
-    /// What the host calls it. Errors: ESTALE if it could not be made.
-    pub(super) fn identity(&self) -> Result<&Identity, Errno> {
-        if self.identity.get().is_none() {
-            self.current_attributes()?;
-        }
-        self.identity.get().ok_or(Errno::ESTALE)
+    /// What we have told of it.
+    pub(super) fn told(&self) -> Option<Told> {
+        self.told
+    }
+
+    /// Its inode number, as the guest knows it.
+    pub(super) fn number(&self) -> u64 {
+        let told = self.told.map(|told| told.inode);
+        told.or(self.identity.get().map(Identity::ino)).unwrap_or_default()
+    }
+
+    /// The attributes that the host tells, as the guest gets them.
+    pub(super) fn told_attributes(&self, attr: &Attr, device: DeviceId) -> Option<Attributes> {
+        let attributes = from_attr(attr, device)?;
+        Some(self.told.map_or(attributes, |told| told.applied_to(attributes)))
     }
 
     /// Whether `attr` describes it, which is so if its identity was not known before.
@@ -176,7 +176,7 @@ impl GoferInode {
             && let Ok(shared) = self.shared()
         {
             self.export.inodes.introduce(&shared, told);
-            self.tell_parent(told.ino());
+            self.export.unmet.remove(self);
         }
         self.identity.get().is_none_or(|identity| *identity == told)
     }
@@ -198,11 +198,16 @@ impl GoferInode {
         is_certain && self.device == entry.device
     }
 
+    /// Whether quiet requests that concern it may not have been served.
+    pub(super) fn is_awaited(&self) -> bool {
+        let mark = self.state.lock().quiet_mark;
+        !self.export.client().is_served(mark)
+    }
+
     /// Waits until the quiet requests that concern it are served: what happens on its descriptors
     /// comes after them.
     pub(super) fn await_quiet(&self) {
-        let mark = self.state.lock().quiet_mark;
-        if !self.export.client().is_served(mark) {
+        if self.is_awaited() {
             self.export.client().await_quiet();
         }
     }

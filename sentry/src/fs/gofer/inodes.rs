@@ -1,11 +1,14 @@
 //! The inodes in use, by host identity: makes sure that one host file is one inode.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use gofer_protocol::Attr;
+use linux_abi::time::Timespec;
 
+use super::attributes::CachedAttributes;
 use super::export::Export;
 use super::inode::GoferInode;
 use crate::sync::{Mutex, Rank};
@@ -57,6 +60,27 @@ impl Identity {
     }
 }
 
+/// What we tell of a directory that was made quietly: it stays so when the host has told its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    pub(super) inode: u64,
+    pub(super) created: Option<Timespec>,
+}
+
+impl Told {
+    /// `attributes`, as the host tells them, with this.
+    pub(super) fn applied_to(&self, attributes: Attributes) -> Attributes {
+        let Told { inode, created } = *self;
+        Attributes { inode, created, ..attributes }
+    }
+}
+
+/// Where numbers begin that we choose: no local file system of the host comes as far. Programs that
+/// compute with floating-point numbers tell them apart.
+const TOLD_FIRST: u64 = 1 << 52;
+/// Most directories whose numbers are remembered.
+const TOLD_MAX: usize = 1 << 16;
+
 /// Whether some changes are refused to everybody (`chattr(1)`).
 fn is_protected(attr: &Attr) -> bool {
     attr.attributes & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND) != 0
@@ -65,11 +89,18 @@ fn is_protected(attr: &Attr) -> bool {
 /// The inodes in use.
 pub(super) struct Inodes {
     table: Mutex<HashMap<HostNumber, Weak<GoferInode>>>,
+    /// Directories that are known outside by a number of ours.
+    told: Mutex<HashMap<HostNumber, (Identity, Told)>>,
+    next: AtomicU64,
 }
 
 impl Default for Inodes {
     fn default() -> Inodes {
-        Inodes { table: Mutex::new(Rank::Leaf, HashMap::new()) }
+        Inodes {
+            table: Mutex::new(Rank::Leaf, HashMap::new()),
+            told: Mutex::new(Rank::Leaf, HashMap::new()),
+            next: AtomicU64::new(TOLD_FIRST),
+        }
     }
 }
 
@@ -83,6 +114,7 @@ impl Inodes {
         asked_at: Option<Duration>,
     ) -> Arc<GoferInode> {
         let identity = Identity::of(attr);
+        let told = self.told(&identity);
         // Outlives the guard: dropping an inode takes the lock.
         let known;
         let mut table = self.table.lock();
@@ -95,14 +127,20 @@ impl Inodes {
             inode.note_found(attributes, asked_at);
             return inode;
         }
-        let inode =
-            GoferInode::new(export.clone(), identity, is_protected(attr), *attributes, asked_at);
+        let attributes = told.map_or(*attributes, |told| told.applied_to(*attributes));
+        let attributes = CachedAttributes::new(attributes, asked_at);
+        let known = (identity.device(), Some(identity), told);
+        let inode = GoferInode::new(export.clone(), known, is_protected(attr), attributes);
         table.insert(identity.number, Arc::downgrade(&inode));
         inode
     }
 
     /// Adds an inode whose identity was not known before; nobody else can have met its file.
     pub(super) fn introduce(&self, inode: &Arc<GoferInode>, identity: Identity) {
+        let has_name = inode.state.lock().attributes.links() > 0;
+        if let Some(told) = inode.told().filter(|_| has_name) {
+            self.told.lock().insert(identity.number, (identity, told));
+        }
         let mut table = self.table.lock();
         if inode.known_identity().is_none() {
             table.insert(identity.number, Arc::downgrade(inode));
@@ -127,9 +165,31 @@ impl Inodes {
     /// Forgets the inode of a file that was removed: its number may soon be another's.
     pub(super) fn forget_removed(&self, inode: &GoferInode) {
         let Some(Identity { number, .. }) = inode.known_identity() else { return };
+        if inode.told().is_some() {
+            self.told.lock().remove(number);
+        }
         let mut table = self.table.lock();
         if table.get(number).is_some_and(|weak| std::ptr::eq(weak.as_ptr(), inode)) {
             table.remove(number);
         }
+    }
+
+    /// What a new directory is told to be, while there is room to remember it.
+    pub(super) fn tell(&self, created: Option<Timespec>) -> Option<Told> {
+        let has_room = self.told.lock().len() < TOLD_MAX;
+        let next = || self.next.fetch_add(1, Ordering::Relaxed);
+        has_room.then(|| Told { inode: next(), created })
+    }
+
+    fn told(&self, identity: &Identity) -> Option<Told> {
+        let told = self.told.lock();
+        let (known, told) = told.get(&identity.number)?;
+        (known == identity).then_some(*told)
+    }
+
+    /// The number by which a directory is known that the host calls `ino`.
+    pub(super) fn number(&self, dev: (u32, u32), ino: u64) -> u64 {
+        let told = self.told.lock();
+        told.get(&HostNumber { dev, ino }).map_or(ino, |(_, told)| told.inode)
     }
 }

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use linux_abi::Errno;
 use linux_abi::fs::FileKind;
 
-use super::inode::{GoferInode, Place};
+use super::inode::GoferInode;
 
 /// All names in a directory, in the order in which they are listed.
 pub(super) type Names = BTreeMap<Arc<[u8]>, Option<Named>>;
@@ -96,16 +96,6 @@ impl GoferInode {
         if is_too_much {
             self.forget_names();
         }
-    }
-
-    /// The host has told the inode number of this directory, which was made without waiting.
-    pub(super) fn tell_parent(&self, inode: u64) {
-        let Some(Place { parent, name }) = self.state.lock().place.clone() else { return };
-        let mut state = parent.state.lock();
-        if let Some(what @ None) = state.names.as_mut().and_then(|names| names.get_mut(&name)) {
-            *what = Some(Named { inode, kind: FileKind::Directory });
-        }
-        drop(state);
     }
 
     /// The directory has `name` no more.

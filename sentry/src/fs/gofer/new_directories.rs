@@ -2,25 +2,94 @@
 //!
 //! Where the gofer has just made files with space to spare (`unnamed`), nothing can prevent that a directory
 //! is made too, and what it will be like was seen of the one before. So the request is a quiet one. It
-//! chooses the node, by which later ones name the new directory. What only the host can tell, the inode number
-//! for one, is asked for when somebody wants to know (`GoferInode::recognises`); until then
-//! the inode has no identity and is found as a child of its directory only.
+//! chooses the node, by which later ones name the new directory, and we choose its inode number ([`Told`]).
 //!
-//! Divergence: the birth time of a new directory is up to a fifth of a second late.
+//! The host has a number of its own for it. We are told that with the first answer about the directory
+//! (`GoferInode::recognises`); until then the inode has no identity and is found as a child of its directory
+//! only, so it is kept ([`Unmet`]). Afterwards the number that we have chosen is found by the host's
+//! for as long as the directory exists (`Inodes`).
+//!
+//! Divergence: the inode number of a new directory is not the host's.
 
 use std::sync::Arc;
 
 use gofer_protocol::client::reply::Created;
-use gofer_protocol::{Client, NewNode as WireNode};
+use gofer_protocol::{Client, MAX_ATTR_NODES, NewNode as WireNode};
 use linux_abi::Errno;
+use linux_abi::time::Timespec;
 use platform::host;
 use platform::host::time::Clock;
 
 use super::attributes::{CachedAttributes, from_attr};
-use super::export::Node;
+use super::export::{Export, Node};
 use super::inode::GoferInode;
+use super::row::Row;
 use super::unnamed::LINKS_MAX;
+use crate::sync::{Mutex, Rank};
 use crate::vfs::{Attributes, NewNode};
+
+/// Most directories of which the host has told nothing.
+const UNMET_MAX: usize = 1 << 10;
+
+/// Directories of which the host has told nothing yet.
+pub(super) struct Unmet(Mutex<Row<Arc<GoferInode>>>);
+
+impl Default for Unmet {
+    fn default() -> Unmet {
+        Unmet(Mutex::new(Rank::Leaf, Row::default()))
+    }
+}
+
+impl Unmet {
+    /// Adds one; whether there are too many now.
+    fn add(&self, directory: &Arc<GoferInode>) -> bool {
+        let mut unmet = self.0.lock();
+        directory.seats.unmet.set(unmet.push(directory.clone()));
+        unmet.len() > UNMET_MAX
+    }
+
+    /// Removes one that was met, or is gone.
+    pub(super) fn remove(&self, directory: &GoferInode) {
+        if directory.told().is_some() {
+            // Outlives the guard.
+            let _directory;
+            let mut unmet = self.0.lock();
+            _directory = unmet.remove(directory.seats.unmet.take());
+        }
+    }
+
+    /// Takes the first ones out.
+    fn take(&self) -> Vec<Arc<GoferInode>> {
+        let mut unmet = self.0.lock();
+        let first = std::iter::from_fn(|| {
+            let directory = unmet.pop()?;
+            directory.seats.unmet.take();
+            Some(directory)
+        });
+        first.take(MAX_ATTR_NODES).collect()
+    }
+}
+
+impl Export {
+    /// Asks about the directories that were made first; whether there were any.
+    fn meet_some(&self) -> bool {
+        let directories = self.unmet.take();
+        if directories.is_empty() {
+            return false;
+        }
+        self.client().await_quiet();
+        let questions: Vec<_> = directories.iter().filter_map(|it| it.question()).collect();
+        if !questions.is_empty() {
+            self.ask(&questions);
+        }
+        true
+    }
+
+    /// Asks about all directories of which the host has told nothing.
+    pub(super) fn meet_all(&self) {
+        while self.meet_some() {}
+    }
+}
 
 impl GoferInode {
     /// Makes a directory that nobody waits for; none if it has to be waited for.
@@ -43,17 +112,28 @@ impl GoferInode {
         let Some(like) = self.pool().take_directory(kind, now) else { return Ok(None) };
         let numbered = self.state.lock().attributes.device();
         let Some(like) = from_attr(&like, numbered) else { return Ok(None) };
+        let time = host::time::now(Clock::RealtimeCoarse);
+        let time = Timespec { sec: time.as_secs() as i64, nsec: time.subsec_nanos().into() };
+        let Some(told) = self.export.inodes.tell(like.created.map(|_| time)) else {
+            return Ok(None);
+        };
         let dir = self.node()?;
         let (mode, uid, gid) = kind;
         let wire = WireNode { mode, uid, gid, wants_node: true };
         let make = |client: &Client| client.mkdir_quietly(dir.id(), name, wire);
-        let node = Node::new(&self.export, self.after(self.export.call(make))?);
+        let Some(node) = self.after(self.export.call(make))? else { return Ok(None) };
+        let node = Node::new(&self.export, node);
         self.note_entry_changed(None, 1);
-        let attributes = CachedAttributes::of_new_directory(Attributes { inode: 0, ..like });
-        let made = GoferInode::with(self.export.clone(), self.device(), None, false, attributes);
+        let like = told.applied_to(Attributes { accessed: time, ..like });
+        let attributes = CachedAttributes::of_new_directory(like);
+        let known = (self.device(), None, Some(told));
+        let made = GoferInode::new(self.export.clone(), known, false, attributes);
         made.keep_node(node);
         made.note_quiet();
         self.place_child(Arc::from(name), &made)?;
+        if self.export.unmet.add(&made) {
+            self.export.meet_some();
+        }
         Ok(Some(made))
     }
 

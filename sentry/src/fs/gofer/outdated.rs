@@ -14,7 +14,7 @@ use platform::host;
 use platform::host::time::Clock;
 
 use super::attributes::Asked;
-use super::export::Node;
+use super::export::{Export, Node};
 use super::inode::GoferInode;
 use crate::sync::{Mutex, Rank};
 use crate::vfs::{Attributes, Inode};
@@ -36,7 +36,7 @@ struct Waiting {
 }
 
 /// One that is to be asked about.
-struct Question {
+pub(super) struct Question {
     directory: Arc<GoferInode>,
     node: Arc<Node>,
     asked: Asked,
@@ -71,6 +71,21 @@ impl Outdated {
     }
 }
 
+impl Export {
+    /// Asks about directories, at most [`MAX_ATTR_NODES`].
+    pub(super) fn ask(&self, questions: &[Question]) {
+        let nodes: Vec<NodeId> = questions.iter().map(|question| question.node.id()).collect();
+        let Ok(answers) = self.call(|client: &Client| client.get_attrs(&nodes)) else { return };
+        for (Question { directory, asked, .. }, answer) in questions.iter().zip(answers) {
+            if let Ok(attr) = answer
+                && directory.recognises(&attr)
+            {
+                directory.note_attr(&attr, *asked);
+            }
+        }
+    }
+}
+
 impl GoferInode {
     /// Asks about other directories along with this one, whose attributes are outdated, if that is worth
     /// it. Answers with the attributes of this one; without them it has to be asked about alone.
@@ -85,26 +100,18 @@ impl GoferInode {
             return None;
         }
         questions.extend(self.question());
-        let nodes: Vec<NodeId> = questions.iter().map(|question| question.node.id()).collect();
-        let answers = self.export.call(|client: &Client| client.get_attrs(&nodes)).ok()?;
-        for (Question { directory, asked, .. }, answer) in questions.iter().zip(answers) {
-            if let Ok(attr) = answer
-                && directory.recognises(&attr)
-            {
-                directory.note_attr(&attr, *asked);
-            }
-        }
+        self.export.ask(&questions);
         self.state.lock().attributes.current()
     }
 
     /// The question for the attributes of this directory, if there is need for it and nothing waits that
     /// would change the answer.
-    fn question(&self) -> Option<Question> {
+    pub(super) fn question(&self) -> Option<Question> {
         let asked = self.asking();
         let directory = self.shared().ok()?;
         let mut state = self.state.lock();
         state.attributes.note_asked();
-        if state.attributes.current().is_some() || self.known_identity().is_none() {
+        if state.attributes.current().is_some() {
             return None;
         }
         let is_served = self.export.client().is_served(state.quiet_mark);
