@@ -593,6 +593,13 @@ pub trait Thread: Send + Sync {
         false
     }
 
+    /// Has a new thread put a word into its memory before it runs, unless that cannot be written
+    /// (`CLONE_CHILD_SETTID`). Only for what [`Thread::spawn`] has just made. `false` where that cannot
+    /// be.
+    fn write_at_birth(&mut self, _addr: u64, _word: u32) -> bool {
+        false
+    }
+
     /// After [`Trap::Waiting`], once: what the call has begun with.
     fn begun(&mut self) -> Begun {
         Begun::default()

@@ -6,6 +6,7 @@ pub(crate) const CLOSE: u64 = 3;
 pub(crate) const MMAP: u64 = 9;
 pub(crate) const MUNMAP: u64 = 11;
 pub(crate) const RT_SIGPROCMASK: u64 = 14;
+pub(crate) const SETPGID: u64 = 109;
 pub(crate) const SIGALTSTACK: u64 = 131;
 pub(crate) const ARCH_PRCTL: u64 = 158;
 pub(crate) const FUTEX: u64 = 202;

@@ -71,15 +71,32 @@ pub(crate) unsafe extern "C" fn on_signal(signo: u64, info: u64, context: u64) {
 /// # Safety
 /// `slot` is the address of the thread's slot.
 pub(crate) unsafe extern "C" fn start_thread(slot: u64) -> ! {
-    // struct stack_t: ss_sp, ss_flags, ss_size.
-    let stack = [slot + STACK_OFFSET, 0, SLOT_BYTES - STACK_OFFSET];
-    syscall(calls::SIGALTSTACK, [(&raw const stack) as u64, 0, 0, 0, 0, 0]);
+    set_signal_stack(slot, slot + SLOT_BYTES);
     let word = doorbell(event::HELLO, [slot, 0, 0, 0, 0]);
-    // SAFETY: the sentry has put a signal frame there.
-    let context = unsafe { (*control(slot)).context };
+    let control = control(slot);
+    // The sentry has put a signal frame there.
+    let context = load!((*control).context);
+    let [is_process, address, new] = load!((*control).birth);
+    if is_process != 0 {
+        syscall(calls::SETPGID, [0; 6]);
+    }
+    if address != 0 {
+        // The frame of a fault must lie elsewhere.
+        set_signal_stack(slot, context.wrapping_sub(64));
+        word::change(address, 0, 0, 0, new);
+        set_signal_stack(slot, slot + SLOT_BYTES);
+    }
     // SAFETY: the caller's promise.
     unsafe { obey(slot, context, word) };
     entry::sigreturn(context)
+}
+
+/// Has signals handled on the slot's stack, from `end` down.
+fn set_signal_stack(slot: u64, end: u64) {
+    let start = slot + STACK_OFFSET;
+    // struct stack_t: ss_sp, ss_flags, ss_size.
+    let stack = [start, 0, end.wrapping_sub(start)];
+    syscall(calls::SIGALTSTACK, [(&raw const stack) as u64, 0, 0, 0, 0, 0]);
 }
 
 fn control(slot: u64) -> *mut Control {

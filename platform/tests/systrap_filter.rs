@@ -201,6 +201,8 @@ fn arguments_of_the_stub_are_bounded() {
         (stub(libc::SYS_clock_gettime, [-14_i64 as u64, SCRATCH, 0, 0, 0, 0]), Errno::EINVAL),
         (stub(libc::SYS_arch_prctl, [0x4002, 6, 0, 0, 0, 0]), Errno::EINVAL),
         (stub(libc::SYS_close_range, [NOTHING, NOTHING, 2, 0, 0, 0]), Errno::EINVAL),
+        (stub(libc::SYS_setpgid, [0, 1, 0, 0, 0, 0]), Errno::EPERM),
+        (stub(libc::SYS_setpgid, [1, 0, 0, 0, 0, 0]), Errno::EPERM),
         (stub(libc::SYS_clone, [libc::SIGCHLD as u64, 0, 0, 0, 0, 0]), Errno::EINVAL),
         (stub(libc::SYS_clone, [CLONE_COPY | 1 << 32, 0, 0, 0, 0, 0]), Errno::EINVAL),
     ]);
@@ -216,6 +218,7 @@ fn arguments_of_the_stub_are_bounded() {
         stub(libc::SYS_membarrier, [0; 6]),
         stub(libc::SYS_rt_sigprocmask, [0, 0, SCRATCH, 8, 0, 0]),
         stub(libc::SYS_sigaltstack, [0; 6]),
+        stub(libc::SYS_setpgid, [0; 6]),
     ]);
 }
 

@@ -216,6 +216,7 @@ pub const SYSTRAP: &[Allowed] = &[
         "system calls of stubs, their answers, where stubs run that are woken, descriptors for stubs",
     ),
     allow_when(libc::SYS_tgkill, &[&[Is(2, 0)]], "whether a stub's thread is still there"),
+    allow(libc::SYS_getpgid, "whose child a stub is"),
     allow_when(libc::SYS_kill, &[&[Is(1, libc::SIGKILL as u32)]], "ending stubs"),
     allow(libc::SYS_waitid, "the end of stubs"),
     allow(libc::SYS_wait4, "the end of stubs"),

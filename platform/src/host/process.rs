@@ -19,6 +19,15 @@ pub fn tid() -> i32 {
     rustix::thread::gettid().as_raw_nonzero().get()
 }
 
+/// The process group of a process, `getpgid(2)`.
+///
+/// # Errors
+/// ESRCH if it is gone.
+pub fn group(pid: i32) -> Result<i32, Errno> {
+    let group = rustix::process::getpgid(rustix::process::Pid::from_raw(pid)).map_err(errno)?;
+    Ok(group.as_raw_nonzero().get())
+}
+
 /// How many processors the calling thread may use; at least 1.
 pub fn cpu_count() -> usize {
     match rustix::thread::sched_getaffinity(None) {

@@ -81,6 +81,20 @@ impl SystrapThread {
         true
     }
 
+    /// Has a thread in the stub map a file.
+    pub(super) fn start_mapping(
+        &mut self,
+        call: &ops::Call,
+        file: BorrowedFd<'_>,
+    ) -> Result<(), Errno> {
+        let (id, _) = self.in_stub()?;
+        let access = self.access(call, file)?;
+        put_calls(&self.slot.memory, &access.calls(call));
+        self.supervisor.start_obeying(&self.slot);
+        let given = self.answer_for(id, file, access, command::CALLS);
+        given.inspect_err(|_| self.slot.has_obeyed())
+    }
+
     /// How the stub gets at a file for a mapping.
     ///
     /// Errors: those of `fstat(2)` and `fcntl(2)`.

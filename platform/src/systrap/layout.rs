@@ -7,7 +7,6 @@
 //! ```text
 //! CODE_OFFSET     the stub's code, read and execute
 //! CPUID_OFFSET    what `cpuid` answers, read only; the same for all
-//! ANCHOR_OFFSET   private memory of the process: tells children from strangers
 //! CHANNEL_OFFSET  slots, one a thread, shared with the sentry; the first ones are a table
 //! CONDUIT_OFFSET  bytes on their way between processes, shared with those that have them open
 //! ```
@@ -35,10 +34,6 @@ pub const CPUID_BYTES: u64 = 0x1000;
 
 /// Within the code: a `struct sock_fprog`, and behind it the program of the second filter.
 pub const CATCH_ALL_OFFSET: u64 = CODE_BYTES - 0x200;
-
-pub const ANCHOR_OFFSET: u64 = 0x40_0000;
-/// A word for each slot.
-pub const ANCHOR_BYTES: u64 = SLOT_COUNT * 8;
 
 pub const CHANNEL_OFFSET: u64 = 0x1000_0000;
 pub const CHANNEL_BYTES: u64 = SLOT_COUNT * SLOT_BYTES;
@@ -168,6 +163,9 @@ pub struct Control {
     pub gs_base: u64,
     /// Address of the `ucontext` with which a new thread starts.
     pub context: u64,
+    /// Whether a new thread is a process, which gets a group of its own; where the thread puts a word
+    /// of guest memory then, or 0; the word.
+    pub birth: [u64; 3],
     /// The command, if it is not 0: the answer is the number of a descriptor then.
     pub command: u64,
     /// What the guest gets, see [`command::UNLESS_FAILED`].

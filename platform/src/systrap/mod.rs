@@ -205,7 +205,7 @@ impl Systrap {
         let own = OwnMemory {
             mapped: layout::WINDOW_BYTES,
             resident: 2 * layout::CONTROL_BYTES,
-            data: layout::ANCHOR_BYTES,
+            data: 0,
         };
         let common = Arc::new(Common::new(layout, own));
         let (memory, patching) = (common.new_memory(None), Arc::default());

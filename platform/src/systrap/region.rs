@@ -8,9 +8,8 @@ use linux_abi::Errno;
 
 use super::conduit::bytes::MEMORY_BYTES;
 use super::layout::{
-    ANCHOR_OFFSET, CATCH_ALL_OFFSET, CHANNEL_BYTES, CHANNEL_OFFSET, CODE_BYTES, CODE_OFFSET,
-    CONDUIT_BYTES, CONDUIT_COUNT, CONDUIT_OFFSET, CPUID_BYTES, CPUID_OFFSET, DOORBELL, Header,
-    WINDOW_BYTES,
+    CATCH_ALL_OFFSET, CHANNEL_BYTES, CHANNEL_OFFSET, CODE_BYTES, CODE_OFFSET, CONDUIT_BYTES,
+    CONDUIT_COUNT, CONDUIT_OFFSET, CPUID_BYTES, CPUID_OFFSET, DOORBELL, Header, WINDOW_BYTES,
 };
 use super::patch::Stub;
 use crate::filter;
@@ -84,11 +83,6 @@ impl Region {
     /// Address of the `struct sock_fprog` of the second filter.
     pub(super) fn catch_all(self) -> u64 {
         self.code().start + CATCH_ALL_OFFSET
-    }
-
-    /// The word of private memory that belongs to a slot.
-    pub(super) fn anchor(self, index: u64) -> u64 {
-        self.window + ANCHOR_OFFSET + index * 8
     }
 
     /// Address of the entry whose field in [`Header`] is at `field`.

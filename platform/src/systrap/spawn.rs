@@ -1,8 +1,9 @@
 //! Making guest threads and processes: the stub of an existing thread clones itself.
 //!
 //! The clone's number is what the parent's stub says it is, and the guest could have put another
-//! one there. So it is believed only of a thread in the parent's own process, or of a process that
-//! has a copy of a random word which the sentry wrote into the parent's private memory just before.
+//! one there. So it is believed only of a thread in the parent's own process, or of a process in the
+//! parent's process group: each stub process has one of its own, into which nobody gets but by
+//! being cloned, and leaves that of its parent when it has been adopted.
 
 use std::mem::offset_of;
 use std::os::fd::BorrowedFd;
@@ -15,10 +16,10 @@ use super::channel::{Channel, SlotMemory};
 use super::layout::{Control, DESCRIPTOR, FAST_OFFSET, Fast, change, command};
 use super::slot::{Process, Slot};
 use super::thread::{Position, SystrapThread};
-use crate::contract::{AddressSpace, Registers, Spawn};
+use crate::contract::{AddressSpace, Layout, Registers, Spawn};
 use crate::filter::systrap::{CLONE_COPY, CLONE_SHARE, CLONE_THREAD};
 use crate::host;
-use crate::process::{Tid, copy};
+use crate::process::{Tid, ops};
 
 /// A new thread, in its address space.
 pub(super) type Spawned = (Arc<dyn AddressSpace>, Box<SystrapThread>);
@@ -57,10 +58,8 @@ async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<Spawned, Errno>
     memory.write(FAST_OFFSET + offset_of!(Fast, change) as u64, &change::NONE);
     memory.write(offset_of!(Control, context) as u64, &frame.address(&memory));
     memory.write(offset_of!(Control, command) as u64, &0_u64);
-    let mark = match kind {
-        Spawn::Thread => Mark::Thread,
-        _ => Mark::write(parent, &parent.slot)?,
-    };
+    let is_process = u64::from(kind != Spawn::Thread);
+    memory.write(offset_of!(Control, birth) as u64, &[is_process, 0, 0]);
     let file = (kind == Spawn::CopyMemory).then(|| channel.file());
     let expectation = supervisor.expect_newcomer();
     let result = clone(parent, flags, memory.address(), file).await;
@@ -75,9 +74,9 @@ async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<Spawned, Errno>
             return Err(error);
         }
     };
-    if let Err(error) = mark.check(&parent.slot, tid) {
+    if !is_own(&parent.slot, tid, kind) {
         supervisor.report_stranger();
-        return Err(error);
+        return Err(Errno::EAGAIN);
     }
     let process = match kind {
         Spawn::Thread => process,
@@ -139,40 +138,32 @@ fn give_back(channel: &Channel, memory: &SlotMemory, kind: Spawn) {
     }
 }
 
-/// How a clone is known to be the parent's.
-enum Mark {
-    /// It is in the parent's process.
-    Thread,
-    /// It has this word at this address.
-    Word { address: u64, word: u64 },
+/// See [`Thread::write_at_birth`]. The stub looks when it has been welcomed.
+///
+/// [`Thread::write_at_birth`]: crate::contract::Thread::write_at_birth
+pub(super) fn write_at_birth(slot: &SlotMemory, addr: u64, word: u32, layout: &Layout) -> bool {
+    let size = size_of_val(&word) as u64;
+    if addr == 0 || !addr.is_multiple_of(size) || !ops::is_clear(addr, size, &layout.reserved) {
+        return false;
+    }
+    let place = (offset_of!(Control, birth) + size_of::<u64>()) as u64;
+    slot.write::<[u64; 2]>(place, &[addr, word.into()]);
+    true
 }
 
-impl Mark {
-    fn write(thread: &SystrapThread, parent: &Slot) -> Result<Mark, Errno> {
-        let address = thread.supervisor.region.anchor(parent.memory.index);
-        let word = host::random::number()?;
-        match copy::write(parent.tid, address, &word.to_ne_bytes())? {
-            8 => Ok(Mark::Word { address, word }),
-            _ => Err(Errno::EFAULT),
+/// Whether the clone `tid` is the parent's.
+fn is_own(parent: &Slot, tid: Tid, kind: Spawn) -> bool {
+    let tgid = parent.process.tgid;
+    match kind {
+        Spawn::Thread => is_thread(tgid, tid),
+        Spawn::ShareMemory | Spawn::CopyMemory => {
+            is_thread(tid, tid) && host::process::group(tid) == Ok(tgid)
         }
     }
+}
 
-    /// Errors: EAGAIN if the thread is not the parent's clone, which then must not live.
-    fn check(self, parent: &Slot, tid: Tid) -> Result<(), Errno> {
-        let is_own = match self {
-            Mark::Thread => {
-                // SAFETY: signal 0 only asks.
-                unsafe { libc::syscall(libc::SYS_tgkill, parent.process.tgid, tid, 0) == 0 }
-            }
-            Mark::Word { address, word } => {
-                let mut found = [0; 8];
-                let read = copy::read(tid, address, &mut found);
-                if tid == parent.tid || read == Ok(8) && u64::from_ne_bytes(found) != word {
-                    parent.process.kill();
-                }
-                read == Ok(8) && u64::from_ne_bytes(found) == word
-            }
-        };
-        if is_own { Ok(()) } else { Err(Errno::EAGAIN) }
-    }
+/// Whether a process has such a thread.
+fn is_thread(tgid: Tid, tid: Tid) -> bool {
+    // SAFETY: signal 0 only asks.
+    unsafe { libc::syscall(libc::SYS_tgkill, tgid, tid, 0) == 0 }
 }

@@ -17,8 +17,8 @@ use super::channel::{Channel, SlotMemory};
 use super::cpuid::Cpuid;
 use super::frame::Frame;
 use super::layout::{
-    ANCHOR_BYTES, ANCHOR_OFFSET, CHANNEL_BYTES, CONTROL_BYTES, CPUID_BYTES, Control, Header, Init,
-    SLOT_BYTES, STACK_OFFSET, UNMAP_MAX, event, init_state,
+    CHANNEL_BYTES, CONTROL_BYTES, CPUID_BYTES, Control, Header, Init, SLOT_BYTES, STACK_OFFSET,
+    UNMAP_MAX, event, init_state,
 };
 use super::listener::Listener;
 use super::region::Region;
@@ -238,13 +238,10 @@ unsafe fn strip(plan: &Plan) -> i32 {
     let code_file = plan.code.as_raw_fd() as u64;
     let cpuid_file = plan.cpuid.file().as_raw_fd() as u64;
     let channel_file = plan.channel.file().as_raw_fd() as u64;
-    let anonymous = private | libc::MAP_ANONYMOUS as u64;
     let shared = (libc::MAP_FIXED | libc::MAP_SHARED) as u64;
-    let anchor = region.range().start + ANCHOR_OFFSET;
     let mappings = [
         [code.start, code.end - code.start, rx, private, code_file, 0],
         [region.cpuid().start, CPUID_BYTES, libc::PROT_READ as u64, private, cpuid_file, 0],
-        [anchor, ANCHOR_BYTES, rw, anonymous, none, 0],
         [channel, CHANNEL_BYTES, rw, shared, channel_file, 0],
     ];
     for args in mappings {

@@ -358,16 +358,6 @@ impl SystrapThread {
         Ok(())
     }
 
-    /// Has a thread in the stub map a file.
-    fn start_mapping(&mut self, call: &ops::Call, file: BorrowedFd<'_>) -> Result<(), Errno> {
-        let (id, _) = self.in_stub()?;
-        let access = self.access(call, file)?;
-        put_calls(&self.slot.memory, &access.calls(call));
-        self.supervisor.start_obeying(&self.slot);
-        let given = self.answer_for(id, file, access, command::CALLS);
-        given.inspect_err(|_| self.slot.has_obeyed())
-    }
-
     /// Goes on with calls that are left; `false` if there are none.
     fn start_rest(&mut self) -> bool {
         let left = self.rest.split_off(self.rest.len().min(CALLS_MAX));
@@ -652,6 +642,10 @@ impl Thread for SystrapThread {
         }
         self.slot.clear_at_exit(addr);
         true
+    }
+
+    fn write_at_birth(&mut self, addr: u64, word: u32) -> bool {
+        spawn::write_at_birth(&self.slot.memory, addr, word, &self.supervisor.common.layout)
     }
 
     fn begun(&mut self) -> Begun {

@@ -47,7 +47,7 @@ const COMMON: &[Case] = cases! {
         the_reserved_region_is_out_of_reach, memory_operations_work,
         mappings_and_usage_leave_out_the_stub, limits_bind_the_host, large_copies_are_whole,
         stacks_grow_for_the_kernel_as_for_the_guest, all_memory_can_be_locked;
-    processes: fork_copies_memory, vfork_shares_memory, threads_share_memory,
+    processes: fork_copies_memory, a_word_is_written_at_birth, vfork_shares_memory, threads_share_memory,
         a_dropped_thread_leaves_the_others, a_dropped_leader_leaves_the_others,
         a_running_thread_can_be_dropped, many_processes_trap_together, a_copy_outlives_its_parent,
         stubs_have_no_rights;

@@ -26,6 +26,25 @@ pub fn fork_copies_memory() {
     assert!(parent.space.read(0x80_0000, &mut [0]).is_err());
 }
 
+pub fn a_word_is_written_at_birth() {
+    let mut parent = Guest::new(count());
+    parent.thread.registers_mut().rdi = DATA;
+    parent.run_to_call();
+    for (addr, word) in [(DATA + 8, 77), (0x80_0000, 0), (DATA + 8, 78)] {
+        let mut child = parent.spawn(Spawn::CopyMemory);
+        let is_written = child.thread.write_at_birth(addr, word);
+        assert_eq!(is_written, Kind::is_systrap());
+        child.run_to_call();
+        child.run_to_call();
+        let expected = if is_written { word.into() } else { 0 };
+        assert_eq!((child.read_u64(DATA), child.read_u64(DATA + 8)), (3, expected));
+    }
+    let reserved = parent.space.layout().reserved.start;
+    let mut child = parent.spawn(Spawn::CopyMemory);
+    assert!(!child.thread.write_at_birth(reserved, 1) && !child.thread.write_at_birth(DATA + 2, 1));
+    assert_eq!((parent.read_u64(DATA), parent.read_u64(DATA + 8)), (1, 0));
+}
+
 pub fn vfork_shares_memory() {
     let mut parent = Guest::new(count());
     parent.thread.registers_mut().rdi = DATA;

@@ -119,7 +119,10 @@ pub async fn clone(ctx: &mut Ctx, request: CloneRequest) -> SysResult {
         // Linux: the result of put_user is not looked at.
         let _ = ctx.memory().write_value(request.parent_tid, &tid);
     }
-    if request.flags.contains(CloneFlags::CHILD_SETTID) {
+    let child_tid = request.child_tid;
+    if request.flags.contains(CloneFlags::CHILD_SETTID)
+        && !thread.write_at_birth(child_tid.addr().0, tid as u32)
+    {
         let _ = child.mm().memory().write_value(request.child_tid, &tid);
     }
     if let Some(pidfd) = pidfd {

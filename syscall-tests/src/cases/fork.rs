@@ -163,6 +163,33 @@ case!(clone_thread_stores_and_clears_thread_ids, [clone, futex], {
     check_eq!(sys!(wait4, tid, 0, __WALL, 0), Err(ECHILD), "threads are not waited for");
 });
 
+extern "C" fn has_own_id_at(word: usize) -> i32 {
+    i32::from(u32::from_ne_bytes(peek(word)) == sys!(gettid).unwrap_or(0) as u32)
+}
+
+case!(clone_stores_the_id_of_a_process_where_it_can, [clone], {
+    let word = anon(PAGE) + PAGE - 4;
+    let constant = anon(PAGE);
+    check_eq!(sys!(mprotect, constant, PAGE, PROT_READ), Ok(0));
+    let gone = anon(PAGE);
+    check_eq!(sys!(munmap, gone, PAGE), Ok(0));
+    for (place, is_stored) in [
+        (word, 1),
+        (word - 61, 1),
+        (constant, 0),
+        (gone, 0),
+        (constant + 2, 0),
+        (usize::MAX - 3, 0),
+        (0, 0),
+    ] {
+        let read_at = if is_stored == 1 { place } else { word - 128 };
+        let flags = CLONE_CHILD_SETTID | SIGCHLD;
+        let pid = clone_on_stack(flags, 0, place, 0, has_own_id_at, read_at).must();
+        check_eq!(wait_pid(pid as i32, 0), Status::Exited(is_stored), "at {place:#x}");
+        check_eq!(peek::<u32>(word), 0, "the parent's own");
+    }
+});
+
 case!(clone_flags_depend_on_each_other, [clone], {
     let word = anon(PAGE);
     let try_flags = |flags| clone_on_stack(flags, 0, 0, 0, store_one, word);

@@ -186,6 +186,12 @@ pub const HOST_CALLS: &[HostCall] = &[
         Errno::EINVAL,
         "its own descriptors; no flags",
     ),
+    within(
+        libc::SYS_setpgid,
+        &[&[OneOf(0, &[0]), OneOf(1, &[0])]],
+        Errno::EPERM,
+        "its own process; only into a group of its own, by which the sentry knows its children",
+    ),
     always(libc::SYS_sigaltstack, "its own thread"),
     always(libc::SYS_rt_sigreturn, "its own thread"),
     always(libc::SYS_rt_sigprocmask, "its own thread; the host never lets it block SIGKILL"),

@@ -118,6 +118,8 @@ fn stub(layout: &Layout, number: u32, args: [u64; 6]) -> Answer {
         228 => (matches!(a as u32, 0 | 1 | 4 | 5 | 6 | 7 | 11), Errno::EINVAL),
         // close_range
         436 => (c as u32 == 0, Errno::EINVAL),
+        // setpgid: only the caller's own, into one of its own.
+        109 => (a as u32 == 0 && b as u32 == 0, Errno::EPERM),
         // close, rt_sigprocmask, rt_sigreturn, sched_yield, exit, sigaltstack, mlockall,
         // munlockall, gettid, set_tid_address, getcpu, membarrier, brk
         3 | 12 | 14 | 15 | 24 | 60 | 131 | 151 | 152 | 186 | 218 | 309 | 324 => {
