@@ -11,6 +11,7 @@
 
 use std::any::Any;
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::pin::Pin;
@@ -599,6 +600,11 @@ pub trait Thread: Send + Sync {
     fn write_at_birth(&mut self, _addr: u64, _word: u32) -> bool {
         false
     }
+
+    /// Says in whose name the thread's process maps files, and those that it will make: those of the
+    /// same domain can reach the same files, and may get descriptors before they ask for them of what
+    /// others of them map. With `None` the process gets and gives nothing.
+    fn set_domain(&mut self, _domain: Option<NonZeroU32>) {}
 
     /// After [`Trap::Waiting`], once: what the call has begun with.
     fn begun(&mut self) -> Begun {

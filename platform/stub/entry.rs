@@ -97,7 +97,7 @@ pub(crate) fn trap() -> ! {
 }
 
 /// `clone(2)`. The child leaves the stack at once: with a channel of its own it maps that over its
-/// copy of the parent's and closes all descriptors; then it starts in its slot.
+/// copy of the parent's and closes all descriptors from `first_closed` on; then it starts in its slot.
 ///
 /// # Safety
 /// `slot` is the child's slot, `channel_start` the address of all slots.
@@ -107,14 +107,17 @@ pub(crate) unsafe extern "C" fn clone(
     slot: u64,
     channel: u64,
     channel_start: u64,
+    first_closed: u64,
 ) -> u64 {
     naked_asm!(
         "push r12",
         "push r13",
         "push r14",
+        "push r15",
         "mov r12, rsi",
         "mov r13, rdx",
         "mov r14, rcx",
+        "mov r15, r8",
         "xor esi, esi",
         "xor edx, edx",
         "xor r10d, r10d",
@@ -123,6 +126,7 @@ pub(crate) unsafe extern "C" fn clone(
         "syscall",
         "test rax, rax",
         "jz 2f",
+        "pop r15",
         "pop r14",
         "pop r13",
         "pop r12",
@@ -141,8 +145,8 @@ pub(crate) unsafe extern "C" fn clone(
         "syscall",
         "cmp rax, r14",
         "jne 4f",
-        // close_range(0, all, 0)
-        "xor edi, edi",
+        // close_range(first_closed, all, 0)
+        "mov rdi, r15",
         "mov esi, -1",
         "xor edx, edx",
         "mov eax, 436",

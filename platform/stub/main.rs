@@ -204,8 +204,9 @@ unsafe fn make_calls(control: *mut Control, word: u64, descriptor: u64) -> u64 {
 unsafe fn spawn(slot: u64, descriptor: u64) -> u64 {
     let args = load!((*control(slot)).spawn);
     let channel = if args.channel == DESCRIPTOR { descriptor } else { u64::MAX };
+    let first_closed = if args.keeps_others != 0 { channel } else { 0 };
     // SAFETY: the child leaves this stack before it touches it.
-    let child = unsafe { entry::clone(args.flags, args.slot, channel, entry::channel()) };
+    let child = unsafe { entry::clone(args.flags, args.slot, channel, entry::channel(), first_closed) };
     if channel != u64::MAX {
         syscall(calls::CLOSE, [channel, 0, 0, 0, 0, 0]);
     }

@@ -54,6 +54,7 @@ pub struct Kernel {
     /// empty address space. In all of them this is free.
     pub free_room: Mutex<Range<u64>>,
     pub prepared: crate::loader::PreparedFiles,
+    pub domains: crate::loader::Domains,
     /// Memory in bytes and processors that the sandbox shows.
     pub memory_total: u64,
     pub cpu_count: u32,
@@ -138,6 +139,7 @@ impl Kernel {
             proc_dir,
             free_room: Mutex::new(Rank::Leaf, 0..0),
             prepared: Default::default(),
+            domains: Default::default(),
             memory_total: config.memory_limit.unwrap_or(machine.total_ram_bytes),
             cpu_count: config.cpus.unwrap_or(cpus),
             containers: Mutex::new(Rank::Leaf, Vec::new()),

@@ -8,8 +8,10 @@ use linux_abi::Errno;
 use super::care::{self, Way};
 use super::gate::Pass;
 use super::hand::put_calls;
+use super::kept::Key;
 use super::layout::{CALLS_MAX, Call, DESCRIPTOR, SENT_OFFSET, command};
 use super::slot::Slot;
+use super::stock::{Held, Item, NO_DOMAIN, close_all};
 use super::thread::SystrapThread;
 use crate::contract::{self, Heap, HostOp, Thread};
 use crate::process::{heap, ops};
@@ -20,10 +22,14 @@ pub(super) async fn execute(
     operations: &[HostOp<'_>],
 ) -> Result<(), Errno> {
     thread.complete().await?;
+    let held = std::mem::take(&mut *thread.slot.process.held.lock());
     let Some(batch) = Batch::plan(thread, operations) else {
+        if !held.is_empty() {
+            thread.make_call(close_all()).await?;
+        }
         return contract::one_by_one(thread, operations).await;
     };
-    let mut descriptors = Descriptors::of(operations);
+    let mut descriptors = Descriptors::of(operations, held, thread);
     let result = match descriptors.give(thread) {
         Ok(()) => {
             let mut calls = batch.calls(operations, &descriptors);
@@ -34,8 +40,13 @@ pub(super) async fn execute(
     };
     if result.is_err() {
         // They come last, so none of them was made.
-        let closing = descriptors.closing().filter(|call| call.args[0] != DESCRIPTOR).collect();
+        let closing = descriptors.closing();
+        let closing = closing.into_iter().filter(|call| call.args[0] != DESCRIPTOR).collect();
         make(thread, closing, &mut Descriptors::default()).await?;
+    }
+    if !descriptors.kept.is_empty() {
+        let early = descriptors.kept.iter().map(|(item, number)| (item.key, *number)).collect();
+        thread.slot.process.kept.begin_with(early);
     }
     result
 }
@@ -96,33 +107,52 @@ impl Batch {
 /// Descriptors of the sentry, and their numbers in the stub's process; [`DESCRIPTOR`] for one that
 /// was not given yet.
 #[derive(Default)]
-struct Descriptors<'a>(Vec<(BorrowedFd<'a>, u64)>);
+struct Descriptors<'a> {
+    all: Vec<(BorrowedFd<'a>, u64)>,
+    /// Those that the stub has had from the beginning and keeps, ...
+    kept: Held,
+    /// ... and those that it does not.
+    left: Held,
+}
 
 impl<'a> Descriptors<'a> {
-    /// All files that operations need.
-    fn of(operations: &[HostOp<'a>]) -> Descriptors<'a> {
-        let mut all = Descriptors::default();
+    /// All files that operations of a thread need, some of which its process has `held` from the
+    /// beginning.
+    fn of(operations: &[HostOp<'a>], held: Held, thread: &SystrapThread) -> Descriptors<'a> {
+        let process = &thread.slot.process;
+        let own = process.domain.load(Ordering::Relaxed);
+        let is_kept = |(item, _): &(Item, u64)| item.domain != NO_DOMAIN && item.domain == own;
+        let (kept, left) = held.into_iter().partition(is_kept);
+        let mut all = Descriptors { all: Vec::new(), kept, left };
         for operation in operations {
             if let HostOp::Mmap { fd: Some(file), .. } = operation
                 && all.number(*file) == u64::MAX
             {
-                all.0.push((*file, DESCRIPTOR));
+                let key = Key::of(*file).ok();
+                let held = all.kept.iter().chain(&all.left);
+                let number = held.into_iter().find(|(item, _)| Some(item.key) == key);
+                let number = number.map_or(DESCRIPTOR, |(_, number)| *number);
+                all.all.push((*file, number));
+                if let Some(key) = key {
+                    let domain = if key.may_be_held() { own } else { NO_DOMAIN };
+                    thread.supervisor.stock.note(Item { key, domain }, *file);
+                }
             }
         }
         all
     }
 
     fn number(&self, file: BorrowedFd<'_>) -> u64 {
-        let known = self.0.iter().find(|(known, _)| known.as_raw_fd() == file.as_raw_fd());
+        let known = self.all.iter().find(|(known, _)| known.as_raw_fd() == file.as_raw_fd());
         known.map_or(u64::MAX, |(_, number)| *number)
     }
 
-    /// Gives the stub all but the last, which goes with the calls.
+    /// Gives the stub those that it has not got, but for the last, which goes with the calls.
     ///
     /// Errors: ESRCH when the thread is dead; EMFILE.
     fn give(&mut self, thread: &SystrapThread) -> Result<(), Errno> {
-        let count = self.0.len().saturating_sub(1);
-        for (file, number) in &mut self.0[..count] {
+        let missing = self.all.iter_mut().filter(|(_, number)| *number == DESCRIPTOR);
+        for (file, number) in missing.rev().skip(1) {
             let (id, _) = thread.in_stub()?;
             *number = thread.supervisor.give_descriptor(&thread.slot, id, *file)?;
         }
@@ -131,16 +161,24 @@ impl<'a> Descriptors<'a> {
 
     /// The one that was not given yet.
     fn last(&mut self) -> Option<(BorrowedFd<'a>, &mut u64)> {
-        let (file, number) = self.0.last_mut()?;
-        (*number == DESCRIPTOR).then_some((*file, number))
+        let mut all = self.all.iter_mut();
+        let (file, number) = all.rfind(|(_, number)| *number == DESCRIPTOR)?;
+        Some((*file, number))
     }
 
-    /// The calls that close them.
-    fn closing(&self) -> impl Iterator<Item = Call> {
-        self.0.iter().map(|&(_, number)| Call {
-            number: libc::SYS_close as u64,
-            args: [number, 0, 0, 0, 0, 0],
-        })
+    /// The calls that close those that the stub does not keep.
+    fn closing(&self) -> Vec<Call> {
+        let is_held = |number| {
+            let held = self.kept.iter().chain(&self.left);
+            held.into_iter().any(|(_, other)| *other == number)
+        };
+        if self.kept.is_empty() && !self.left.is_empty() {
+            return vec![close_all()];
+        }
+        let given = self.all.iter().map(|(_, number)| *number).filter(|&number| !is_held(number));
+        let left = self.left.iter().map(|(_, number)| *number);
+        let close = |number| Call { number: libc::SYS_close as u64, args: [number, 0, 0, 0, 0, 0] };
+        given.chain(left).map(close).collect()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::mem::offset_of;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::Ordering;
 
 use linux_abi::Errno;
 
@@ -9,6 +10,7 @@ use super::hand::put_calls;
 use super::kept::Access;
 use super::layout::{Call, Control, command};
 use super::patch::Threads;
+use super::stock::{Item, NO_DOMAIN};
 use super::thread::{Position, SystrapThread};
 use crate::contract::HostOp;
 use crate::process::ops;
@@ -81,6 +83,16 @@ impl SystrapThread {
         true
     }
 
+    /// Has a thread in the stub make a system call; answers with its result.
+    ///
+    /// Errors: that of the call; ESRCH when the thread is dead or elsewhere.
+    pub(super) async fn make_call(&mut self, call: Call) -> Result<u64, Errno> {
+        self.start_calls(&[call])?;
+        let done = std::future::poll_fn(|cx| self.poll_done(cx)).await;
+        self.slot.has_obeyed();
+        done
+    }
+
     /// Has a thread in the stub map a file.
     pub(super) fn start_mapping(
         &mut self,
@@ -102,7 +114,17 @@ impl SystrapThread {
         let process = &self.slot.process;
         let is_private = call.args[3] as i32 & libc::MAP_TYPE == libc::MAP_PRIVATE;
         match is_private && process.patching.threads() == Threads::One {
-            true => process.kept.access(file),
+            true => {
+                let access = process.kept.access(file)?;
+                let domain = process.domain.load(Ordering::Relaxed);
+                if let Access::New { key, .. } | Access::Early { key, .. } = access
+                    && domain != NO_DOMAIN
+                    && key.may_be_held()
+                {
+                    self.supervisor.stock.note(Item { key, domain }, file);
+                }
+                Ok(access)
+            }
             false => Ok(Access::Once),
         }
     }
@@ -117,7 +139,7 @@ impl SystrapThread {
         access: Access,
         command: u64,
     ) -> Result<(), Errno> {
-        if let Access::Kept(_) = access {
+        if let Access::Kept(_) | Access::Early { .. } = access {
             self.answer(id, command);
             return Ok(());
         }

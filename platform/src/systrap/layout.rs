@@ -153,6 +153,8 @@ pub struct SpawnArgs {
     pub slot: u64,
     /// [`DESCRIPTOR`] for the child's own channel memory; `u64::MAX` if it shares the parent's.
     pub channel: u64,
+    /// Whether the child keeps the descriptors below that one.
+    pub keeps_others: u64,
 }
 
 /// What the sentry writes for the stub.

@@ -75,6 +75,7 @@ mod shortcut;
 mod slot;
 mod spares;
 mod spawn;
+mod stock;
 mod supervisor;
 mod template;
 mod thread;

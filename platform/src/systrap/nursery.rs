@@ -11,6 +11,7 @@
 //!
 //! [`reaper`]: super::reaper
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -21,6 +22,7 @@ use parking_lot::Mutex;
 
 use super::slot::Slot;
 use super::spawn::{self, Spawned};
+use super::stock::{HELD_MAX, Held, close_all};
 use super::supervisor::Supervisor;
 use super::thread::SystrapThread;
 use crate::contract::{NewProcess, Spawn, Thread};
@@ -84,6 +86,7 @@ impl Nursery {
 
     async fn make(&self) -> Result<Spawned, Errno> {
         let mut template = self.template.take().await;
+        self.supply(&mut template).await;
         let made = spawn::spawn(&mut template, Spawn::CopyMemory).await;
         self.template.put_back(template);
         // If the template was killed there are no more processes, but those that live go on.
@@ -93,6 +96,30 @@ impl Nursery {
         thread.complete().await.map_err(gone)?;
         self.supervisor.watch.unbind_thread(&thread.slot);
         Ok((space, thread))
+    }
+
+    /// Gives the template the descriptors of [`Stock`](super::stock), as far as it can have them.
+    async fn supply(&self, template: &mut SystrapThread) {
+        let wanted = self.supervisor.stock.wanted();
+        let mut held = std::mem::take(&mut *template.slot.process.held.lock());
+        let is_missing = |held: &Held, item| held.iter().all(|(other, _)| *other != item);
+        // It takes long to hold all others anew.
+        let missing = wanted.iter().filter(|(item, _)| is_missing(&held, *item)).count();
+        if held.len() >= HELD_MAX && missing >= HELD_MAX / 2 {
+            // A template that is dead makes no processes either.
+            let _ = template.make_call(close_all()).await;
+            held.clear();
+        }
+        for (item, file) in &wanted {
+            if held.len() < HELD_MAX
+                && is_missing(&held, *item)
+                && let Ok((id, _)) = template.in_stub()
+                && let Ok(number) = self.supervisor.listener.add_descriptor(id, file.as_fd())
+            {
+                held.push((*item, number));
+            }
+        }
+        *template.slot.process.held.lock() = held;
     }
 
     /// Says that some will be asked for, on the processor of the caller.

@@ -16,6 +16,7 @@ use super::conduit::Conduits;
 use super::kept::Kept;
 use super::layout::command;
 use super::patching::Patching;
+use super::stock::{Held, NO_DOMAIN};
 use crate::host::process::Processors;
 use crate::process::clock::ProcessClock;
 use crate::process::space::Memory;
@@ -128,6 +129,10 @@ pub(super) struct Process {
     pub(super) has_threads: AtomicBool,
     pub(super) clock: ProcessClock,
     pub(super) kept: Kept,
+    /// What it has from the beginning, until a program runs.
+    pub(super) held: Mutex<Held>,
+    /// In whose name it maps files, or [`NO_DOMAIN`].
+    pub(super) domain: AtomicU32,
     /// Those in its memory.
     pub(super) conduits: Arc<Conduits>,
     pub(super) members: Mutex<Members>,
@@ -152,7 +157,7 @@ impl Process {
         conduits: Arc<Conduits>,
     ) -> Arc<Process> {
         let (clock, has_threads) = (ProcessClock::new(tgid), AtomicBool::new(false));
-        let (kept, members) = (Kept::default(), Mutex::default());
+        let (kept, held, members) = (Kept::default(), Mutex::default(), Mutex::default());
         Arc::new(Process {
             tgid,
             memory,
@@ -161,6 +166,8 @@ impl Process {
             clock,
             has_threads,
             kept,
+            held,
+            domain: AtomicU32::new(NO_DOMAIN),
             conduits,
             members,
         })

@@ -8,6 +8,7 @@
 use std::mem::offset_of;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use linux_abi::Errno;
 
@@ -89,9 +90,14 @@ async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<Spawned, Errno>
             let patching = Arc::new(process.patching.copy(&channel));
             let memory = supervisor.common.new_memory(Some(patching.clone()));
             let conduits = Arc::new(process.conduits.copy());
-            Process::new(tid, memory, channel, patching, conduits)
+            let child = Process::new(tid, memory, channel, patching, conduits);
+            child.held.lock().clone_from(&process.held.lock());
+            child
         }
     };
+    if kind != Spawn::Thread {
+        process.domain.store(parent.slot.process.domain.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
     let space: Arc<dyn AddressSpace> = Arc::new(supervisor.space(&process));
     // Nobody has to wait for a thread that is known to be the one.
     let (slot, hello) = supervisor.adopt(tid, process, memory).inspect_err(|_| {
@@ -121,7 +127,8 @@ async fn clone(
 ) -> Result<u64, Errno> {
     let (id, _) = parent.in_stub()?;
     let supervisor = &parent.supervisor;
-    let args = [flags, slot, channel.map_or(u64::MAX, |_| DESCRIPTOR)];
+    let keeps_others = u64::from(!parent.slot.process.held.lock().is_empty());
+    let args = [flags, slot, channel.map_or(u64::MAX, |_| DESCRIPTOR), keeps_others];
     parent.slot.memory.write(offset_of!(Control, spawn) as u64, &args);
     parent.slot.expect_clone(flags);
     match channel {

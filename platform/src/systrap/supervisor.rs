@@ -31,6 +31,7 @@ use super::slot::{
     Process, RUNNING, Slot, UNCOUNTED,
 };
 use super::spares::Spares;
+use super::stock::Stock;
 use super::vdso::LazyVdso;
 use super::watchdog::Watchdog;
 use super::workers::Workers;
@@ -51,6 +52,7 @@ pub(super) struct Supervisor {
     pub(super) region: Region,
     /// For new address spaces.
     pub(super) channels: Spares,
+    pub(super) stock: Stock,
     pub(super) conduits: Arc<Numbers>,
     pub(super) watch: Watch,
     pub(super) counters: Counters,
@@ -116,6 +118,7 @@ impl Supervisor {
             reception: Reception::new(),
             watchdog: setup.watchdog,
             channels: Spares::new(setup.region.channel().start),
+            stock: Stock::default(),
             region: setup.region,
             conduits: Arc::default(),
             watch: Watch::new(),

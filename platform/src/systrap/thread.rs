@@ -2,6 +2,7 @@
 //! notified of, or in the stub.
 
 use std::mem::offset_of;
+use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,6 +22,7 @@ use super::patching::Place;
 use super::running::RunningThread;
 use super::shortcut::Shortcut;
 use super::slot::{Event, Slot};
+use super::stock::NO_DOMAIN;
 use super::supervisor::Supervisor;
 use super::{batch, lock_all, spawn, word};
 use crate::contract::{
@@ -350,7 +352,7 @@ impl SystrapThread {
     }
 
     /// Has a thread in the stub make system calls.
-    fn start_calls(&mut self, calls: &[Call]) -> Result<(), Errno> {
+    pub(super) fn start_calls(&mut self, calls: &[Call]) -> Result<(), Errno> {
         let (id, _) = self.in_stub()?;
         put_calls(&self.slot.memory, calls);
         self.supervisor.start_obeying(&self.slot);
@@ -646,6 +648,11 @@ impl Thread for SystrapThread {
 
     fn write_at_birth(&mut self, addr: u64, word: u32) -> bool {
         spawn::write_at_birth(&self.slot.memory, addr, word, &self.supervisor.common.layout)
+    }
+
+    fn set_domain(&mut self, domain: Option<NonZeroU32>) {
+        let number = domain.map_or(NO_DOMAIN, NonZeroU32::get);
+        self.slot.process.domain.store(number, Ordering::Relaxed);
     }
 
     fn begun(&mut self) -> Begun {

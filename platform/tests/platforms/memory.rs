@@ -1,12 +1,13 @@
 //! Copies, host operations and what the host says about memory.
 
+use std::num::NonZeroU32;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use linux_abi::Errno;
 use platform::{Heap, HostOp, Spawn, Trap, host};
 
 use super::guest::{ANONYMOUS, CODE, DATA, DATA_BYTES, Guest, READ, RW, getpid_loop, wait};
-use super::kind::Kind;
+use super::kind::{Kind, new_platform};
 
 const END: u64 = DATA + DATA_BYTES;
 
@@ -143,6 +144,38 @@ pub fn a_stub_keeps_no_descriptor_to_write_by() {
         // Stubs of ptrace get descriptors by a socket.
         assert_eq!(descriptors().pop(), Some(usize::from(!Kind::is_systrap())));
     }
+}
+
+pub fn files_are_held_for_their_domain() {
+    let platform = new_platform();
+    let public = std::fs::File::open("/bin/sh").expect("a shell").into();
+    let secret = read_only(&file_with(b"text"));
+    let begin = |file: &OwnedFd, domain| {
+        let mut guest = Guest::blank(&platform);
+        guest.thread.set_domain(NonZeroU32::new(domain));
+        let op = HostOp::Mmap {
+            addr: 0x1_0000_0000,
+            len: 4096,
+            prot: RW,
+            flags: ANONYMOUS | libc::MAP_FIXED_NOREPLACE,
+            fd: None,
+            offset: 0,
+        };
+        assert_eq!(wait(&platform, guest.thread.host_ops(&[op])), Ok(()));
+        let early = descriptors().pop();
+        let start = guest.op(map_of(file, READ, libc::MAP_PRIVATE)).expect("mmap");
+        let mut found = [[0; 4]; 2];
+        guest.space.read(start, &mut found[0]).expect("read");
+        host::fs::pread(file, &mut found[1], 0).expect("pread");
+        assert_eq!(found[0], found[1]);
+        early
+    };
+    // From the third process on; others get nothing.
+    let found = [1, 1, 1, 2, 0, 1].map(|domain| begin(&public, domain));
+    let expected = if Kind::is_systrap() { [0, 0, 1, 0, 0, 1] } else { [1; 6] };
+    assert_eq!(found, expected.map(Some));
+    let found = [3; 4].map(|domain| begin(&secret, domain));
+    assert_eq!(found, [Some(usize::from(!Kind::is_systrap())); 4]);
 }
 
 pub fn a_stub_keeps_one_descriptor_at_most() {

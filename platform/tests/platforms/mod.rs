@@ -42,7 +42,7 @@ const COMMON: &[Case] = cases! {
     faults: page_faults_tell_address_and_access, other_exceptions_have_their_signals,
         a_file_shorter_than_its_mapping_is_sigbus, hostile_registers_fault_in_the_guest;
     memory: copies_stop_at_the_first_bad_byte, forced_writes_ignore_protection,
-        a_heap_is_where_it_was_placed, files_map_with_the_rights_they_have, a_stub_keeps_no_descriptor_to_write_by, a_stub_keeps_one_descriptor_at_most,
+        a_heap_is_where_it_was_placed, files_map_with_the_rights_they_have, a_stub_keeps_no_descriptor_to_write_by, a_stub_keeps_one_descriptor_at_most, files_are_held_for_their_domain,
         operations_in_a_row_end_at_the_first_failure,
         the_reserved_region_is_out_of_reach, memory_operations_work,
         mappings_and_usage_leave_out_the_stub, limits_bind_the_host, large_copies_are_whole,

@@ -60,7 +60,7 @@ pub(super) async fn build(
     let stack_limit = task.group.soft_limit(RLIMIT_STACK as usize);
     Strings::check(&program.args, &program.env, stack_limit)?;
 
-    let (space, thread) = match empty {
+    let (space, mut thread) = match empty {
         Some(empty) => empty,
         None => {
             // Programs that are executed are seldom the last.
@@ -68,6 +68,7 @@ pub(super) async fn build(
             task.kernel.platform.new_address_space().await?
         }
     };
+    thread.set_domain(task.kernel.domains.find(task, credentials));
     let memory = UserMemory::new(space.clone());
     let plan = Plan::new(space.layout().user.clone());
     let mut builder = Builder { task, space, thread, memory, plan };

@@ -4,6 +4,7 @@
 //! caller; `execve` then moves the task into it. Layout is randomised like Linux' (`mmap_base`
 //! is the host's own; the break and the stack get their own random offsets).
 
+mod domains;
 mod elf;
 mod image;
 mod plan;
@@ -20,6 +21,7 @@ use crate::mm::Mm;
 use crate::task::{Credentials, Task};
 use crate::vfs::FileDescription;
 
+pub use domains::Domains;
 pub use prepared::PreparedFiles;
 pub use script::resolve;
 pub use stack::Strings;

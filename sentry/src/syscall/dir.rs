@@ -353,6 +353,7 @@ pub fn chroot(ctx: &mut Ctx, path: UserAddr) -> SysResult {
         return Err(Errno::EPERM);
     }
     ctx.task.fs().set_root(place);
+    ctx.thread.set_domain(None);
     Ok(0)
 }
 

@@ -47,6 +47,7 @@ pub fn unshare(ctx: &mut Ctx, flags: u64) -> SysResult {
     }
     if flags.contains(CloneFlags::NEWNS) {
         task.set_fs(task.fs().copy_with_new_namespace());
+        ctx.thread.set_domain(None);
     } else if flags.contains(CloneFlags::FS) {
         task.set_fs(task.fs().copy());
     }
@@ -81,7 +82,7 @@ pub fn setns(ctx: &mut Ctx, fd: Fd, kinds: u64) -> SysResult {
     enter(ctx, file.kind.flag, file.mounts.clone())
 }
 
-fn enter(ctx: &Ctx, kinds: CloneFlags, mounts: Option<Arc<MountNamespace>>) -> SysResult {
+fn enter(ctx: &mut Ctx, kinds: CloneFlags, mounts: Option<Arc<MountNamespace>>) -> SysResult {
     let task = &ctx.task;
     let own = task.credentials();
     // Linux: one's own user namespace cannot be entered again.
@@ -107,5 +108,6 @@ fn enter(ctx: &Ctx, kinds: CloneFlags, mounts: Option<Arc<MountNamespace>>) -> S
     let fs = FsContext::new(namespace);
     fs.set_umask(old.umask());
     task.set_fs(fs);
+    ctx.thread.set_domain(None);
     Ok(0)
 }

@@ -119,6 +119,9 @@ pub async fn clone(ctx: &mut Ctx, request: CloneRequest) -> SysResult {
         // Linux: the result of put_user is not looked at.
         let _ = ctx.memory().write_value(request.parent_tid, &tid);
     }
+    if request.flags.contains(CloneFlags::NEWNS) {
+        thread.set_domain(None);
+    }
     let child_tid = request.child_tid;
     if request.flags.contains(CloneFlags::CHILD_SETTID)
         && !thread.write_at_birth(child_tid.addr().0, tid as u32)
