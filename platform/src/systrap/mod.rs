@@ -69,6 +69,7 @@ mod reaper;
 mod reception;
 mod region;
 mod reports;
+mod resuming;
 mod running;
 mod seen;
 mod shortcut;

@@ -1,7 +1,6 @@
 //! [`Thread`] on systrap: a host thread that is in guest code, in a call that the sentry was
 //! notified of, or in the stub.
 
-use std::mem::offset_of;
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use super::conduit::{Conduit, Descriptors};
 use super::finishing::Outcome;
 use super::frame::{self, Cause, Frame, TRAP_FLAG};
 use super::hand::{put_calls, to_result};
-use super::layout::{CALLS_MAX, Call, Control, command};
+use super::layout::{CALLS_MAX, Call, command};
 use super::patch::Threads;
 use super::patching::Place;
 use super::running::RunningThread;
@@ -26,11 +25,11 @@ use super::stock::NO_DOMAIN;
 use super::supervisor::Supervisor;
 use super::{batch, lock_all, spawn, word};
 use crate::contract::{
-    AddressSpace, Begun, BoxFuture, Fault, HostOp, Identity, Interrupter, NewProcess, Registers,
+    AddressSpace, Begun, BoxFuture, HostOp, Identity, Interrupter, NewProcess, Registers,
     ResumeMode, Spawn, Thread, Trap,
 };
 use crate::host;
-use crate::process::{KICK, USER_END, fpu, ops};
+use crate::process::{KICK, fpu, ops};
 
 /// Where the host thread is.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +67,7 @@ pub(super) struct SystrapThread {
     /// A trap that needed no run.
     ready: Option<Trap>,
     /// It runs since its call on the line was answered.
-    has_line: bool,
+    pub(super) has_line: bool,
     /// What it told meanwhile.
     told: Option<Event>,
     operation: Operation,
@@ -79,7 +78,7 @@ pub(super) struct SystrapThread {
     /// The last single step ended at a system call, which the host does not count as a step.
     pub(super) is_step_due: bool,
     /// The resume that waits until the thread is in the stub.
-    resume_then: Option<ResumeMode>,
+    pub(super) resume_then: Option<ResumeMode>,
     /// Its frame, if the stub tells that the operation with which it was resumed has failed.
     pub(super) unless_failed: Option<Frame>,
     pub(super) shortcut: Shortcut,
@@ -275,82 +274,6 @@ impl SystrapThread {
         Trap::Dead
     }
 
-    /// Puts the registers where the resume will load them from; answers with the command's flags.
-    pub(super) fn load(&mut self, frame: Frame) -> u64 {
-        let mut flags = 0;
-        let control = |field: usize| field as u64;
-        if self.registers.fs_base != self.loaded.fs_base {
-            flags |= command::LOAD_FS;
-            self.slot.memory.write(control(offset_of!(Control, fs_base)), &self.registers.fs_base);
-        }
-        if self.registers.gs_base != self.loaded.gs_base {
-            flags |= command::LOAD_GS;
-            self.slot.memory.write(control(offset_of!(Control, gs_base)), &self.registers.gs_base);
-        }
-        let step = if self.is_stepping { TRAP_FLAG } else { 0 };
-        let eflags = self.registers.eflags | step;
-        let wanted = Registers { eflags, rip: self.leave_stub(eflags), ..self.registers };
-        if wanted != self.loaded {
-            frame.set_registers(&self.slot.memory, &wanted);
-        }
-        flags
-    }
-
-    /// What happens at a resume instead of running, if anything.
-    fn trap_without_running(&mut self, mode: ResumeMode) -> Option<Trap> {
-        if self.slot.is_gone() {
-            return Some(Trap::Dead);
-        }
-        if matches!(self.position, Position::Call { .. } | Position::Line)
-            && (self.is_stepping || mode == ResumeMode::SingleStep)
-        {
-            // Only in a frame can the trap flag be set and cleared.
-            self.start_completing();
-            self.resume_then = Some(mode);
-            return None;
-        }
-        if std::mem::take(&mut self.is_step_due) && mode == ResumeMode::SingleStep {
-            return Some(Trap::Fault(Fault { addr: self.registers.rip, ..STEPPED }));
-        }
-        // What user code has loaded by itself may be any address.
-        let is_loadable = |new: u64, old: u64| new == old || new < USER_END;
-        if !is_loadable(self.registers.fs_base, self.loaded.fs_base)
-            || !is_loadable(self.registers.gs_base, self.loaded.gs_base)
-        {
-            // A handler of the fault must be able to run, so the bad values go.
-            self.registers.fs_base = self.loaded.fs_base;
-            self.registers.gs_base = self.loaded.gs_base;
-            return Some(Trap::Fault(PROTECTION_FAULT));
-        }
-        if !self.slot.start_running() {
-            self.begun = self.slot.take_begun(false);
-            return Some(Trap::Interrupted);
-        }
-        self.is_stepping = mode == ResumeMode::SingleStep;
-        self.has_line = matches!(self.position, Position::Line);
-        match self.position {
-            Position::Call { id } => self.answer(id, self.registers.rax),
-            Position::Line => {
-                if self.slot.finish_call(self.registers.rax) {
-                    self.supervisor.counters.note_wait();
-                }
-            }
-            Position::Stub { id, frame } => {
-                let flags = self.load(frame);
-                self.answer(id, command::RESUME | flags);
-            }
-            Position::Unborn { frame } => {
-                let answer = command::RESUME | self.load(frame);
-                if let Some(id) = self.slot.prepare_greeting(answer) {
-                    self.answer(id, answer);
-                }
-            }
-            Position::Running => {}
-        }
-        self.position = Position::Running;
-        None
-    }
-
     /// Has a thread in the stub make system calls.
     pub(super) fn start_calls(&mut self, calls: &[Call]) -> Result<(), Errno> {
         let (id, _) = self.in_stub()?;
@@ -409,13 +332,6 @@ impl SystrapThread {
         })
     }
 }
-
-/// What loading an address that is none does (`si_code` is `SI_KERNEL`).
-const PROTECTION_FAULT: Fault =
-    Fault { signo: libc::SIGSEGV, code: 0x80, addr: 0, trapno: 13, error_code: 0 };
-
-/// One instruction was executed (`si_code` is `TRAP_TRACE`).
-const STEPPED: Fault = Fault { signo: libc::SIGTRAP, code: 2, addr: 0, trapno: 1, error_code: 0 };
 
 impl Thread for SystrapThread {
     fn registers(&self) -> &Registers {
