@@ -460,6 +460,21 @@ pub trait Interrupter: Send + Sync {
     fn bind(&self, _is_allowed: &dyn Fn(u32) -> bool) {}
 }
 
+/// A call that guest code does not wait for, see [`Thread::let_post`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Posted {
+    /// `close(2)`.
+    Close { fd: i32 },
+    /// `fcntl(2)` with `F_SETFD`.
+    SetCloexec { fd: i32, is_cloexec: bool },
+}
+
+/// Makes the calls that a thread does not wait for.
+pub trait Poster: Send + Sync {
+    /// Makes one. The descriptor may be any, as the guest says.
+    fn make(&self, posted: Posted);
+}
+
 /// A guest thread. Dropping the handle kills the host thread.
 ///
 /// All methods but [`Thread::poll_trap`] require that the thread is trapped. The handle may move
@@ -565,6 +580,25 @@ pub trait Thread: Send + Sync {
     /// starts with: some threads have a descriptor table of their own, or filters that want to see
     /// [`FILE_CALLS`](crate::FILE_CALLS). Only a thread with an identity does so at all.
     fn use_descriptors(&mut self, _are_used: bool) {}
+
+    /// Lets guest code make some calls on the descriptor with which the present call will be answered
+    /// without waiting for them, if the platform can: `close(2)` and `F_SETFD`, which `poster` makes then
+    /// before anything else that the thread does is told; and calls of which it knows the result, such as
+    /// `F_GETFL`, if these `flags` are that. `false` if it cannot; the same thread's calls on
+    /// other descriptors still may be posted.
+    fn let_post(
+        &mut self,
+        _flags: Option<u32>,
+        _poster: &mut dyn FnMut() -> Arc<dyn Poster>,
+    ) -> bool {
+        false
+    }
+
+    /// Ends [`Thread::let_post`] for a descriptor. For a thread that is in a call.
+    fn end_posting_on(&mut self, _fd: u32) {}
+
+    /// Ends [`Thread::let_post`] for all descriptors. For a thread that is in a call or was interrupted.
+    fn end_posting(&mut self) {}
 
     /// Makes all calls of the thread trap, and of all that it spawns from now on, also those that guest
     /// code makes of the host (native futexes, the vsyscall page). That cannot be taken back.

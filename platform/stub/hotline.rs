@@ -16,7 +16,7 @@ use super::layout::{
     Extent, FAST_OFFSET, Fast, HOTLINE_OFFSET, Hotline, REPORTS_OFFSET, ROOM_MAX, ROOM_OFFSET, SENT_OFFSET, TEXT_MAX,
     is_short, shape,
 };
-use super::line::{self, Reports};
+use super::line::{self, KNOWN_OFFSET, Known, POSTS_OFFSET, Posts, Reports, known, post as posted};
 
 /// How often the stub looks whether a worker has taken the call, and then whether it is done: for
 /// about 100 µs. A worker that tells others of a change, or serves another thread's call, comes back
@@ -29,6 +29,15 @@ const YIELDS: u32 = 400;
 const FUTEX_WAIT: u64 = 0;
 /// Pauses before the first look.
 const EARLY: u32 = 4;
+
+const CLOSE: u32 = 3;
+const FCNTL: u32 = 72;
+const FADVISE64: u32 = 221;
+const F_SETFD: u32 = 2;
+const F_GETFL: u32 = 3;
+const FD_CLOEXEC: u64 = 1;
+/// `POSIX_FADV_NOREUSE`, the last one.
+const ADVICE_MAX: u32 = 5;
 
 /// Where short answers are, behind result, offset and length.
 const SHORT: u64 = offset_of!(Hotline, words) as u64 + 24;
@@ -76,6 +85,7 @@ pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
         return None;
     }
     let [result, from, len, ..] = load!((*hotline).words);
+    learn(slot, result, load!((*hotline).info));
     let len = min(len, ROOM_MAX);
     if len == 0 {
         return Some(result);
@@ -88,6 +98,76 @@ pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
     };
     copy(room.address.wrapping_add(from), there, len);
     Some(result)
+}
+
+/// Notes what the sentry says about a descriptor that it has answered with.
+#[inline(always)]
+fn learn(slot: u64, fd: u64, word: u64) {
+    let known = (slot + KNOWN_OFFSET) as *mut Known;
+    store!((*known).made, word >> known::MADE_SHIFT & known::MADE);
+    if word & known::IS == 0 || fd >= known::MAX {
+        return;
+    }
+    let flags = (known as u64 + offset_of!(Known, flags) as u64) as *mut u32;
+    store!(*flags.wrapping_add(fd as usize), (word >> known::FLAGS_SHIFT) as u32);
+    store!((*known).descriptors, load!((*known).descriptors) | 1 << fd);
+}
+
+/// Makes a call of which the stub knows the result.
+#[inline(always)]
+pub(crate) fn known(fast: *mut Fast, number: u32) -> Option<u64> {
+    if !matches!(number, CLOSE | FCNTL | FADVISE64) {
+        return None;
+    }
+    // Only the lower halves count, as on the host.
+    let fd = u64::from(load!((*fast).saved.rdi) as u32);
+    let known = (fast as u64 - FAST_OFFSET + KNOWN_OFFSET) as *mut Known;
+    let descriptors = load!((*known).descriptors);
+    if fd >= known::MAX || descriptors >> fd & 1 == 0 {
+        return None;
+    }
+    let what = match number {
+        CLOSE => {
+            // Whatever becomes of it, this is not known any more.
+            store!((*known).descriptors, descriptors & !(1 << fd));
+            posted::CLOSE
+        }
+        FCNTL => match load!((*fast).saved.rsi) as u32 {
+            F_SETFD if load!((*fast).saved.rdx) & FD_CLOEXEC != 0 => posted::SET_CLOEXEC,
+            F_SETFD => posted::CLEAR_CLOEXEC,
+            F_GETFL => {
+                let flags = (known as u64 + offset_of!(Known, flags) as u64) as *const u32;
+                let flags = load!(*flags.wrapping_add(fd as usize));
+                return (flags != known::NO_FLAGS).then_some(flags.into());
+            }
+            _ => return None,
+        },
+        _ => {
+            let is_advice = load!((*fast).saved.r10) as u32 <= ADVICE_MAX;
+            return (is_advice && load!((*fast).saved.rdx) as i64 >= 0).then_some(0);
+        }
+    };
+    let turn = u64::from(load!((*fast).turn) & !state::KINDS);
+    let word = turn << posted::TURN_SHIFT | fd << posted::DESCRIPTOR_SHIFT | what;
+    post(fast, load!((*known).made), word).then_some(0)
+}
+
+/// Leaves a call for whoever next hears of the thread; `false` if there are too many, or nobody watches
+/// the line, who would look here soon.
+#[inline(always)]
+fn post(fast: *mut Fast, made: u64, word: u64) -> bool {
+    let posts = (fast as u64 - FAST_OFFSET + POSTS_OFFSET) as *mut Posts;
+    let count = load!((*posts).count);
+    let waiting = count.wrapping_sub(made) & known::MADE;
+    if load!((*fast).is_open) == 0 || waiting >= Posts::PLACES {
+        return false;
+    }
+    let places = (posts as u64 + offset_of!(Posts, places) as u64) as *mut u64;
+    store!(*places.wrapping_add((count % Posts::PLACES) as usize), word);
+    // SAFETY: the slot is mapped.
+    let place = unsafe { AtomicU64::from_ptr(&raw mut (*posts).count) };
+    place.store(count + 1, Ordering::Release);
+    true
 }
 
 /// Tells the worker that watches the line of a change in a conduit, named as in [`Fast::conduit`];

@@ -15,12 +15,13 @@ use super::layout::{
     Extent, FAST_OFFSET, Fast, HOTLINE_OFFSET, Hotline, REPORTS_OFFSET, ROOM_MAX, ROOM_OFFSET,
     SENT_OFFSET, SHORT_MAX, TEXT_MAX, WINDOW_BYTES, is_short, shape,
 };
-use super::line::{self, Reports};
+use super::line::{self, KNOWN_OFFSET, Known, POSTS_OFFSET, Posts, Reports};
 use super::slot::{Event, Slot};
 use crate::process::copy;
 
 // `take_call` reads the first line as words.
 const _: () = assert!(offset_of!(Hotline, state) == 0 && offset_of!(Hotline, number) == 4);
+const _: () = assert!(offset_of!(Known, descriptors) == 0 && offset_of!(Known, made) == 8);
 const _: () = assert!(offset_of!(Hotline, info) == 8 && offset_of!(Hotline, words) == 16);
 
 /// A line of the processor's cache.
@@ -48,6 +49,8 @@ pub(super) struct Calling {
     put: (u64, u64),
     /// It, as long as it is short.
     short: Short,
+    /// What the stub may know of the descriptor that is the result, see [`line::known`].
+    known: u64,
 }
 
 /// Bytes that come back in the line itself.
@@ -69,7 +72,7 @@ impl Calling {
             _ => (shape.sent(args), false),
         };
         let (room, put, short) = (shape.room(args), (0, 0), Short::default());
-        Calling { is_serving: true, turn, sent, sent_is_text, room, put, short }
+        Calling { is_serving: true, turn, sent, sent_is_text, room, put, short, known: 0 }
     }
 
     /// Asks the processor for what the call brings along, and for where its answer goes: what the stub
@@ -156,6 +159,16 @@ impl Slot {
         Some(Event::Hotline { number: number as i32, info, args })
     }
 
+    /// Says what the stub may know of the descriptor that is the result of the present call; `false` if
+    /// there is no call on the line.
+    pub(super) fn say_known(&self, known: u64) -> bool {
+        let mut calling = self.calling.lock();
+        if calling.is_serving {
+            calling.known = known;
+        }
+        calling.is_serving
+    }
+
     /// Has the stub wait in the host for its call if that is still being served.
     pub(super) fn lengthen_call(&self) {
         // Whoever finishes the call holds this, too.
@@ -168,11 +181,12 @@ impl Slot {
     /// Lets the stub go on with the result of its call; `true` if it waited in the host.
     pub(super) fn finish_call(&self, result: u64) -> bool {
         let mut calling = self.calling.lock();
-        let Calling { turn, put: (offset, len), short, .. } = std::mem::take(&mut *calling);
+        let Calling { turn, put: (offset, len), short, known, .. } = std::mem::take(&mut *calling);
         self.is_along.store(false, Ordering::Relaxed);
-        let words = self.line_word(offset_of!(Hotline, words));
+        let words = self.line_word(offset_of!(Hotline, info));
         let [a, b, c] = short;
-        self.memory.write(words, &[result, offset, len, a, b, c]);
+        let known = known | self.posts_made();
+        self.memory.write(words, &[known, result, offset, len, a, b, c]);
         let was_waiting = line::finish(self.line_state(), turn);
         drop(calling);
         if was_waiting {
@@ -302,4 +316,6 @@ pub(super) fn reset(memory: &SlotMemory) {
     memory.write(FAST_OFFSET + offset_of!(Fast, is_open) as u64, &0_u64);
     memory.write(HOTLINE_OFFSET, &[0_u64; size_of::<Hotline>() / 8]);
     memory.write(REPORTS_OFFSET, &[0_u64; size_of::<Reports>() / 8]);
+    memory.write(POSTS_OFFSET, &[0_u64; size_of::<Posts>() / 8]);
+    memory.write(KNOWN_OFFSET, &[0_u64; 2]);
 }

@@ -15,6 +15,7 @@
 //! made once or withdrawn, and what either side wrote before its turn ended is
 //! seen by the other. The guest can write the word like all of the line, and then fools itself.
 
+use super::layout::REPORTS_OFFSET;
 use super::layout::line::{CALL, DONE, FREE, KINDS, LONG, TAKEN, WAITED};
 
 /// Where a stub says what it would ring for with [`READY`](super::layout::event::READY), to the worker
@@ -30,6 +31,65 @@ pub struct Reports {
 
 impl Reports {
     pub const PLACES: usize = 7;
+}
+
+/// Where [`Posts`] lies.
+pub const POSTS_OFFSET: u64 = REPORTS_OFFSET + size_of::<Reports>() as u64;
+/// Where [`Known`] lies.
+pub const KNOWN_OFFSET: u64 = POSTS_OFFSET + size_of::<Posts>() as u64;
+
+/// Where a stub leaves calls that need no answer ([`post`]): a ring.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub struct Posts {
+    /// How many were left.
+    pub count: u64,
+    /// The last ones.
+    pub places: [u64; Posts::PLACES as usize],
+}
+
+impl Posts {
+    pub const PLACES: u64 = 7;
+}
+
+/// What a stub knows of the thread's descriptors, by which it makes some calls without the sentry's word.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Known {
+    /// Bit n: descriptor n is a file that was opened for reading only, and to close it has no other
+    /// effect that anybody could wait for.
+    pub descriptors: u64,
+    /// How many of its [`Posts`] were made, as far as it was told.
+    pub made: u64,
+    /// What `F_GETFL` answers, or [`known::NO_FLAGS`].
+    pub flags: [u32; known::MAX as usize],
+}
+
+/// Words about descriptors of which the stub knows something.
+pub mod known {
+    /// Only lower descriptors.
+    pub const MAX: u64 = 64;
+    /// In the place of [`Hotline::info`](super::super::layout::Hotline), behind a call: its result is such
+    /// a descriptor, with these flags in the upper half, ...
+    pub const IS: u64 = 1;
+    pub const FLAGS_SHIFT: u32 = 32;
+    /// ... and how many posts were made, so many bits of it.
+    pub const MADE_SHIFT: u32 = 8;
+    pub const MADE: u64 = 0xffff;
+    pub const NO_FLAGS: u32 = u32::MAX;
+}
+
+/// A call that is left behind: in the upper half the turn in which it was made, in the second byte the
+/// descriptor, and in the first what is done to it.
+pub mod post {
+    pub const TURN_SHIFT: u32 = 32;
+    pub const DESCRIPTOR_SHIFT: u32 = 8;
+    pub const CLOSE: u64 = 1;
+    /// `FD_CLOEXEC` is set, ...
+    pub const SET_CLOEXEC: u64 = 2;
+    /// ... or not.
+    pub const CLEAR_CLOEXEC: u64 = 3;
+    pub const KINDS: u64 = 0xff;
 }
 
 /// The state word.

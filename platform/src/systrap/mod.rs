@@ -65,6 +65,7 @@ mod newcomers;
 mod nursery;
 pub mod patch;
 mod patching;
+mod posts;
 mod reaper;
 mod reception;
 mod region;

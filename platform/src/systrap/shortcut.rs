@@ -298,7 +298,10 @@ impl SystrapThread {
         let PatchedCall { site, behind, slow } = patching.call_of(caller.info)?;
         let is_made = self.slot.leave_conduit();
         let made = if is_made { Some(caller.result) } else { caller.made };
-        let finished = || made.or_else(|| self.slot.finished_call());
+        let finished = || {
+            let made = made.or_else(|| self.slot.finished_call());
+            made.or_else(|| self.slot.posted_call())
+        };
         if caller.is_saved && caller.waits && !is_made {
             let r11 = caller.registers.eflags;
             self.registers = Registers { rip: behind, rcx: behind, r11, ..caller.registers };

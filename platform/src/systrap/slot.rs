@@ -16,6 +16,7 @@ use super::conduit::Conduits;
 use super::kept::Kept;
 use super::layout::command;
 use super::patching::Patching;
+use super::posts::Posts;
 use super::stock::{Held, NO_DOMAIN};
 use crate::host::process::Processors;
 use crate::process::clock::ProcessClock;
@@ -86,6 +87,8 @@ pub(super) struct Slot {
     pub(super) is_along: AtomicBool,
     /// How many of its reports were looked at.
     pub(super) reports_seen: AtomicU64,
+    /// Calls that it does not wait for.
+    pub(super) posts: Posts,
     /// What its call has begun with that waits at a conduit.
     pub(super) begun: Mutex<Vec<Remnant>>,
     /// Where it may run, if that was said.
@@ -307,6 +310,9 @@ impl Slot {
     }
 
     pub(super) fn deliver(&self, event: Event) {
+        if !matches!(event, Event::Dead) {
+            self.make_posts();
+        }
         self.reports.fetch_add(1, Ordering::SeqCst);
         let mut inbox = self.inbox.lock();
         inbox.event = Some(event);

@@ -24,6 +24,7 @@ use super::layout::{DOORBELL, command, event};
 use super::listener::{Listener, Notification};
 use super::newcomers::Newcomers;
 use super::patch;
+use super::posts::Posts;
 use super::reception::Reception;
 use super::region::Region;
 use super::slot::{
@@ -173,6 +174,7 @@ impl Supervisor {
             calling: Mutex::default(),
             is_along: AtomicBool::new(false),
             reports_seen: AtomicU64::new(0),
+            posts: Posts::default(),
             begun: Mutex::default(),
             processors: Mutex::default(),
         });

@@ -25,7 +25,7 @@ use super::stock::NO_DOMAIN;
 use super::supervisor::Supervisor;
 use super::{batch, lock_all, spawn, word};
 use crate::contract::{
-    AddressSpace, Begun, BoxFuture, HostOp, Identity, Interrupter, NewProcess, Registers,
+    AddressSpace, Begun, BoxFuture, HostOp, Identity, Interrupter, NewProcess, Poster, Registers,
     ResumeMode, Spawn, Thread, Trap,
 };
 use crate::host;
@@ -386,6 +386,9 @@ impl Thread for SystrapThread {
     fn stay(&mut self) {
         if std::mem::take(&mut self.has_line) {
             self.told = self.supervisor.watch.stay(&self.slot);
+            if self.told.is_some() {
+                self.slot.make_posts();
+            }
         }
     }
 
@@ -552,6 +555,22 @@ impl Thread for SystrapThread {
 
     fn use_descriptors(&mut self, are_used: bool) {
         self.set_has_files(are_used);
+    }
+
+    fn let_post(
+        &mut self,
+        flags: Option<u32>,
+        poster: &mut dyn FnMut() -> Arc<dyn Poster>,
+    ) -> bool {
+        self.slot.let_post(flags, poster)
+    }
+
+    fn end_posting_on(&mut self, fd: u32) {
+        self.slot.end_posting_on(fd);
+    }
+
+    fn end_posting(&mut self) {
+        self.slot.end_posting();
     }
 
     fn clear_at_exit(&mut self, addr: u64) -> bool {

@@ -9,7 +9,7 @@ use std::task::Poll;
 use linux_abi::Errno;
 use platform::{Begun, HostOp, Identity, Registers, Thread, WordChange};
 
-use super::Task;
+use super::{Task, posting};
 use crate::memory::{UserAddr, UserMemory};
 use crate::mm::Undo;
 use crate::vfs::FileDescription;
@@ -27,13 +27,17 @@ pub struct Ctx {
     begun: Option<Begun>,
     /// What is to be put right if the operation fails with which the thread was resumed.
     undo: Option<Undo>,
+    /// Descriptors on which guest code may make calls without waiting for them, perhaps more of them
+    /// than that: see [`posting`](super::posting).
+    pub(super) posts_on: u64,
 }
 
 impl Ctx {
     pub fn new(task: Arc<Task>, thread: Box<dyn Thread>) -> Ctx {
         let memory = own_memory(&task, &*thread);
         let (begun, undo) = (None, None);
-        Ctx { task, thread, memory, is_told_traced: false, may_finish: false, begun, undo }
+        let (is_told_traced, may_finish, posts_on) = (false, false, 0);
+        Ctx { task, thread, memory, is_told_traced, may_finish, begun, undo, posts_on }
     }
 
     /// The caller's memory.
@@ -92,6 +96,7 @@ impl Ctx {
             self.thread.use_descriptors(false);
         }
         if self.is_told_traced || is_filtered {
+            posting::end(self);
             self.thread.set_identity(None);
             return;
         }

@@ -19,6 +19,7 @@ mod group;
 mod job_control;
 mod limits;
 mod obituary;
+mod posting;
 mod run;
 mod sched;
 mod trace;
@@ -173,6 +174,11 @@ impl Task {
 
     pub fn fds(&self) -> Arc<FdTable> {
         self.fds.read().clone()
+    }
+
+    /// Whether no other task goes by its descriptor table, or looks at that just now.
+    pub fn has_own_fds(&self) -> bool {
+        Arc::strong_count(&self.fds.read()) == 1
     }
 
     pub fn set_fds(&self, new: Arc<FdTable>) {

@@ -9,7 +9,7 @@ use platform::{HostOp, ResumeMode, Trap};
 
 use super::current::begin_operation;
 use super::exit::{ExitReason, exit};
-use super::{Ctx, trace};
+use super::{Ctx, posting, trace};
 use crate::ptrace::{self, CallEntry};
 use crate::seccomp;
 use crate::signal::{self, Answered, Delivery, SyscallRestart};
@@ -209,6 +209,7 @@ async fn serve_call(ctx: &mut Ctx, may_finish: bool) -> Entered {
         (number, raw) = ctx.call();
     }
     ctx.may_finish = may_finish && trace.is_none();
+    posting::begin(ctx, number, &raw);
     let flow = match refusal {
         // One that guest code makes of the host, seen only because of filters.
         None if is_native(ctx, number, &raw) => {
@@ -236,6 +237,7 @@ async fn serve_call(ctx: &mut Ctx, may_finish: bool) -> Entered {
     }
     match flow {
         Flow::Return(Ok(value)) => {
+            posting::note(ctx, number, &raw, value);
             ctx.thread.registers_mut().rax = value as u64;
             Entered::Goes(None)
         }

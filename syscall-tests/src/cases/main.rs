@@ -86,6 +86,7 @@ mod unix_message;
 mod unix_stream;
 mod wait;
 mod warm_bytes;
+mod warm_closes;
 mod warm_descriptors;
 mod warm_ends;
 mod warm_filters;

@@ -138,6 +138,7 @@ pub(super) enum Seen {
 enum Found {
     Call(Arc<Slot>, Event),
     Reports(Vec<Report>),
+    Posts(Arc<Slot>),
 }
 
 /// A watch is to end; whether that is because others want the processor.
@@ -208,8 +209,17 @@ impl Session {
             if !reports.is_empty() {
                 return Some(Found::Reports(reports));
             }
-            Some(Found::Call(Arc::clone(slot), slot.take_call()?))
+            if let Some(event) = slot.take_call() {
+                return Some(Found::Call(Arc::clone(slot), event));
+            }
+            slot.has_posted().then(|| Found::Posts(Arc::clone(slot)))
         })
+    }
+
+    /// Makes what the threads have posted.
+    fn make_posts(&self) {
+        let slots = self.slots.read().clone();
+        slots.iter().for_each(|slot| slot.make_posts());
     }
 }
 
@@ -268,6 +278,7 @@ impl Watch {
             self.close(&mut state, false);
         }
         drop(state);
+        session.make_posts();
         reports::tell(&session.take_reports())
     }
 
@@ -280,7 +291,10 @@ impl Watch {
     /// Tells of reports that the worker which looks has not seen; `true` if there were some.
     pub(super) fn glance(&self) -> bool {
         let session = self.state.lock().session.clone();
-        session.is_some_and(|session| reports::tell(&session.take_reports()))
+        session.is_some_and(|session| {
+            session.make_posts();
+            reports::tell(&session.take_reports())
+        })
     }
 
     /// Notes an event that is no call for the line.
@@ -415,6 +429,7 @@ impl Watch {
         let Some(session) = OWN.with_borrow(Option::clone) else { return Seen::Nothing };
         if session.is_over.load(Ordering::Relaxed) {
             self.unbind();
+            session.make_posts();
             return Seen::Nothing;
         }
         // All that could be done is done: what is left waits for something.
@@ -431,6 +446,7 @@ impl Watch {
         self.unbind();
         // The stubs may have found the lines open until now.
         let has_told = reports::tell(&session.take_reports());
+        session.make_posts();
         let mut seen = if has_told { Seen::Call } else { Seen::Nothing };
         while let Some((slot, event)) = session.take_call() {
             slot.deliver(event);
@@ -481,6 +497,7 @@ impl Watch {
                         slot.deliver(event);
                     }
                     Found::Reports(reports) => drop(reports::tell(&reports)),
+                    Found::Posts(slot) => slot.make_posts(),
                 }
                 return Ok(Seen::Call);
             }
