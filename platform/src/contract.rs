@@ -581,18 +581,16 @@ pub trait Thread: Send + Sync {
     /// [`FILE_CALLS`](crate::FILE_CALLS). Only a thread with an identity does so at all.
     fn use_descriptors(&mut self, _are_used: bool) {}
 
-    /// Lets guest code make some calls on the descriptor with which the present call will be answered
-    /// without waiting for them, if the platform can: `close(2)` and `F_SETFD`, which `poster` makes then
-    /// before anything else that the thread does is told; and calls of which it knows the result, such as
-    /// `F_GETFL`, if these `flags` are that. `false` if it cannot; the same thread's calls on
-    /// other descriptors still may be posted.
-    fn let_post(
-        &mut self,
-        _flags: Option<u32>,
-        _poster: &mut dyn FnMut() -> Arc<dyn Poster>,
-    ) -> bool {
+    /// Whether the platform can do what [`Thread::let_post`] says of the present call.
+    fn can_post(&self) -> bool {
         false
     }
+
+    /// Lets guest code make some calls on the descriptor with which the present call will be answered
+    /// without waiting for them: `close(2)` and `F_SETFD`, which `poster` makes then before anything else
+    /// that the thread does is told; and calls of which it knows the result, such as `F_GETFL`, if
+    /// these `flags` are that. Only where [`Thread::can_post`] says so.
+    fn let_post(&mut self, _flags: Option<u32>, _poster: &mut dyn FnMut() -> Arc<dyn Poster>) {}
 
     /// Ends [`Thread::let_post`] for a descriptor. For a thread that is in a call.
     fn end_posting_on(&mut self, _fd: u32) {}

@@ -10,7 +10,7 @@ use core::mem::offset_of;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::access::{copy, min};
-use super::calls::{FUTEX, SCHED_YIELD, pause, syscall};
+use super::calls::{self, FUTEX, SCHED_YIELD, pause, syscall};
 use super::layout::line as state;
 use super::layout::{
     Extent, FAST_OFFSET, Fast, HOTLINE_OFFSET, Hotline, REPORTS_OFFSET, ROOM_MAX, ROOM_OFFSET, SENT_OFFSET, TEXT_MAX,
@@ -30,7 +30,7 @@ const FUTEX_WAIT: u64 = 0;
 /// Pauses before the first look.
 const EARLY: u32 = 4;
 
-const CLOSE: u32 = 3;
+const CLOSE: u32 = calls::CLOSE as u32;
 const FCNTL: u32 = 72;
 const FADVISE64: u32 = 221;
 const F_SETFD: u32 = 2;

@@ -37,8 +37,17 @@ pub(crate) fn kill_process(tgid: Tid) {
 
 /// Sends [`KICK`] to one thread. Errors: ESRCH when there is no such thread.
 pub(crate) fn kick(tgid: Tid, tid: Tid) -> Result<(), Errno> {
+    send(tgid, tid, KICK)
+}
+
+/// Asks whether a process has such a thread. Errors: ESRCH when it has not.
+pub(crate) fn ask_for(tgid: Tid, tid: Tid) -> Result<(), Errno> {
+    send(tgid, tid, 0)
+}
+
+fn send(tgid: Tid, tid: Tid, signal: i32) -> Result<(), Errno> {
     // SAFETY: sending a signal touches no memory of ours.
-    match unsafe { libc::syscall(libc::SYS_tgkill, tgid, tid, KICK) } {
+    match unsafe { libc::syscall(libc::SYS_tgkill, tgid, tid, signal) } {
         0 => Ok(()),
         _ => Err(crate::host::last_errno()),
     }

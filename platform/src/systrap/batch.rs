@@ -7,11 +7,11 @@ use linux_abi::Errno;
 
 use super::care::{self, Way};
 use super::gate::Pass;
-use super::hand::put_calls;
+use super::hand::{close, close_all, put_calls};
 use super::kept::Key;
 use super::layout::{CALLS_MAX, Call, DESCRIPTOR, SENT_OFFSET, command};
 use super::slot::Slot;
-use super::stock::{Held, Item, NO_DOMAIN, close_all};
+use super::stock::{Held, Item, NO_DOMAIN};
 use super::thread::SystrapThread;
 use crate::contract::{self, Heap, HostOp, Thread};
 use crate::process::{heap, ops};
@@ -129,8 +129,7 @@ impl<'a> Descriptors<'a> {
                 && all.number(*file) == u64::MAX
             {
                 let key = Key::of(*file).ok();
-                let held = all.kept.iter().chain(&all.left);
-                let number = held.into_iter().find(|(item, _)| Some(item.key) == key);
+                let number = all.held().find(|(item, _)| Some(item.key) == key);
                 let number = number.map_or(DESCRIPTOR, |(_, number)| *number);
                 all.all.push((*file, number));
                 if let Some(key) = key {
@@ -140,6 +139,11 @@ impl<'a> Descriptors<'a> {
             }
         }
         all
+    }
+
+    /// All that the stub has had from the beginning.
+    fn held(&self) -> impl Iterator<Item = &(Item, u64)> {
+        self.kept.iter().chain(&self.left)
     }
 
     fn number(&self, file: BorrowedFd<'_>) -> u64 {
@@ -168,16 +172,12 @@ impl<'a> Descriptors<'a> {
 
     /// The calls that close those that the stub does not keep.
     fn closing(&self) -> Vec<Call> {
-        let is_held = |number| {
-            let held = self.kept.iter().chain(&self.left);
-            held.into_iter().any(|(_, other)| *other == number)
-        };
         if self.kept.is_empty() && !self.left.is_empty() {
             return vec![close_all()];
         }
+        let is_held = |number| self.held().any(|(_, other)| *other == number);
         let given = self.all.iter().map(|(_, number)| *number).filter(|&number| !is_held(number));
         let left = self.left.iter().map(|(_, number)| *number);
-        let close = |number| Call { number: libc::SYS_close as u64, args: [number, 0, 0, 0, 0, 0] };
         given.chain(left).map(close).collect()
     }
 }

@@ -159,14 +159,13 @@ impl Slot {
         Some(Event::Hotline { number: number as i32, info, args })
     }
 
-    /// Says what the stub may know of the descriptor that is the result of the present call; `false` if
-    /// there is no call on the line.
-    pub(super) fn say_known(&self, known: u64) -> bool {
+    /// Says what the stub may know of the descriptor that is the result of the present call, if that is on
+    /// the line.
+    pub(super) fn say_known(&self, known: u64) {
         let mut calling = self.calling.lock();
         if calling.is_serving {
             calling.known = known;
         }
-        calling.is_serving
     }
 
     /// Has the stub wait in the host for its call if that is still being served.

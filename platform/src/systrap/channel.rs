@@ -20,8 +20,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 use super::layout::{
     Extent, FAST_OFFSET, FIRST_SLOT, Fast, PLAIN_OFFSET, Plain, SLOT_BYTES, SLOT_COUNT, change,
 };
-use crate::host::last_errno;
-use crate::process::Tid;
+use crate::process::{Tid, ask_for};
 
 /// Slots that are mapped together.
 const CHUNK_SLOTS: u64 = 16;
@@ -221,9 +220,7 @@ const _: () = assert!(FIRST_SLOT < CHUNK_SLOTS);
 
 /// Whether the host knows no such thread.
 fn is_gone(tgid: Tid, tid: Tid) -> bool {
-    // SAFETY: signal 0 only asks.
-    let result = unsafe { libc::syscall(libc::SYS_tgkill, tgid, tid, 0) };
-    result != 0 && last_errno() == Errno::ESRCH
+    ask_for(tgid, tid) == Err(Errno::ESRCH)
 }
 
 /// One thread's part of a [`Channel`].

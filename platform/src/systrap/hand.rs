@@ -11,6 +11,16 @@ use super::slot::{Event, Slot};
 use super::supervisor::Supervisor;
 use crate::process::procfs::ProcessMemory;
 
+/// The call that closes a descriptor of a stub process.
+pub(super) fn close(number: u64) -> Call {
+    Call { number: libc::SYS_close as u64, args: [number, 0, 0, 0, 0, 0] }
+}
+
+/// The call that closes all of them.
+pub(super) fn close_all() -> Call {
+    Call { number: libc::SYS_close_range as u64, args: [0, u32::MAX.into(), 0, 0, 0, 0] }
+}
+
 /// A thread in the stub. Its owner does nothing with it meanwhile.
 pub(super) struct Hand {
     pub(super) supervisor: Arc<Supervisor>,

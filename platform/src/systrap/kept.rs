@@ -18,6 +18,7 @@ use std::time::Duration;
 use linux_abi::Errno;
 use parking_lot::Mutex;
 
+use super::hand::close;
 use super::layout::{Call, DESCRIPTOR};
 use crate::host::fs;
 use crate::host::time::{Clock, now};
@@ -115,7 +116,6 @@ impl Access {
     /// The stub's calls for a mapping.
     pub(super) fn calls(self, call: &ops::Call) -> Vec<Call> {
         let [a, b, c, d, _, f] = call.args;
-        let close = |number| Call { number: libc::SYS_close as u64, args: [number, 0, 0, 0, 0, 0] };
         let (number, closed) = match self {
             Access::Kept(number) | Access::Early { number, .. } => (number, None),
             Access::New { old, .. } => (DESCRIPTOR, old),

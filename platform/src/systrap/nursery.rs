@@ -20,9 +20,10 @@ use std::time::Duration;
 use linux_abi::Errno;
 use parking_lot::Mutex;
 
+use super::hand::close_all;
 use super::slot::Slot;
 use super::spawn::{self, Spawned};
-use super::stock::{HELD_MAX, Held, close_all};
+use super::stock::{HELD_MAX, Held};
 use super::supervisor::Supervisor;
 use super::thread::SystrapThread;
 use crate::contract::{NewProcess, Spawn, Thread};

@@ -5,10 +5,11 @@
 //! ([`Known`]) leaves the call in its slot and goes on, while a worker watches its line. The worker makes
 //! it when it next takes a call from there, or finds nothing else; whoever learns of anything that
 //! the thread does makes it before that; and whoever closes the line makes it afterwards. So the
-//! thread cannot see that its call is late.
+//! thread cannot see that its call is late. One that is left just when the line is closed may wait until
+//! something is heard of the thread.
 //!
-//! A call that was left is made once. A thread that is kicked while it leaves one has left it if its
-//! word lies there ([`Slot::posted_call`]).
+//! A call that was left is made once. A thread that is kicked while it leaves one has left it if it has
+//! counted it ([`Slot::posted_call`]).
 //!
 //! Which descriptors a stub knows of is for the sentry's kernel to say (`Thread::let_post`). What the guest
 //! writes there on its own are calls that it could make, too: who must not make them has no
@@ -45,12 +46,9 @@ impl Slot {
 
     /// Makes what the thread has posted, or waits until somebody else has made it.
     pub(super) fn make_posts(&self) {
-        if self.has_posted() {
-            self.make_all_posts();
+        if !self.has_posted() {
+            return;
         }
-    }
-
-    fn make_all_posts(&self) {
         let poster = self.posts.poster.lock();
         let count = self.posts_word(offset_of!(line::Posts, count)).load(Ordering::Acquire);
         let made = self.posts.made.load(Ordering::Relaxed);
@@ -80,19 +78,10 @@ impl Slot {
     }
 
     /// Lets the thread post calls on the descriptor that is the result of its present call.
-    pub(super) fn let_post(
-        &self,
-        flags: Option<u32>,
-        poster: &mut dyn FnMut() -> Arc<dyn Poster>,
-    ) -> bool {
+    pub(super) fn let_post(&self, flags: Option<u32>, poster: &mut dyn FnMut() -> Arc<dyn Poster>) {
         let flags = flags.unwrap_or(known::NO_FLAGS);
-        if self.process.has_threads.load(Ordering::SeqCst)
-            || !self.say_known(known::IS | u64::from(flags) << known::FLAGS_SHIFT)
-        {
-            return false;
-        }
         self.posts.poster.lock().get_or_insert_with(poster);
-        true
+        self.say_known(known::IS | u64::from(flags) << known::FLAGS_SHIFT);
     }
 
     /// The thread, which is in a call, shall not know of this descriptor any more.

@@ -20,7 +20,7 @@ use super::thread::{Position, SystrapThread};
 use crate::contract::{AddressSpace, Layout, Registers, Spawn};
 use crate::filter::systrap::{CLONE_COPY, CLONE_SHARE, CLONE_THREAD};
 use crate::host;
-use crate::process::{Tid, ops};
+use crate::process::{Tid, ask_for, ops};
 
 /// A new thread, in its address space.
 pub(super) type Spawned = (Arc<dyn AddressSpace>, Box<SystrapThread>);
@@ -162,15 +162,9 @@ pub(super) fn write_at_birth(slot: &SlotMemory, addr: u64, word: u32, layout: &L
 fn is_own(parent: &Slot, tid: Tid, kind: Spawn) -> bool {
     let tgid = parent.process.tgid;
     match kind {
-        Spawn::Thread => is_thread(tgid, tid),
+        Spawn::Thread => ask_for(tgid, tid).is_ok(),
         Spawn::ShareMemory | Spawn::CopyMemory => {
-            is_thread(tid, tid) && host::process::group(tid) == Ok(tgid)
+            ask_for(tid, tid).is_ok() && host::process::group(tid) == Ok(tgid)
         }
     }
-}
-
-/// Whether a process has such a thread.
-fn is_thread(tgid: Tid, tid: Tid) -> bool {
-    // SAFETY: signal 0 only asks.
-    unsafe { libc::syscall(libc::SYS_tgkill, tgid, tid, 0) == 0 }
 }

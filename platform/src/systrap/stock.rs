@@ -20,7 +20,6 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::kept::Key;
-use super::layout::Call;
 
 /// So many files are remembered, ...
 const FILES_MAX: usize = 64;
@@ -39,11 +38,6 @@ pub(super) struct Item {
 
 /// Descriptors of a stub process, by what they are of.
 pub(super) type Held = Vec<(Item, u64)>;
-
-/// The call that closes all descriptors of a stub process.
-pub(super) fn close_all() -> Call {
-    Call { number: libc::SYS_close_range as u64, args: [0, u32::MAX.into(), 0, 0, 0, 0] }
-}
 
 /// The files that processes have mapped, the last first.
 #[derive(Default)]

@@ -557,12 +557,13 @@ impl Thread for SystrapThread {
         self.set_has_files(are_used);
     }
 
-    fn let_post(
-        &mut self,
-        flags: Option<u32>,
-        poster: &mut dyn FnMut() -> Arc<dyn Poster>,
-    ) -> bool {
-        self.slot.let_post(flags, poster)
+    fn can_post(&self) -> bool {
+        matches!(self.position, Position::Line)
+            && !self.slot.process.has_threads.load(Ordering::SeqCst)
+    }
+
+    fn let_post(&mut self, flags: Option<u32>, poster: &mut dyn FnMut() -> Arc<dyn Poster>) {
+        self.slot.let_post(flags, poster);
     }
 
     fn end_posting_on(&mut self, fd: u32) {

@@ -64,7 +64,8 @@ pub(super) fn note(ctx: &mut Ctx, number: u64, args: &[u64; 6], result: usize) {
         _ => return,
     };
     let task = &ctx.task;
-    if task.kernel.strace.is_some()
+    if !ctx.thread.can_post()
+        || task.kernel.strace.is_some()
         || task.seccomp.is_on()
         || task.tracing.is_traced()
         || !task.has_own_fds()
@@ -78,9 +79,8 @@ pub(super) fn note(ctx: &mut Ctx, number: u64, args: &[u64; 6], result: usize) {
     // Nobody else can change the flags of one that was opened just now.
     let flags = is_new.then(|| file.flags().bits());
     let mut desk = || -> Arc<dyn Poster> { Arc::new(Desk(Arc::downgrade(task))) };
-    if ctx.thread.let_post(flags, &mut desk) {
-        ctx.posts_on |= 1 << result.min(63);
-    }
+    ctx.thread.let_post(flags, &mut desk);
+    ctx.posts_on |= 1 << result.min(63);
 }
 
 /// Whether nobody can tell when a descriptor of this file is closed.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use linux_abi::Errno;
 use parking_lot::Mutex;
 
-use super::super::hand::put_calls;
+use super::super::hand::{close, put_calls};
 use super::super::layout::{
     CONDUIT_BYTES, CONDUIT_OFFSET, Call, DESCRIPTOR, FAST_OFFSET, Fast, KICK, at, command, section,
 };
@@ -103,8 +103,7 @@ impl SystrapThread {
             number: libc::SYS_mmap as u64,
             args: [address, MEMORY_BYTES, protection, flags, DESCRIPTOR, 0],
         };
-        let close = Call { number: libc::SYS_close as u64, args: [DESCRIPTOR, 0, 0, 0, 0, 0] };
-        put_calls(&self.slot.memory, &[map, close]);
+        put_calls(&self.slot.memory, &[map, close(DESCRIPTOR)]);
         self.supervisor.start_obeying(&self.slot);
         let file = conduit.memory.file();
         let given = self.supervisor.command_with(&self.slot, id, file, command::CALLS);

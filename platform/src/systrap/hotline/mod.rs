@@ -221,6 +221,13 @@ impl Session {
         let slots = self.slots.read().clone();
         slots.iter().for_each(|slot| slot.make_posts());
     }
+
+    /// Makes what the threads have posted, and tells of what they have reported; `true` if there were
+    /// reports.
+    fn hear(&self) -> bool {
+        self.make_posts();
+        reports::tell(&self.take_reports())
+    }
 }
 
 impl Watch {
@@ -278,8 +285,7 @@ impl Watch {
             self.close(&mut state, false);
         }
         drop(state);
-        session.make_posts();
-        reports::tell(&session.take_reports())
+        session.hear()
     }
 
     /// When a worker that waits for notifications shall call [`Watch::glance`], if at all.
@@ -291,10 +297,7 @@ impl Watch {
     /// Tells of reports that the worker which looks has not seen; `true` if there were some.
     pub(super) fn glance(&self) -> bool {
         let session = self.state.lock().session.clone();
-        session.is_some_and(|session| {
-            session.make_posts();
-            reports::tell(&session.take_reports())
-        })
+        session.is_some_and(|session| session.hear())
     }
 
     /// Notes an event that is no call for the line.
@@ -445,9 +448,7 @@ impl Watch {
         drop(state);
         self.unbind();
         // The stubs may have found the lines open until now.
-        let has_told = reports::tell(&session.take_reports());
-        session.make_posts();
-        let mut seen = if has_told { Seen::Call } else { Seen::Nothing };
+        let mut seen = if session.hear() { Seen::Call } else { Seen::Nothing };
         while let Some((slot, event)) = session.take_call() {
             slot.deliver(event);
             seen = Seen::Call;

@@ -67,6 +67,12 @@ pub(super) fn is_of_this_operation(asked_at: Option<Duration>) -> bool {
     }
 }
 
+/// The time of day by the clock of the host's own time stamps.
+pub(super) fn time_stamp() -> Timespec {
+    let time = host::time::now(Clock::RealtimeCoarse);
+    Timespec { sec: time.as_secs() as i64, nsec: i64::from(time.subsec_nanos()) }
+}
+
 impl CachedAttributes {
     pub(super) fn new(known: Attributes, asked_at: Option<Duration>) -> CachedAttributes {
         let (is_current, is_ownership_current, is_owner_current) = (true, true, true);
@@ -133,10 +139,8 @@ impl CachedAttributes {
 
     /// An entry has come or gone by a request that is served later: `at` a time of the host's, or now.
     fn change_entries(&mut self, at: Option<Timespec>) {
-        let time = host::time::now(Clock::RealtimeCoarse);
-        let (sec, nsec) = (time.as_secs() as i64, i64::from(time.subsec_nanos()));
         // The host's own times are finer, and none goes back.
-        let times = [at, Some(Timespec { sec, nsec }), self.entries_changed];
+        let times = [at, Some(time_stamp()), self.entries_changed];
         self.entries_changed = times.into_iter().flatten().max_by_key(|time| (time.sec, time.nsec));
         self.outdate_rest();
     }

@@ -16,11 +16,10 @@ use std::sync::Arc;
 use gofer_protocol::client::reply::Created;
 use gofer_protocol::{Client, MAX_ATTR_NODES, NewNode as WireNode};
 use linux_abi::Errno;
-use linux_abi::time::Timespec;
 use platform::host;
 use platform::host::time::Clock;
 
-use super::attributes::{CachedAttributes, from_attr};
+use super::attributes::{CachedAttributes, from_attr, time_stamp};
 use super::export::{Export, Node};
 use super::inode::GoferInode;
 use super::row::Row;
@@ -112,8 +111,7 @@ impl GoferInode {
         let Some(like) = self.pool().take_directory(kind, now) else { return Ok(None) };
         let numbered = self.state.lock().attributes.device();
         let Some(like) = from_attr(&like, numbered) else { return Ok(None) };
-        let time = host::time::now(Clock::RealtimeCoarse);
-        let time = Timespec { sec: time.as_secs() as i64, nsec: time.subsec_nanos().into() };
+        let time = time_stamp();
         let Some(told) = self.export.inodes.tell(like.created.map(|_| time)) else {
             return Ok(None);
         };
