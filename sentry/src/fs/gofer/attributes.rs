@@ -200,6 +200,9 @@ impl GoferInode {
         }
         let (known, fd) = {
             let state = self.state.lock();
+            if let Some(made) = state.attributes.current() {
+                return Ok(made);
+            }
             (state.attributes.known, state.descriptors.writable())
         };
         let Some(fd) = fd else { return self.named_attributes() };
@@ -497,10 +500,14 @@ pub(super) fn from_attr(attr: &Attr, device: DeviceId) -> Option<Attributes> {
     })
 }
 
+pub(super) fn wire_time(time: Timespec) -> Time {
+    Time { sec: time.sec, nsec: time.nsec as u64 }
+}
+
 fn set_time(change: Option<TimeChange>) -> SetTime {
     match change {
         None => SetTime::Omit,
         Some(TimeChange::Now) => SetTime::Now,
-        Some(TimeChange::To(time)) => SetTime::At(Time { sec: time.sec, nsec: time.nsec as u64 }),
+        Some(TimeChange::To(time)) => SetTime::At(wire_time(time)),
     }
 }

@@ -28,6 +28,7 @@ use linux_abi::fs::{FileKind, S_ISGID, S_ISUID};
 use platform::host;
 use platform::host::time::Clock;
 
+use super::attributes::wire_time;
 use super::descriptors::Writable;
 use super::export::{Export, Node};
 use super::inode::GoferInode;
@@ -325,9 +326,8 @@ impl GoferInode {
         }
         let Some(file) = self.take_unnamed(new) else { return Ok(None) };
         // Sets its times.
-        if host::fs::ftruncate(&file.fd, 0).is_err() {
-            return Ok(None);
-        }
+        let truncated = host::fs::ftruncate(&file.fd, 0);
+        let Ok(now) = truncated.and_then(|()| host::fs::stat(&file.fd)) else { return Ok(None) };
         let dir = self.node()?;
         let give =
             |client: &gofer_protocol::Client| client.name_quietly(file.node.id(), dir.id(), name);
@@ -335,10 +335,10 @@ impl GoferInode {
         if !self.export.has_named() {
             return Ok(None);
         }
-        let made = host::fs::stat(&file.fd).ok().map(|stat| stat.ctime);
-        self.note_entry_changed(made, 0);
+        self.note_entry_changed(Some(now.ctime), 0);
         let Unnamed { attr, made_at, .. } = file;
-        let named = Attr { nlink: 1, ..attr };
+        let (mtime, ctime) = (wire_time(now.mtime), wire_time(now.ctime));
+        let named = Attr { nlink: 1, atime: mtime, mtime, ctime, ..attr };
         let inode = self.after(self.adopt(name, &named, Some(file.node), None))?;
         inode.note_named();
         // Writing takes these bits away.
