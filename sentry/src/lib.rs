@@ -15,6 +15,7 @@ mod control;
 pub mod executor;
 pub mod fs;
 pub mod futex;
+mod hash;
 pub mod ipc;
 pub mod kernel;
 pub mod latency;

@@ -232,7 +232,7 @@ fn listing_of_a_directory_of_ours_asks_nobody_and_is_right() {
         let mut found: Vec<_> = entries(&*file, 0, usize::MAX)
             .0
             .into_iter()
-            .map(|entry| (String::from_utf8(entry.name).unwrap(), entry.inode))
+            .map(|entry| (String::from_utf8(entry.name.into_owned()).unwrap(), entry.inode))
             .filter(|(name, _)| name != "." && name != "..")
             .collect();
         found.sort();

@@ -1,5 +1,6 @@
 //! A gofer on a temporary directory, and short ways to use inodes.
 
+use std::borrow::Cow;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -159,16 +160,17 @@ pub fn list(dir: &Node) -> Vec<String> {
 }
 
 pub fn name_of(entry: DirEntry) -> String {
-    String::from_utf8(entry.name).unwrap()
+    String::from_utf8(entry.name.into_owned()).unwrap()
 }
 
 /// At most `max` entries from `position` on, and where to go on.
-pub fn entries(file: &dyn File, position: u64, max: usize) -> (Vec<DirEntry>, u64) {
+pub fn entries(file: &dyn File, position: u64, max: usize) -> (Vec<DirEntry<'static>>, u64) {
     let mut found = Vec::new();
     let mut sink = |entry: DirEntry| {
         let fits = found.len() < max;
         if fits {
-            found.push(entry);
+            let name = Cow::Owned(entry.name.into_owned());
+            found.push(DirEntry { name, ..entry });
         }
         fits
     };

@@ -1,7 +1,7 @@
 //! All futexes with waiters.
 
+use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
-use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +12,7 @@ use linux_abi::Errno;
 use super::FutexKey;
 use super::pi::PiTable;
 use super::waiter::Waiter;
+use crate::hash::HashMap;
 use crate::sync::{Mutex, MutexGuard, Rank};
 
 const BUCKETS: usize = 64;
@@ -41,7 +42,7 @@ impl Drop for Announced<'_> {
 
 impl Default for FutexTable {
     fn default() -> FutexTable {
-        let bucket = || Mutex::new(Rank::Futex, HashMap::new());
+        let bucket = || Mutex::new(Rank::Futex, HashMap::default());
         FutexTable {
             buckets: std::iter::repeat_with(bucket).take(BUCKETS).collect(),
             hasher: RandomState::new(),

@@ -18,4 +18,4 @@ pub use shared::{
     MakeConduit, Shared, discard_conduit, is_conduit_ready, peek_conduit, read_conduit,
     write_conduit,
 };
-pub use user::{MAX_RW_COUNT, UserMemory};
+pub use user::{MAX_RW_COUNT, UserMemory, UserPath};

@@ -5,9 +5,13 @@ use std::sync::Arc;
 use linux_abi::Errno;
 use linux_abi::fs::{IoVec, UIO_MAXIOV};
 use platform::AddressSpace;
+use smallvec::SmallVec;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::{UserAddr, UserIoVec, UserPtr};
+
+/// A path as it was read; those of common length take no memory of their own.
+pub type UserPath = SmallVec<[u8; 96]>;
 
 /// Reads and writes guest memory. Cheap to clone.
 #[derive(Clone)]
@@ -117,7 +121,11 @@ impl UserMemory {
     ///
     /// Errors: EFAULT; `too_long` when no NUL is among the first `max` bytes.
     pub fn read_cstr(&self, addr: UserAddr, max: usize, too_long: Errno) -> Result<Vec<u8>, Errno> {
-        let mut text = Vec::new();
+        self.read_text(addr, max, too_long).map(UserPath::into_vec)
+    }
+
+    fn read_text(&self, addr: UserAddr, max: usize, too_long: Errno) -> Result<UserPath, Errno> {
+        let mut text = UserPath::new();
         while text.len() < max {
             let at = addr.add(text.len() as u64);
             // Stop at page ends: the next page may be missing although the string ends before it.
@@ -138,8 +146,8 @@ impl UserMemory {
     }
 
     /// Reads a path. Errors: EFAULT, ENAMETOOLONG (longer than `PATH_MAX` with its NUL).
-    pub fn read_path(&self, addr: UserAddr) -> Result<Vec<u8>, Errno> {
-        self.read_cstr(addr, 4096, Errno::ENAMETOOLONG)
+    pub fn read_path(&self, addr: UserAddr) -> Result<UserPath, Errno> {
+        self.read_text(addr, 4096, Errno::ENAMETOOLONG)
     }
 
     /// Reads an array of `struct iovec` (readv(2)).

@@ -13,15 +13,15 @@ use crate::memory::UserAddr;
 use crate::task::Ctx;
 use crate::vfs::permission::check_search;
 use crate::vfs::{
-    DeviceId, DirEntry, Last, Location, LookupFlags, NewNodeKind, Parent, RenameEnd, create_entry,
-    getcwd_path, link_entry, lookup_at, lookup_fd, notify, parent_at, remove_directory,
-    remove_file, rename_entry,
+    Component, DeviceId, DirEntry, Last, Location, LookupFlags, NewNodeKind, Parent, RenameEnd,
+    create_entry, getcwd_path, link_entry, lookup_at, lookup_fd, notify, parent_at,
+    remove_directory, remove_file, rename_entry,
 };
 
 /// Where a new name is to be made: its directory, with the checks that come before any creation.
 struct Target {
     directory: Location,
-    name: Vec<u8>,
+    name: Component,
 }
 
 /// Finds where to make `path`.

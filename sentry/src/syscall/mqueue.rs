@@ -31,8 +31,8 @@ fn read_name(ctx: &Ctx, addr: UserAddr) -> Result<Vec<u8>, Errno> {
     if name.len() > NAME_MAX {
         return Err(Errno::ENAMETOOLONG);
     }
-    let is_plain = !name.contains(&b'/') && name != b"." && name != b"..";
-    if is_plain { Ok(name) } else { Err(Errno::EACCES) }
+    let is_plain = !name.contains(&b'/') && !matches!(&name[..], b"." | b"..");
+    if is_plain { Ok(name.into_vec()) } else { Err(Errno::EACCES) }
 }
 
 /// `mq_open(2)`.

@@ -146,7 +146,7 @@ async fn exec_inner(
     let file = crate::vfs::open_for_exec(&ctx.task, Some(dir), &path, follow)?;
     let args = read_strings(ctx, argv)?;
     let env = read_strings(ctx, envp)?;
-    let path = exec_name(dir, path);
+    let path = exec_name(dir, path.into_vec());
     task::execve(ctx, ExecRequest { file, path, args, env }).await
 }
 

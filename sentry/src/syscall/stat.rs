@@ -9,7 +9,7 @@ use linux_abi::fs::{
 use linux_abi::time::Timespec;
 
 use super::{Fd, SysResult};
-use crate::memory::{UserAddr, UserPtr};
+use crate::memory::{UserAddr, UserPath, UserPtr};
 use crate::task::{Credentials, Ctx};
 use crate::vfs::permission::{Want, check_inode};
 use crate::vfs::{
@@ -48,7 +48,7 @@ pub fn newfstatat(
     }
     // Linux 6.11: a null path with AT_EMPTY_PATH is an empty one.
     let is_null = path.is_null() && flags.contains(AtFlags::EMPTY_PATH);
-    let text = if is_null { Vec::new() } else { ctx.memory().read_path(path)? };
+    let text = if is_null { UserPath::new() } else { ctx.memory().read_path(path)? };
     if text.is_empty() && flags.contains(AtFlags::EMPTY_PATH) && dir.0 != AT_FDCWD {
         return fstat(ctx, dir, buf);
     }
@@ -126,7 +126,7 @@ pub fn statx(
         return Err(Errno::EINVAL);
     }
     let is_null = path.is_null() && flags.contains(AtFlags::EMPTY_PATH);
-    let text = if is_null { Vec::new() } else { ctx.memory().read_path(path)? };
+    let text = if is_null { UserPath::new() } else { ctx.memory().read_path(path)? };
     let (attributes, place) =
         if text.is_empty() && flags.contains(AtFlags::EMPTY_PATH) && dir.0 != AT_FDCWD {
             let file = ctx.task.fds().get(dir)?;

@@ -1,6 +1,7 @@
 //! The behaviour of open files.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -63,8 +64,8 @@ pub struct Pacing {
 
 /// One directory entry.
 #[derive(Clone, Debug)]
-pub struct DirEntry {
-    pub name: Vec<u8>,
+pub struct DirEntry<'a> {
+    pub name: Cow<'a, [u8]>,
     pub inode: u64,
     pub kind: FileKind,
     /// Position of the next entry (`d_off`): reading from there continues behind this one.

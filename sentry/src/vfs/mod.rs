@@ -58,6 +58,7 @@ pub use simple_attributes::{SimpleAttributes, apply_change, new_atime, now};
 pub use state::{DeviceNumbers, Vfs};
 pub use superblock::Superblock;
 pub use walk::{
-    Last, LookupFlags, Parent, PathContext, chdir, lookup_at, lookup_fd, parent_at, path_context,
+    Component, Last, LookupFlags, Parent, PathContext, chdir, lookup_at, lookup_fd, parent_at,
+    path_context,
 };
 pub use watch::{Watcher, Watches, notify, notify_entry, notify_inode};

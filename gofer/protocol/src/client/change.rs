@@ -1,10 +1,15 @@
 //! What a quiet request does, read back from its bytes.
 
+use smallvec::SmallVec;
+
 use crate::message::{
     LinkRequest, NewDirectoryRequest, Op, RenameRequest, RequestHeader, SetAttrRequest,
     TargetRequest,
 };
 use crate::wire::{Reader, Writer};
+
+/// A name; those of common length take no memory of their own.
+type Name = SmallVec<[u8; 32]>;
 
 #[derive(Debug)]
 pub(super) enum Change {
@@ -13,27 +18,27 @@ pub(super) enum Change {
         file: u64,
         is_first: bool,
         dir: u64,
-        name: Box<[u8]>,
+        name: Name,
     },
     /// Makes a directory, which is this node from then on.
     Makes {
         node: u64,
         dir: u64,
-        name: Box<[u8]>,
+        name: Name,
     },
     Removes {
         dir: u64,
-        name: Box<[u8]>,
+        name: Name,
     },
     /// Gives a file another name in place of the one it has.
     Renames {
-        from: (u64, Box<[u8]>),
-        to: (u64, Box<[u8]>),
+        from: (u64, Name),
+        to: (u64, Name),
     },
     /// Changes attributes of a node, or of an entry.
     Sets {
         node: u64,
-        name: Box<[u8]>,
+        name: Name,
     },
     /// Gives nodes back.
     Releases,

@@ -5,13 +5,22 @@
 //! done ([`Pending::take_back`]). And a request that is waited for need not wait for those here if it has
 //! nothing to do with them ([`Scope`]).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use smallvec::SmallVec;
 
 use super::change::Change;
 use crate::MAX_MESSAGE_BYTES;
 use crate::message::{Op, RequestHeader};
 use crate::name::NodeId;
 use crate::wire::Writer;
+
+/// A directory and a name in it, and the bytes of a request; those of common length take no memory of their
+/// own.
+type Key = SmallVec<[u8; 36]>;
+pub(super) type Bytes = SmallVec<[u8; 64]>;
+
+type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
 
 /// Most requests of a message.
 const MESSAGE_REQUESTS: u32 = 64;
@@ -24,7 +33,7 @@ pub(super) struct Pending {
     /// The number of the first of them; the next one has the number behind the last.
     first: u64,
     /// The last request about an entry of a directory, by [`key`].
-    entries: HashMap<Vec<u8>, u64>,
+    entries: HashMap<Key, u64>,
     nodes: HashMap<u64, Mentions>,
     /// Those that take space, or give it back, and those among them that make directories.
     spending: u32,
@@ -35,7 +44,7 @@ pub(super) struct Pending {
 
 #[derive(Debug)]
 struct Request {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     change: Change,
     /// The request about the same entry before this one; not known of one that is about two.
     before: Option<u64>,
@@ -54,7 +63,7 @@ struct Mentions {
     sets: u32,
     last_set: u64,
     /// Those that give it a name.
-    names: Vec<u64>,
+    names: SmallVec<[u64; 2]>,
     /// The one that makes it, a directory.
     made: Option<u64>,
 }
@@ -119,7 +128,8 @@ impl Pending {
             _ => false,
         };
         let before = self.note(&change, number);
-        let request = Request { bytes: bytes.to_vec(), change, before, is_free, mark: told };
+        let request =
+            Request { bytes: Bytes::from_slice(bytes), change, before, is_free, mark: told };
         self.requests.push_back(Some(request));
     }
 
@@ -243,7 +253,7 @@ impl Pending {
 
     /// Takes the requests out that have to be served before one of this scope, in their order, if these
     /// make directories and need not be served behind others. What remains may still concern it.
-    pub(super) fn take_ahead(&mut self, scope: Scope<'_>) -> Vec<Vec<u8>> {
+    pub(super) fn take_ahead(&mut self, scope: Scope<'_>) -> Vec<Bytes> {
         let numbers = match scope {
             _ if self.strange > 0 => Vec::new(),
             Scope::New(dir, _) | Scope::Exists(dir) => self.way_to(dir.raw()),
@@ -288,7 +298,7 @@ impl Pending {
             .unwrap_or_default()
     }
 
-    fn take_out(&mut self, number: u64) -> Option<Vec<u8>> {
+    fn take_out(&mut self, number: u64) -> Option<Bytes> {
         let at = number.checked_sub(self.first)? as usize;
         let taken = self.requests.get_mut(at)?.take()?;
         self.forget(&taken.change, number, taken.before);
@@ -306,7 +316,7 @@ impl Pending {
             && let Change::Names { is_first, .. } = &mut request.change
         {
             *is_first = true;
-            request.bytes = request.change.as_first_name();
+            request.bytes = Bytes::from_vec(request.change.as_first_name());
         }
     }
 
@@ -363,7 +373,7 @@ impl Pending {
         match *change {
             Change::Names { file, dir, .. } => {
                 self.mentions(dir, |mentions| mentions.changes -= 1);
-                self.mentions(file, |mentions| mentions.names.retain(|&other| other != number));
+                self.mentions(file, |mentions| mentions.names.retain(|other| *other != number));
             }
             Change::Makes { node, dir, .. } => {
                 self.spending -= 1;
@@ -397,8 +407,8 @@ impl Pending {
     }
 }
 
-fn key(dir: u64, name: &[u8]) -> Vec<u8> {
-    let mut key = Vec::with_capacity(size_of::<u64>() + name.len());
+fn key(dir: u64, name: &[u8]) -> Key {
+    let mut key = Key::new();
     key.extend_from_slice(&dir.to_ne_bytes());
     key.extend_from_slice(name);
     key
@@ -410,7 +420,7 @@ fn has_room(message: &Writer, count: u32, len: usize) -> bool {
 
 /// Moves what fits into one message from the front of `requests`, and `last` behind the last of them if there
 /// is still room: answers with whether there was.
-pub(super) fn join(message: &mut Writer, requests: &mut &[Vec<u8>], last: Option<&[u8]>) -> bool {
+pub(super) fn join(message: &mut Writer, requests: &mut &[Bytes], last: Option<&[u8]>) -> bool {
     message.clear();
     let mut count = 0;
     while let Some((request, rest)) = requests.split_first()

@@ -57,6 +57,10 @@ fn release(node: u64) -> Vec<u8> {
     request.as_bytes().to_vec()
 }
 
+fn bytes(requests: Vec<Bytes>) -> Vec<Vec<u8>> {
+    requests.into_iter().map(Bytes::into_vec).collect()
+}
+
 fn pending(requests: &[Vec<u8>]) -> Pending {
     let mut pending = Pending::default();
     let mut told = 0;
@@ -195,7 +199,7 @@ fn new_directory_is_made_first_if_it_has_nothing_to_do_with_others() {
     for scope in [Scope::Node(node(7)), Scope::New(node(1), b"d"), Scope::Space, Scope::All] {
         assert!(queue.take_ahead(scope).is_empty(), "{scope:?}");
     }
-    assert_eq!(queue.take_ahead(Scope::Node(node(9))), std::slice::from_ref(&made));
+    assert_eq!(bytes(queue.take_ahead(Scope::Node(node(9)))), std::slice::from_ref(&made));
     assert!(queue.take_ahead(Scope::Node(node(9))).is_empty());
     assert!(!queue.concerns(Scope::Exists(node(9))));
     assert_eq!(drain(&mut queue), others);
@@ -227,12 +231,12 @@ fn directories_are_made_before_what_has_to_be_in_them() {
     let all = [outer, inner, name.clone(), other];
     for scope in [Scope::New(node(9), b"b"), Scope::Exists(node(9))] {
         let mut queue = pending(&all);
-        assert_eq!(queue.take_ahead(scope), made[..2]);
+        assert_eq!(bytes(queue.take_ahead(scope)), made[..2]);
         assert!(!queue.concerns(scope));
         assert_eq!(drain(&mut queue), all[2..]);
     }
     let mut queue = pending(&all);
-    assert_eq!(queue.take_ahead(Scope::Space), made);
+    assert_eq!(bytes(queue.take_ahead(Scope::Space)), made);
     assert!(!queue.concerns(Scope::Space));
     assert_eq!(drain(&mut queue), [name]);
 }

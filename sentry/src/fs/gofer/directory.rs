@@ -8,7 +8,8 @@
 //! the listing is what we know of it (`names`), in the order of the names.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::borrow::Cow;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -20,6 +21,7 @@ use super::budget::Answer;
 use super::inode::{GoferInode, State};
 use super::names::{Named, Names};
 use crate::fs::synthetic::seek_dir;
+use crate::hash::HashMap;
 use crate::memory::IoDest;
 use crate::sync::{Mutex, Rank};
 use crate::vfs::{DirEntry, File, IoContext, SeekFrom};
@@ -174,7 +176,7 @@ impl GoferDir {
         let dots = [(&b"."[..], own), (&b".."[..], parent_inode)];
         for (at, (name, inode)) in (0..).zip(dots).skip(position.min(DOTS) as usize) {
             let kind = FileKind::Directory;
-            if !sink(DirEntry { name: name.to_vec(), inode, kind, next: at + 1 }) {
+            if !sink(DirEntry { name: Cow::Borrowed(name), inode, kind, next: at + 1 }) {
                 return Ok((at, false));
             }
         }
@@ -329,7 +331,7 @@ impl File for GoferDir {
         while let Some(part) = self.part(at - DOTS)? {
             for entry in &part.entries[(at - DOTS - part.first) as usize..] {
                 let Entry { inode, kind, .. } = *entry;
-                if !sink(DirEntry { name: entry.name.to_vec(), inode, kind, next: at + 1 }) {
+                if !sink(DirEntry { name: Cow::Borrowed(&entry.name), inode, kind, next: at + 1 }) {
                     return Ok(at);
                 }
                 at += 1;

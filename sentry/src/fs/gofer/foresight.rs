@@ -11,7 +11,6 @@
 //! after it was changed ends all belief (`Export::forget_foresight`). Answers are dropped if the
 //! directory was changed meanwhile, as its version tells, or an inode of an entry has gone.
 
-use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -22,6 +21,7 @@ use linux_abi::fs::FileKind;
 use super::budget::Answer;
 use super::export::Node;
 use super::inode::GoferInode;
+use crate::hash::HashMap;
 
 /// Entries that are asked for at first, and at most; these many if they are opened or listed too.
 const BATCH_MIN: usize = 8;

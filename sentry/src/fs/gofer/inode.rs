@@ -1,7 +1,7 @@
 //! Inodes of host files.
 
 use std::any::Any;
-use std::collections::HashMap;
+
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -20,6 +20,7 @@ use super::foresight::Foresight;
 use super::inodes::{Identity, Told};
 use super::names::Names;
 use super::unnamed::{Origin, Pool};
+use crate::hash::HashMap;
 use crate::sync::{Mutex, Rank};
 use crate::vfs::{
     AttributeChange, Attributes, DeviceId, File, Inode, InodeCommon, IoContext, NewNode, XattrFlags,
@@ -119,7 +120,7 @@ impl GoferInode {
             pool: None,
             origin: None,
             lacks: None,
-            children: HashMap::new(),
+            children: HashMap::default(),
             absent: None,
             names: None,
             listing: None,

@@ -1,6 +1,5 @@
 //! The inodes in use, by host identity: makes sure that one host file is one inode.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -11,6 +10,7 @@ use linux_abi::time::Timespec;
 use super::attributes::CachedAttributes;
 use super::export::Export;
 use super::inode::GoferInode;
+use crate::hash::HashMap;
 use crate::sync::{Mutex, Rank};
 use crate::vfs::Attributes;
 
@@ -97,8 +97,8 @@ pub(super) struct Inodes {
 impl Default for Inodes {
     fn default() -> Inodes {
         Inodes {
-            table: Mutex::new(Rank::Leaf, HashMap::new()),
-            told: Mutex::new(Rank::Leaf, HashMap::new()),
+            table: Mutex::new(Rank::Leaf, HashMap::default()),
+            told: Mutex::new(Rank::Leaf, HashMap::default()),
             next: AtomicU64::new(TOLD_FIRST),
         }
     }

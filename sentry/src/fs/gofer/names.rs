@@ -47,7 +47,11 @@ impl GoferInode {
         if !self.export.is_exclusive() {
             return;
         }
-        match &mut self.state.lock().lacks {
+        let state = &mut *self.state.lock();
+        if state.names.is_some() {
+            return;
+        }
+        match &mut state.lacks {
             Some((known, at)) if **known == *name => *at = version,
             lacks => *lacks = Some((Arc::from(name), version)),
         }

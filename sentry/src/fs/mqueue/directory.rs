@@ -163,7 +163,7 @@ impl File for DirectoryFile {
         let mut at = position;
         for (place, name, inode) in entries.into_iter().filter(|(place, ..)| *place >= position) {
             let kind = if place < DOTS { FileKind::Directory } else { FileKind::Regular };
-            if !sink(DirEntry { name, inode, kind, next: place + 1 }) {
+            if !sink(DirEntry { name: name.into(), inode, kind, next: place + 1 }) {
                 break;
             }
             at = place + 1;

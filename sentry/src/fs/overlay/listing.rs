@@ -4,6 +4,7 @@
 //! that of entry n. Unchanged entries come first, in the order of the lower file system.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -149,7 +150,7 @@ impl File for OverlayDir {
         let first = usize::try_from(position).unwrap_or(usize::MAX);
         let mut at = position;
         for (name, inode, kind) in dots.into_iter().chain(listed).skip(first) {
-            if !sink(DirEntry { name: name.to_vec(), inode, kind, next: at + 1 }) {
+            if !sink(DirEntry { name: Cow::Borrowed(name), inode, kind, next: at + 1 }) {
                 break;
             }
             at += 1;

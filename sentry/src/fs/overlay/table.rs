@@ -1,11 +1,11 @@
 //! The inodes of lower objects: makes sure that one object is one inode, whatever its names, and
 //! keeps those that have changed.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use super::inode::OverlayInode;
+use crate::hash::HashMap;
 use crate::sync::{Mutex, Rank};
 use crate::vfs::{Attributes, DeviceId};
 
@@ -46,7 +46,7 @@ pub(super) struct Table {
 impl Default for Table {
     fn default() -> Table {
         Table {
-            known: Mutex::new(Rank::Leaf, HashMap::new()),
+            known: Mutex::new(Rank::Leaf, HashMap::default()),
             devices: Mutex::new(Rank::Leaf, Vec::new()),
             next_number: AtomicU64::new(FIRST_NUMBER),
         }

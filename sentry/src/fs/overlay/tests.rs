@@ -107,7 +107,7 @@ fn entries(file: &dyn File, position: u64, max: usize) -> (Vec<String>, u64) {
     let mut sink = |entry: DirEntry| {
         let fits = names.len() < max;
         if fits {
-            names.push(String::from_utf8(entry.name).unwrap());
+            names.push(String::from_utf8(entry.name.to_vec()).unwrap());
         }
         fits
     };
@@ -398,7 +398,7 @@ fn listing_merges_and_keeps_positions() {
     assert_eq!(entries(&*dir, 0, usize::MAX).0.len(), all.len() - 2);
     let mut kinds = Vec::new();
     let mut sink = |entry: DirEntry| {
-        kinds.push((entry.name, entry.inode, entry.kind));
+        kinds.push((entry.name.to_vec(), entry.inode, entry.kind));
         true
     };
     dir.read_dir(0, 55, &IO, &mut sink).unwrap();

@@ -1,6 +1,7 @@
 //! Synthetic directories.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use linux_abi::Errno;
@@ -129,7 +130,8 @@ impl File for DirFile {
         let mut at = position;
         for (index, (name, inode)) in dots.into_iter().enumerate().skip(position as usize) {
             let next = index as u64 + 1;
-            let entry = DirEntry { name: name.to_vec(), inode, kind: FileKind::Directory, next };
+            let entry =
+                DirEntry { name: Cow::Borrowed(name), inode, kind: FileKind::Directory, next };
             if !sink(entry) {
                 return Ok(at);
             }
@@ -139,7 +141,7 @@ impl File for DirFile {
         for child in &entries[first..] {
             let next = child.position + DOTS + 1;
             let name = child.name.clone();
-            if !sink(DirEntry { name, inode: child.inode, kind: child.kind, next }) {
+            if !sink(DirEntry { name: name.into(), inode: child.inode, kind: child.kind, next }) {
                 return Ok(at);
             }
             at = next;

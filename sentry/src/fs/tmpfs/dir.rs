@@ -1,7 +1,7 @@
 //! Directories of a tmpfs.
 
 use std::any::Any;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use linux_abi::Errno;
@@ -9,6 +9,7 @@ use linux_abi::fs::{FileKind, RenameFlags};
 
 use super::inode::{Data, TmpfsInode, own_inode};
 use crate::fs::synthetic::seek_dir;
+use crate::hash::HashMap;
 use crate::memory::IoDest;
 use crate::sync::{Mutex, MutexGuard};
 use crate::vfs::{DeviceId, DirEntry, File, Inode, IoContext, NewNode, NewNodeKind, SeekFrom};
@@ -282,13 +283,13 @@ impl DirFile {
     }
 
     /// The next entries from `position` on.
-    fn batch(&self, position: u64) -> Result<Vec<DirEntry>, Errno> {
+    fn batch(&self, position: u64) -> Result<Vec<DirEntry<'static>>, Errno> {
         let entries: MutexGuard<'_, Entries> = self.inode.entries()?.lock();
         let listed = entries.by_position.range(position..).take(LISTED_AT_ONCE);
         let entry = |(&position, name): (&u64, &Arc<[u8]>)| {
             let inode = &entries.by_name.get(name)?.inode;
             Some(DirEntry {
-                name: name.to_vec(),
+                name: name.to_vec().into(),
                 inode: inode.number(),
                 kind: inode.kind(),
                 next: position + 1,
@@ -331,7 +332,7 @@ impl File for DirFile {
                 continue;
             }
             let name = name.to_vec();
-            if !sink(DirEntry { name, inode, kind: FileKind::Directory, next }) {
+            if !sink(DirEntry { name: name.into(), inode, kind: FileKind::Directory, next }) {
                 return Ok(at);
             }
             at = next;

@@ -34,7 +34,7 @@ fn list(file: &dyn File, position: u64, max: usize) -> (Vec<String>, u64) {
     let mut sink = |entry: DirEntry| {
         let fits = names.len() < max;
         if fits {
-            names.push(String::from_utf8(entry.name).unwrap());
+            names.push(String::from_utf8(entry.name.to_vec()).unwrap());
         }
         fits
     };

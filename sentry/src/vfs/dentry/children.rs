@@ -1,6 +1,5 @@
 //! A directory's cached names, and looking them up.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -8,6 +7,7 @@ use linux_abi::Errno;
 use linux_abi::fs::NAME_MAX;
 
 use super::{Dentry, is_same_inode};
+use crate::hash::HashMap;
 use crate::sync::{Mutex, Rank};
 use crate::vfs::Inode;
 

@@ -1,9 +1,10 @@
 //! Which mount hangs where.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Mount, MountNamespace};
+use crate::hash::HashMap;
 use crate::sync::{Rank, RwLock};
 use crate::vfs::{Dentry, Location};
 

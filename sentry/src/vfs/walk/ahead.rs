@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use linux_abi::Errno;
 use linux_abi::fs::NAME_MAX;
+use smallvec::{SmallVec, smallvec};
 
 use crate::vfs::dentry::Cached;
 use crate::vfs::{Dentry, Inode};
@@ -66,7 +67,7 @@ impl Ahead {
         rest: &[u8],
         opens: bool,
     ) -> Option<Arc<Dentry>> {
-        let mut names = vec![name];
+        let mut names: SmallVec<[&[u8]; MAX_NAMES]> = smallvec![name];
         let mut further =
             rest.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).peekable();
         while names.len() < MAX_NAMES

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use linux_abi::Errno;
 use linux_abi::fs::ResolveFlags;
+use smallvec::SmallVec;
 
 pub use task::{LookupFlags, chdir, lookup_at, lookup_fd, parent_at, path_context};
 pub(super) use walker::Walker;
@@ -36,10 +37,13 @@ pub struct PathContext<'a> {
     pub resolve: ResolveFlags,
 }
 
+/// One component of a path; those of common length take no memory of their own.
+pub type Component = SmallVec<[u8; 36]>;
+
 /// The last component of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Last {
-    Name(Vec<u8>),
+    Name(Component),
     Dot,
     DotDot,
     /// There is none: the path leads to the root, or was a magic link's jump.

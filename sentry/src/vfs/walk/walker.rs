@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use linux_abi::Errno;
 use linux_abi::fs::{FileKind, MAXSYMLINKS, NAME_MAX, ResolveFlags};
 
+use smallvec::SmallVec;
+
 use super::ahead::Ahead;
 use super::{Last, PathContext};
 use crate::vfs::permission::check_search;
@@ -257,6 +259,6 @@ fn last_of(name: &[u8]) -> Last {
     match name {
         b"." => Last::Dot,
         b".." => Last::DotDot,
-        name => Last::Name(name.to_vec()),
+        name => Last::Name(SmallVec::from_slice(name)),
     }
 }
