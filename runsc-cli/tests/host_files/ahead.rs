@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 use linux_abi::Errno;
 use linux_abi::fs::{OpenFlags, RenameFlags};
 use linux_abi::time::Timespec;
-use sentry::vfs::{AttributeChange, FileSystem, NewNodeKind, XattrFlags};
+use sentry::vfs::{
+    AttributeChange, Attributes, FileSystem, MapRequest, MapSource, NewNodeKind, XattrFlags,
+};
 
 use super::common::*;
 
@@ -324,5 +326,68 @@ fn passing_names_change_their_directory_all_the_same() {
         let path = served.path(&format!("f{i}"));
         assert_eq!(fs::read(&path).unwrap(), b"text");
         assert_eq!(fs::metadata(&path).unwrap().nlink(), 1);
+    }
+}
+
+#[test]
+fn the_change_time_that_was_told_outlives_an_inode() {
+    let served = Served::new(EXCLUSIVE, |_| {});
+    let root = served.root();
+    let dir = make(&root, "dir", NewNodeKind::Directory);
+    for i in 0..40 {
+        let (name, new) = (format!("f{i}"), format!("g{i}"));
+        let node = make(&dir, &name, NewNodeKind::Regular);
+        write_at(&*open(&node, OpenFlags::RDWR).unwrap(), b"text", 0);
+        let written = node.attributes().unwrap();
+        dir.rename(name.as_bytes(), &dir, new.as_bytes(), RenameFlags::empty()).unwrap();
+        let told = node.attributes().unwrap();
+        assert!(told.links == 1 && told.size == 4 && is_recent(told.changed));
+        assert_eq!(told.modified, written.modified);
+        drop(node);
+        if i % 2 == 0 {
+            served.fs().finish();
+        }
+        let again = find(&dir, &new).unwrap();
+        let met = again.attributes().unwrap();
+        let seen = |it: Attributes| (it.inode, it.links, it.size, it.modified, it.changed);
+        assert_eq!(seen(met), seen(told), "{new}");
+        served.fs().finish();
+        assert_eq!(again.attributes().unwrap().changed, told.changed);
+        // Until something happens to the file again.
+        std::thread::sleep(Duration::from_millis(12));
+        write_at(&*open(&again, OpenFlags::RDWR).unwrap(), b"texts", 0);
+        let host = fs::metadata(served.path(&format!("dir/{new}"))).unwrap();
+        assert_eq!(again.attributes().unwrap().changed.nsec, host.ctime_nsec());
+        assert_ne!(again.attributes().unwrap().changed, told.changed);
+    }
+}
+
+#[test]
+fn a_file_is_opened_before_what_was_asked_for_quietly() {
+    let served = Served::new(EXCLUSIVE, |_| {});
+    let root = served.root();
+    let dir = make(&root, "dir", NewNodeKind::Directory);
+    for i in 0..40 {
+        let (name, new) = (format!("f{i}"), format!("g{i}"));
+        let node = make(&dir, &name, NewNodeKind::Regular);
+        write_at(&*open(&node, OpenFlags::RDWR).unwrap(), b"text", 0);
+        let mode = AttributeChange { permissions: Some(0o600), ..AttributeChange::default() };
+        node.set_attributes(&mode).unwrap();
+        dir.rename(name.as_bytes(), &dir, new.as_bytes(), RenameFlags::empty()).unwrap();
+        let file = open(&node, OpenFlags::empty()).unwrap();
+        let (shared, writable, executable) = (false, true, false);
+        let request = MapRequest { shared, writable, executable, offset: 0, len: 4 };
+        // By a descriptor of its own, for reading only.
+        assert!(matches!(file.map(&request), Ok(MapSource::Host { .. })));
+        assert_eq!(content(&*file), b"text");
+        assert_eq!(node.attributes().unwrap().permissions, 0o600);
+        if i > 8 {
+            assert!(!served.path(&format!("dir/{new}")).exists(), "{new} is not there yet");
+        }
+        if i % 8 == 0 {
+            served.fs().finish();
+            let host = fs::metadata(served.path(&format!("dir/{new}"))).unwrap();
+            assert_eq!(host.mode() & 0o7777, 0o600);
+        }
     }
 }

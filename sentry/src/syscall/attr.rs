@@ -322,7 +322,7 @@ fn check_size(ctx: &Ctx, size: u64) -> Result<(), Errno> {
 
 fn set_size(place: &Location, size: u64) -> SysResult {
     let inode = place.inode();
-    let permissions = mode_without_privileges(&inode.attributes()?);
+    let permissions = mode_without_privileges(&inode.ownership()?);
     let change = AttributeChange {
         size: Some(size),
         permissions,
@@ -342,7 +342,7 @@ pub(super) fn strip_privileges(ctx: &Ctx, place: &Location) -> Result<(), Errno>
         return Ok(());
     }
     common.set_plain();
-    if let Some(mode) = mode_without_privileges(&inode.attributes()?) {
+    if let Some(mode) = mode_without_privileges(&inode.ownership()?) {
         let change = AttributeChange { permissions: Some(mode), ..AttributeChange::default() };
         inode.set_attributes(&change)?;
     }

@@ -8,6 +8,7 @@ mod support;
 
 mod access;
 mod admin;
+mod change_time;
 mod clock;
 mod cwd;
 mod dirs;

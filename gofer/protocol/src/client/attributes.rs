@@ -18,6 +18,11 @@ impl Client {
         self.ask_target(Op::GetAttr, target, |response, _| response.fixed())
     }
 
+    /// Reads the attributes as they are when all is done that was asked for quietly.
+    pub fn get_attr_behind_all(&self, target: Target<'_>) -> Result<Attr, Errno> {
+        self.call_target(Op::GetAttr, target, |response, _| response.fixed())
+    }
+
     /// Reads the attributes of several nodes, in order, as they are before what was asked for quietly.
     ///
     /// # Errors

@@ -77,8 +77,27 @@ impl Client {
         flags: OpenFlags,
         wants_node: bool,
     ) -> Result<Opened, Errno> {
+        if !target.name.is_empty() {
+            return self.open_within(Scope::Node(target.node), target, flags, wants_node);
+        }
+        // Neither names nor modes matter to a file that is there, but for a gofer without privileges.
+        match self.open_within(Scope::Exists(target.node), target, flags, wants_node) {
+            Err(Errno::EACCES | Errno::EPERM) if !self.is_served(self.quiet_mark()) => {
+                self.open_within(Scope::All, target, flags, wants_node)
+            }
+            result => result,
+        }
+    }
+
+    fn open_within(
+        &self,
+        scope: Scope<'_>,
+        target: Target<'_>,
+        flags: OpenFlags,
+        wants_node: bool,
+    ) -> Result<Opened, Errno> {
         self.call_apart(
-            Scope::Node(target.node),
+            scope,
             Op::Open,
             |request| {
                 request.fixed(&OpenRequest {

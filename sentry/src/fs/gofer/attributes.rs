@@ -19,6 +19,7 @@ use linux_abi::time::Timespec;
 use platform::host;
 use platform::host::time::Clock;
 
+use super::foretold::Foretold;
 use super::inode::GoferInode;
 use crate::task::operation_start;
 use crate::vfs::{AttributeChange, Attributes, DeviceId, Inode, TimeChange, now};
@@ -35,6 +36,10 @@ pub(super) struct CachedAttributes {
     is_ownership_current: bool,
     /// Whether none came that could have changed owners.
     is_owner_current: bool,
+    /// Whether all names that have come and gone since are counted.
+    are_links_current: bool,
+    /// Of a file: see [`super::foretold`].
+    pub(super) foretold: Foretold,
     /// When they were asked for.
     asked_at: Option<Duration>,
     /// Of a directory: when its entries were changed last, by a quiet request. The host has heard
@@ -75,12 +80,13 @@ pub(super) fn time_stamp() -> Timespec {
 
 impl CachedAttributes {
     pub(super) fn new(known: Attributes, asked_at: Option<Duration>) -> CachedAttributes {
-        let (is_current, is_ownership_current, is_owner_current) = (true, true, true);
         CachedAttributes {
             known,
-            is_current,
-            is_ownership_current,
-            is_owner_current,
+            is_current: true,
+            is_ownership_current: true,
+            is_owner_current: true,
+            are_links_current: true,
+            foretold: Foretold::default(),
             asked_at,
             entries_changed: None,
             is_waiting: false,
@@ -126,13 +132,23 @@ impl CachedAttributes {
     /// A change has happened, or is about to.
     pub(super) fn outdate(&mut self) -> u64 {
         self.is_ownership_current = false;
+        self.are_links_current = false;
         self.entries_changed = None;
         self.outdate_rest()
+    }
+
+    /// Nothing has happened to the file, but what is known may be old: there is no descriptor any more that
+    /// tells the rest.
+    pub(super) fn outdate_unchanged(&mut self) {
+        let told = self.foretold.told();
+        self.outdate();
+        self.foretold.stay_with(told);
     }
 
     /// The same, of what leaves permissions and owners alone.
     pub(super) fn outdate_rest(&mut self) -> u64 {
         self.is_current = false;
+        self.foretold.take_back();
         self.version += 1;
         self.version
     }
@@ -164,6 +180,14 @@ impl CachedAttributes {
         }
     }
 
+    /// What nothing has changed but requests that we keep account of: all that `fstat` of a file in the
+    /// sentry does not tell, or not yet.
+    pub(super) fn accounted(&self) -> Option<&Attributes> {
+        let is_accounted =
+            self.is_ownership_current && self.is_owner_current && self.are_links_current;
+        is_accounted.then_some(&self.known)
+    }
+
     /// As last heard of, with what has become of a directory's entries since.
     fn with_entries(&self) -> Option<Attributes> {
         let changed = self.entries_changed?;
@@ -174,6 +198,7 @@ impl CachedAttributes {
     pub(super) fn note_linked(&mut self) {
         self.known.links += 1;
         self.outdate_rest();
+        self.foretell(time_stamp());
     }
 
     fn refresh(&mut self, fresh: Attributes, asked: Asked) {
@@ -183,6 +208,7 @@ impl CachedAttributes {
             self.is_current = true;
             self.is_ownership_current = true;
             self.is_owner_current = true;
+            self.are_links_current = true;
             self.asked_at = asked.at;
         }
     }
@@ -190,6 +216,15 @@ impl CachedAttributes {
 
 impl GoferInode {
     pub(super) fn current_attributes(&self) -> Result<Attributes, Errno> {
+        let attributes = match self.foretold_attributes()? {
+            Some(attributes) => attributes,
+            None => self.served_attributes()?,
+        };
+        Ok(self.with_foretold(attributes))
+    }
+
+    /// Those that the host tells, which is waited for but for a new file.
+    fn served_attributes(&self) -> Result<Attributes, Errno> {
         if !self.is_being_named() {
             return self.named_attributes();
         }
@@ -268,9 +303,10 @@ impl GoferInode {
 
     fn ask_attributes(&self) -> Result<Attributes, Errno> {
         // The question about a directory that is being made has that done.
-        if self.known_identity().is_some() {
+        if self.kind() == FileKind::Directory && self.known_identity().is_some() {
             self.await_quiet();
         }
+        let is_behind = self.known_identity().is_some() && self.is_awaited();
         if !self.is_awaited()
             && let Some(told) = self.ask_for_many()
         {
@@ -278,7 +314,11 @@ impl GoferInode {
         }
         let asked = self.asking();
         let named = self.named()?;
-        let attr = self.export.call(|client| client.get_attr(named.target()))?;
+        let ask = |client: &gofer_protocol::Client| match is_behind {
+            true => client.get_attr_behind_all(named.target()),
+            false => client.get_attr(named.target()),
+        };
+        let attr = self.export.call(ask)?;
         if !self.recognises(&attr) {
             return Err(Errno::ESTALE);
         }
@@ -332,6 +372,7 @@ impl GoferInode {
     pub(super) fn outdate_names(&self) {
         let attributes = &mut self.state.lock().attributes;
         attributes.entries_changed = None;
+        attributes.are_links_current = false;
         attributes.outdate_rest();
     }
 
@@ -367,6 +408,7 @@ impl GoferInode {
         known.links = if is_last { 0 } else { known.links.saturating_sub(1) };
         known.changed = now();
         state.attributes.outdate_rest();
+        state.attributes.foretell(time_stamp());
     }
 
     /// Runs a request that changes the attributes and answers with the new ones.
@@ -414,24 +456,28 @@ impl GoferInode {
     /// set-id bits away, the host may refuse to set them, and times change with what is written.
     fn is_harmless(&self, set: &SetAttr) -> bool {
         let sets_id = set.mode.is_some_and(|mode| mode & (S_ISUID | S_ISGID) != 0);
-        let sets_times = (set.atime, set.mtime) != (SetTime::Omit, SetTime::Omit);
         !sets_id
             && set.uid.is_none()
             && set.gid.is_none()
             && set.size.is_none()
-            && !(sets_times && self.state.lock().descriptors.is_open())
+            && !(sets_times(set) && self.state.lock().descriptors.is_open())
     }
 
     /// Changes permissions and times of what is ours.
     fn change_quietly(&self, set: &SetAttr) -> Result<(), Errno> {
         self.with_node(|client, node| client.set_attr_quietly(Target::from(node), set))?;
         self.note_quiet();
-        let attributes = &mut self.state.lock().attributes;
+        let mut state = self.state.lock();
+        if sets_times(set) {
+            state.times_mark = state.quiet_mark;
+        }
+        let attributes = &mut state.attributes;
         if let Some(mode) = set.mode {
             attributes.known.permissions = mode & S_IALLUGO;
         }
         attributes.entries_changed = None;
         attributes.outdate_rest();
+        attributes.foretell(time_stamp());
         Ok(())
     }
 
@@ -442,7 +488,7 @@ impl GoferInode {
             FileKind::Directory => return Err(Errno::EISDIR),
             _ => return Err(Errno::EINVAL),
         }
-        self.await_quiet();
+        self.await_times();
         self.note_written();
         // In an exclusive export the descriptor is kept for the open that often follows.
         let known = self.state.lock().descriptors.writable();
@@ -465,7 +511,7 @@ impl GoferInode {
 }
 
 /// `known`, with what `fstat` of the same file tells.
-fn merge(known: &Attributes, stat: &Stat) -> Attributes {
+pub(super) fn merge(known: &Attributes, stat: &Stat) -> Attributes {
     Attributes {
         permissions: stat.mode & S_IALLUGO,
         links: stat.nlink,
@@ -502,6 +548,10 @@ pub(super) fn from_attr(attr: &Attr, device: DeviceId) -> Option<Attributes> {
 
 pub(super) fn wire_time(time: Timespec) -> Time {
     Time { sec: time.sec, nsec: time.nsec as u64 }
+}
+
+fn sets_times(set: &SetAttr) -> bool {
+    (set.atime, set.mtime) != (SetTime::Omit, SetTime::Omit)
 }
 
 fn set_time(change: Option<TimeChange>) -> SetTime {

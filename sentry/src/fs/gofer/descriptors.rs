@@ -19,8 +19,10 @@ pub(super) struct Descriptors {
     /// Read-only.
     read: Option<Arc<OwnedFd>>,
     write: Option<Writable>,
-    /// Open files.
+    /// Open files, those among them that may be written to, and how many of these there were ever.
     opens: u32,
+    writers: u32,
+    writers_ever: u64,
     /// Whether it was opened since the budget asked last.
     is_used: bool,
     /// Whether the budget counts this inode.
@@ -49,6 +51,12 @@ impl Descriptors {
 
     pub(super) fn is_open(&self) -> bool {
         self.opens > 0
+    }
+
+    /// Whether something may be written to the file, and a number that is another one when that could
+    /// have happened in between.
+    pub(super) fn writers(&self) -> (bool, u64) {
+        (self.writers > 0 || self.is_mapped_writable, self.writers_ever)
     }
 
     /// Takes the descriptor to write through if nobody else has it, and there is no other.
@@ -155,27 +163,30 @@ impl GoferInode {
             descriptors.is_counted = false;
             let closed = descriptors.take_all();
             if closed.1.is_some() {
-                state.attributes.outdate();
+                state.attributes.outdate_unchanged();
             }
             closed
         };
         Answer::LetGo
     }
 
-    /// Counts an open file.
-    pub(super) fn begin_open(&self) {
-        self.await_quiet();
+    /// Counts an open file, which may be written to if `is_writable`.
+    pub(super) fn begin_open(&self, is_writable: bool) {
+        self.await_times();
         let descriptors = &mut self.state.lock().descriptors;
         descriptors.opens += 1;
+        descriptors.writers += u32::from(is_writable);
+        descriptors.writers_ever += u64::from(is_writable);
         descriptors.is_used = true;
     }
 
     /// An open file is gone.
-    pub(super) fn end_open(&self) {
+    pub(super) fn end_open(&self, was_writable: bool) {
         let _closed = {
             let mut state = self.state.lock();
             let descriptors = &mut state.descriptors;
             descriptors.opens -= 1;
+            descriptors.writers -= u32::from(was_writable);
             if descriptors.opens > 0 || self.export.is_exclusive() {
                 return;
             }

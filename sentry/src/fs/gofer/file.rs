@@ -16,6 +16,7 @@ use crate::vfs::{File, IoContext, MapRequest, MapSource, SeekFrom};
 /// An open regular file of the host.
 pub(super) struct GoferFile {
     inode: Arc<GoferInode>,
+    is_writable: bool,
     read: Option<Arc<OwnedFd>>,
     write: Option<Writable>,
 }
@@ -26,9 +27,10 @@ impl GoferFile {
     ///
     /// Errors: EROFS, EACCES, EPERM, ESTALE, ETXTBSY.
     pub(super) fn open(inode: Arc<GoferInode>, flags: OpenFlags) -> Result<GoferFile, Errno> {
-        inode.begin_open();
-        let mut file = GoferFile { inode, read: None, write: None };
-        if flags.is_writable() {
+        let is_writable = flags.is_writable();
+        inode.begin_open(is_writable);
+        let mut file = GoferFile { inode, is_writable, read: None, write: None };
+        if is_writable {
             file.write = Some(file.inode.writable_descriptor()?);
         }
         if flags.is_readable() {
@@ -78,7 +80,7 @@ impl GoferFile {
 
 impl Drop for GoferFile {
     fn drop(&mut self) {
-        self.inode.end_open();
+        self.inode.end_open(self.is_writable);
     }
 }
 

@@ -42,6 +42,8 @@ pub struct GoferInode {
     pub(super) state: Mutex<State>,
     /// Whether it was made quietly, and nothing was written or changed since.
     pub(super) is_fresh: AtomicBool,
+    /// Whether we have told a change time that we stay with (`foretold`).
+    pub(super) is_foretold: AtomicBool,
     /// Held by what uses the position of a host file: appending, seeking for data.
     pub(super) position: Mutex<()>,
     /// Where it stands among those who hold something.
@@ -70,6 +72,8 @@ pub(super) struct State {
     pub(super) descriptors: Descriptors,
     /// When the last quiet request that concerns it was sent.
     pub(super) quiet_mark: u64,
+    /// When the last of them that sets times was sent.
+    pub(super) times_mark: u64,
     /// When the request that gives it its name was sent.
     pub(super) name_mark: u64,
     /// Where new files in this directory come from.
@@ -108,6 +112,7 @@ impl GoferInode {
         attributes: CachedAttributes,
     ) -> Arc<GoferInode> {
         let kind = attributes.kind();
+        let is_foretold = attributes.foretold.told().is_some();
         let state = State {
             place: None,
             is_ours: false,
@@ -116,6 +121,7 @@ impl GoferInode {
             attributes,
             descriptors: Descriptors::default(),
             quiet_mark: 0,
+            times_mark: 0,
             name_mark: 0,
             pool: None,
             origin: None,
@@ -138,6 +144,7 @@ impl GoferInode {
             is_protected,
             state: Mutex::new(Rank::Leaf, state),
             is_fresh: AtomicBool::new(false),
+            is_foretold: AtomicBool::new(is_foretold),
             position: Mutex::new(Rank::FileObject, ()),
             seats: Seats::default(),
         })
@@ -203,6 +210,14 @@ impl GoferInode {
     pub(super) fn is_awaited(&self) -> bool {
         let mark = self.state.lock().quiet_mark;
         !self.export.client().is_served(mark)
+    }
+
+    /// Waits until the quiet requests that set its times are served: what is written comes after them.
+    pub(super) fn await_times(&self) {
+        let mark = self.state.lock().times_mark;
+        if !self.export.client().is_served(mark) {
+            self.export.client().await_quiet();
+        }
     }
 
     /// Waits until the quiet requests that concern it are served: what happens on its descriptors
@@ -375,8 +390,9 @@ impl Inode for GoferInode {
 impl GoferInode {
     /// Takes leave of the export; answers with where it was.
     fn leave(&mut self) -> Option<Place> {
+        let foretold = self.last_foretold();
         if let Some(identity) = self.identity.get() {
-            self.export.inodes.forget_dead(identity);
+            self.export.inodes.forget_dead(identity, foretold);
         }
         self.export.leave_budgets(self);
         self.forget_listing();

@@ -9,6 +9,7 @@ use linux_abi::time::Timespec;
 
 use super::attributes::CachedAttributes;
 use super::export::Export;
+use super::foretold::Absent;
 use super::inode::GoferInode;
 use crate::hash::HashMap;
 use crate::sync::{Mutex, Rank};
@@ -47,6 +48,10 @@ impl Identity {
 
     pub(super) fn device(&self) -> (u32, u32) {
         self.number.dev
+    }
+
+    pub(super) fn number(&self) -> HostNumber {
+        self.number
     }
 
     /// The inode number.
@@ -88,16 +93,23 @@ fn is_protected(attr: &Attr) -> bool {
 
 /// The inodes in use.
 pub(super) struct Inodes {
-    table: Mutex<HashMap<HostNumber, Weak<GoferInode>>>,
+    table: Mutex<Table>,
     /// Directories that are known outside by a number of ours.
     told: Mutex<HashMap<HostNumber, (Identity, Told)>>,
     next: AtomicU64,
 }
 
+#[derive(Default)]
+struct Table {
+    inodes: HashMap<HostNumber, Weak<GoferInode>>,
+    /// Of files that are not among them.
+    foretold: Absent,
+}
+
 impl Default for Inodes {
     fn default() -> Inodes {
         Inodes {
-            table: Mutex::new(Rank::Leaf, HashMap::default()),
+            table: Mutex::new(Rank::Leaf, Table::default()),
             told: Mutex::new(Rank::Leaf, HashMap::default()),
             next: AtomicU64::new(TOLD_FIRST),
         }
@@ -118,7 +130,7 @@ impl Inodes {
         // Outlives the guard: dropping an inode takes the lock.
         let known;
         let mut table = self.table.lock();
-        known = table.get(&identity.number).and_then(Weak::upgrade);
+        known = table.inodes.get(&identity.number).and_then(Weak::upgrade);
         if let Some(inode) = &known
             && inode.known_identity() == Some(&identity)
         {
@@ -128,10 +140,11 @@ impl Inodes {
             return inode;
         }
         let attributes = told.map_or(*attributes, |told| told.applied_to(*attributes));
-        let attributes = CachedAttributes::new(attributes, asked_at);
+        let mut attributes = CachedAttributes::new(attributes, asked_at);
+        attributes.foretold.stay_with(table.foretold.take(&identity));
         let known = (identity.device(), Some(identity), told);
         let inode = GoferInode::new(export.clone(), known, is_protected(attr), attributes);
-        table.insert(identity.number, Arc::downgrade(&inode));
+        table.inodes.insert(identity.number, Arc::downgrade(&inode));
         inode
     }
 
@@ -143,7 +156,7 @@ impl Inodes {
         }
         let mut table = self.table.lock();
         if inode.known_identity().is_none() {
-            table.insert(identity.number, Arc::downgrade(inode));
+            table.inodes.insert(identity.number, Arc::downgrade(inode));
             // Who sees it finds the inode in the table.
             inode.set_identity(identity);
         }
@@ -151,14 +164,18 @@ impl Inodes {
 
     /// Those that are in use and known.
     pub(super) fn all(&self) -> Vec<Arc<GoferInode>> {
-        self.table.lock().values().filter_map(Weak::upgrade).collect()
+        self.table.lock().inodes.values().filter_map(Weak::upgrade).collect()
     }
 
-    /// Forgets an inode that is being dropped.
-    pub(super) fn forget_dead(&self, identity: &Identity) {
-        let mut table = self.table.lock();
-        if table.get(&identity.number).is_some_and(|weak| weak.strong_count() == 0) {
-            table.remove(&identity.number);
+    /// Forgets an inode that is being dropped, but not the change time that was told of its file.
+    pub(super) fn forget_dead(&self, identity: &Identity, foretold: Option<Timespec>) {
+        let table = &mut *self.table.lock();
+        let known = table.inodes.get(&identity.number);
+        if known.is_some_and(|weak| weak.strong_count() == 0) {
+            table.inodes.remove(&identity.number);
+            if let Some(told) = foretold {
+                table.foretold.keep(*identity, told);
+            }
         }
     }
 
@@ -169,8 +186,8 @@ impl Inodes {
             self.told.lock().remove(number);
         }
         let mut table = self.table.lock();
-        if table.get(number).is_some_and(|weak| std::ptr::eq(weak.as_ptr(), inode)) {
-            table.remove(number);
+        if table.inodes.get(number).is_some_and(|weak| std::ptr::eq(weak.as_ptr(), inode)) {
+            table.inodes.remove(number);
         }
     }
 

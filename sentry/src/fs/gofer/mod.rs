@@ -17,7 +17,8 @@
 //! by us there, on a local file system, is changed and removed by *quiet* requests where nothing but
 //! a failing disk can prevent it (`Export::takes_for_granted`), and regular files get their names so
 //! (`unnamed`), and directories are made (`new_directories`); whatever depends on the order of what
-//! the gofer and what we do to a file waits for them (`GoferInode::await_quiet`). **Shared** ones
+//! the gofer and what we do to a file waits for them (`GoferInode::await_times`), but what they do to its
+//! attributes is told in advance (`foretold`). **Shared** ones
 //! ask again: names are revalidated on each walk, attributes come from the host each time.
 //!
 //! **Locks.** All here are rank `Leaf`, held for moments and never over a round trip, but the one
@@ -32,6 +33,7 @@ mod export;
 mod file;
 mod find;
 mod foresight;
+mod foretold;
 mod inode;
 mod inodes;
 mod names;

@@ -13,7 +13,8 @@
 //! ([`gofer_protocol::Unlinked`]). Once nobody uses it any more it goes back to the stock: see [`Origin`].
 //!
 //! Divergence: the birth time of a new file is up to a second too early, and its change time moves
-//! when the name is put in place, which whoever has written to it waits for before it sees any.
+//! when the name is put in place, which whoever has written to it and may go on waits for before it sees
+//! any. Once nobody may write, we tell it in advance (`foretold`).
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -25,10 +26,11 @@ use gofer_protocol::transport::MAX_DESCRIPTORS;
 use gofer_protocol::{Attr, Created, NewNode as WireNode, Unlinked, Unnamed as Made};
 use linux_abi::Errno;
 use linux_abi::fs::{FileKind, S_ISGID, S_ISUID};
+use linux_abi::time::Timespec;
 use platform::host;
 use platform::host::time::Clock;
 
-use super::attributes::wire_time;
+use super::attributes::{time_stamp, wire_time};
 use super::descriptors::Writable;
 use super::export::{Export, Node};
 use super::inode::GoferInode;
@@ -340,7 +342,7 @@ impl GoferInode {
         let (mtime, ctime) = (wire_time(now.mtime), wire_time(now.ctime));
         let named = Attr { nlink: 1, atime: mtime, mtime, ctime, ..attr };
         let inode = self.after(self.adopt(name, &named, Some(file.node), None))?;
-        inode.note_named();
+        inode.note_named(now.ctime);
         // Writing takes these bits away.
         if new.permissions & (S_ISUID | S_ISGID) == 0 {
             inode.common().set_plain();
@@ -412,11 +414,12 @@ impl GoferInode {
         let _pool = self.state.lock().pool.take();
     }
 
-    /// The file was given its name by a quiet request.
-    fn note_named(&self) {
+    /// The file was made at `now` and given its name by a quiet request.
+    fn note_named(&self, now: Timespec) {
         self.is_fresh.store(true, Ordering::Release);
         let mut state = self.state.lock();
         state.is_ours = true;
+        state.attributes.foretell(now);
         state.name_mark = self.export.client().quiet_mark();
     }
 
@@ -444,6 +447,7 @@ impl GoferInode {
         state.quiet_mark = self.export.client().quiet_mark();
         state.name_mark = state.quiet_mark;
         state.attributes.outdate_rest();
+        state.attributes.foretell(time_stamp());
     }
 
     /// The file was given another name by a quiet request.
@@ -524,6 +528,9 @@ impl GoferInode {
     pub(super) fn note_written(&self) {
         if self.is_fresh.load(Ordering::Relaxed) {
             self.is_fresh.store(false, Ordering::Release);
+        }
+        if self.is_foretold.load(Ordering::Relaxed) {
+            self.is_foretold.store(false, Ordering::Release);
         }
     }
 }
