@@ -93,6 +93,8 @@ struct State {
     callers: Vec<(Arc<Slot>, u32)>,
     /// How many it takes.
     enough: u32,
+    /// Where the last worker looked from, unless others wanted the processor.
+    last_cpu: Option<usize>,
     session: Option<Arc<Session>>,
 }
 
@@ -237,6 +239,7 @@ impl Watch {
             since: Instant::now(),
             callers: Vec::new(),
             enough: STREAK,
+            last_cpu: None,
             session: None,
         };
         Watch {
@@ -352,8 +355,7 @@ impl Watch {
     }
 
     fn open(&self, state: &mut State, slot: &Arc<Slot>, callers: &[Arc<Slot>], now: Instant) {
-        // The thread was here when it made its call.
-        let Some(cpu) = self.processors.other_than(process::current_cpu()) else { return };
+        let Some(cpu) = self.processor_beside(slot, state.last_cpu) else { return };
         let session = Arc::new(Session {
             cpu,
             slots: RwLock::default(),
@@ -378,7 +380,16 @@ impl Watch {
             self.join(&session, caller);
         }
         self.opened.fetch_add(1, Ordering::Relaxed);
+        state.last_cpu = Some(cpu);
         state.session = Some(session);
+    }
+
+    /// Where to look from at the line of a thread that has just made a call here: where the last worker
+    /// did, if that can be, as what it works with is still in that processor's cache.
+    fn processor_beside(&self, slot: &Slot, last: Option<usize>) -> Option<usize> {
+        let own = slot.processors.lock().clone().unwrap_or_else(|| self.processors.clone());
+        last.filter(|&last| own.without(last).count() > 0)
+            .or_else(|| self.processors.other_than(process::current_cpu()))
     }
 
     /// Opens the line of a thread, which leaves the worker's processor; `false` if it cannot.
@@ -418,6 +429,9 @@ impl Watch {
         self.leave(&session);
         let calls = session.calls.load(Ordering::Relaxed);
         self.served.fetch_add(calls.into(), Ordering::Relaxed);
+        if was_disturbed {
+            state.last_cpu = None;
+        }
         state.begin_anew();
         state.enough = match calls {
             WORTH.. if !was_disturbed => STREAK,
