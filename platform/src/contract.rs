@@ -9,6 +9,8 @@
 //! **Invariant:** the host's mappings are the truth. No page fault of a valid access ever reaches
 //! the kernel; a [`Trap::Fault`] is always the guest's own error.
 
+mod unasked;
+
 use std::any::Any;
 use std::future::Future;
 use std::num::NonZeroU32;
@@ -22,6 +24,8 @@ use std::time::Instant;
 use linux_abi::Errno;
 
 use crate::systrap::{Conduit, Descriptors};
+
+pub use unasked::{Foretold, Posted, Poster, TakeBack};
 
 /// General registers of a guest thread, in the layout of `struct user_regs_struct` (x86-64).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -460,21 +464,6 @@ pub trait Interrupter: Send + Sync {
     fn bind(&self, _is_allowed: &dyn Fn(u32) -> bool) {}
 }
 
-/// A call that guest code does not wait for, see [`Thread::let_post`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Posted {
-    /// `close(2)`.
-    Close { fd: i32 },
-    /// `fcntl(2)` with `F_SETFD`.
-    SetCloexec { fd: i32, is_cloexec: bool },
-}
-
-/// Makes the calls that a thread does not wait for.
-pub trait Poster: Send + Sync {
-    /// Makes one. The descriptor may be any, as the guest says.
-    fn make(&self, posted: Posted);
-}
-
 /// A guest thread. Dropping the handle kills the host thread.
 ///
 /// All methods but [`Thread::poll_trap`] require that the thread is trapped. The handle may move
@@ -581,7 +570,8 @@ pub trait Thread: Send + Sync {
     /// [`FILE_CALLS`](crate::FILE_CALLS). Only a thread with an identity does so at all.
     fn use_descriptors(&mut self, _are_used: bool) {}
 
-    /// Whether the platform can do what [`Thread::let_post`] says of the present call.
+    /// Whether the platform can do what [`Thread::let_post`] and [`Thread::foretell`] say of the present
+    /// call, which has ended what was foretold before. Otherwise that has to be taken back.
     fn can_post(&self) -> bool {
         false
     }
@@ -597,6 +587,20 @@ pub trait Thread: Send + Sync {
 
     /// Ends [`Thread::let_post`] for all descriptors. For a thread that is in a call or was interrupted.
     fn end_posting(&mut self) {}
+
+    /// Makes ready for [`Thread::foretell`] in the present call.
+    fn prepare_foretelling(&mut self) {}
+
+    /// Lets guest code answer the thread's next call behind the present one by itself, if it is this
+    /// one. Only where [`Thread::can_post`] says so. Answers with whether that was of use last time.
+    fn foretell(&mut self, _what: &Foretold) -> bool {
+        false
+    }
+
+    /// How to take that back, from whatever host thread.
+    fn foretold(&self) -> Option<Arc<dyn TakeBack>> {
+        None
+    }
 
     /// Makes all calls of the thread trap, and of all that it spawns from now on, also those that guest
     /// code makes of the host (native futexes, the vsyscall page). That cannot be taken back.

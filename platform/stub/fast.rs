@@ -19,7 +19,7 @@ use super::layout::{
     FAST_OFFSET, FAST_STACK, Fast, HOTLINE_OFFSET, Hotline, Identity, PLAIN_OFFSET, Plain,
     REPORTS_OFFSET, Saved, info, line, served,
 };
-use super::line::{KNOWN_OFFSET, Known};
+use super::line::{FORETOLD_OFFSET, Foretold};
 use super::{change, conduit, entry, hotline};
 
 /// Where a trampoline jumps to: `rcx` is the address of the thread's [`Fast`] block, `r11` that of
@@ -146,6 +146,7 @@ fn answer(fast: *mut Fast) -> Option<u64> {
         served::SCHED_YIELD => Some(syscall(calls::SCHED_YIELD, [0; 6])),
         _ => {
             let made = change::call(fast, number).or_else(|| conduit::call(fast, number));
+            let made = made.or_else(|| hotline::foretold_call(fast, number));
             match made.or_else(|| hotline::known(fast, number)) {
                 None => return hotline::call(fast, number),
                 made => made,
@@ -238,7 +239,7 @@ fn store(place: u64, word: u64) {
 
 /// Room for the stack of [`serve`].
 const _: () =
-    assert!(KNOWN_OFFSET - FAST_OFFSET + size_of::<Known>() as u64 + 2048 <= FAST_STACK);
+    assert!(FORETOLD_OFFSET - FAST_OFFSET + size_of::<Foretold>() as u64 + 2048 <= FAST_STACK);
 const _: () = assert!(size_of::<Hotline>() as u64 <= REPORTS_OFFSET - HOTLINE_OFFSET);
 const _: () = assert!(size_of::<Fast>() as u64 <= HOTLINE_OFFSET - FAST_OFFSET);
 const _: () = assert!(size_of::<Identity>() == 48);

@@ -16,7 +16,9 @@ use super::layout::{
     Extent, FAST_OFFSET, Fast, HOTLINE_OFFSET, Hotline, REPORTS_OFFSET, ROOM_MAX, ROOM_OFFSET, SENT_OFFSET, TEXT_MAX,
     is_short, shape,
 };
-use super::line::{self, KNOWN_OFFSET, Known, POSTS_OFFSET, Posts, Reports, known, post as posted};
+use super::line::{
+    self, FORETOLD_OFFSET, Foretold, KNOWN_OFFSET, Known, POSTS_OFFSET, Posts, Reports, foretold, known, post as posted,
+};
 
 /// How often the stub looks whether a worker has taken the call, and then whether it is done: for
 /// about 100 µs. A worker that tells others of a change, or serves another thread's call, comes back
@@ -36,6 +38,18 @@ const FADVISE64: u32 = 221;
 const F_SETFD: u32 = 2;
 const F_GETFL: u32 = 3;
 const FD_CLOEXEC: u64 = 1;
+const LSEEK: u32 = 8;
+const SEEK_CUR: u32 = 1;
+const IOCTL: u32 = 16;
+const FICLONE: u32 = 0x4004_9409;
+const TCGETS: u32 = 0x5401;
+const ENOTTY: u64 = -25_i64 as u64;
+const NEWFSTATAT: u32 = 262;
+const AT_EMPTY_PATH: u32 = 0x1000;
+/// Length of `struct stat`.
+const STAT_WORDS: usize = 18;
+/// Where the guest's addresses end.
+const USER_END: u64 = (1 << 47) - 4096;
 /// `POSIX_FADV_NOREUSE`, the last one.
 const ADVICE_MAX: u32 = 5;
 
@@ -47,6 +61,7 @@ const PAGE_BYTES: u64 = 4096;
 /// Gives the call to the worker that watches the line, if one does; answers with the result.
 #[inline(always)]
 pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
+    forget_foretold(fast);
     if load!((*fast).is_open) == 0 || load!((*fast).saved.flags) & DIRECTION_FLAG != 0 {
         return None;
     }
@@ -105,12 +120,85 @@ pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
 fn learn(slot: u64, fd: u64, word: u64) {
     let known = (slot + KNOWN_OFFSET) as *mut Known;
     store!((*known).made, word >> known::MADE_SHIFT & known::MADE);
+    store!((*known).is_foretold, word & known::FORETOLD);
     if word & known::IS == 0 || fd >= known::MAX {
         return;
     }
     let flags = (known as u64 + offset_of!(Known, flags) as u64) as *mut u32;
     store!(*flags.wrapping_add(fd as usize), (word >> known::FLAGS_SHIFT) as u32);
     store!((*known).descriptors, load!((*known).descriptors) | 1 << fd);
+}
+
+/// A call goes to the sentry: what it has said before does not hold behind that.
+#[inline(always)]
+fn forget_foretold(fast: *mut Fast) {
+    let known = (fast as u64 - FAST_OFFSET + KNOWN_OFFSET) as *mut Known;
+    store!((*known).is_foretold, 0);
+}
+
+/// Answers a call as the sentry has foretold.
+#[inline(always)]
+pub(crate) fn foretold_call(fast: *mut Fast, number: u32) -> Option<u64> {
+    let slot = fast as u64 - FAST_OFFSET;
+    let known = (slot + KNOWN_OFFSET) as *mut Known;
+    if load!((*known).is_foretold) == 0 {
+        return None;
+    }
+    let args = [
+        load!((*fast).saved.rdi),
+        load!((*fast).saved.rsi),
+        load!((*fast).saved.rdx),
+        load!((*fast).saved.r10),
+        load!((*fast).saved.r8),
+        load!((*fast).saved.r9),
+    ];
+    let (what, place) = match number {
+        foretold::FSTAT => (foretold::FSTAT, args[1]),
+        NEWFSTATAT if args[3] as u32 == AT_EMPTY_PATH && args[1] != 0 => (foretold::FSTAT, args[2]),
+        IOCTL if matches!(args[1] as u32, FICLONE | TCGETS) => (foretold::FSTAT, 0),
+        LSEEK if args[1] == 0 && args[2] as u32 == SEEK_CUR => (foretold::FSTAT, 0),
+        foretold::READ | foretold::GETDENTS64 | foretold::COPY_FILE_RANGE => (number, 0),
+        _ => return None,
+    };
+    let told = (slot + FORETOLD_OFFSET) as *mut Foretold;
+    // SAFETY: the slot is mapped.
+    let head = unsafe { AtomicU64::from_ptr(&raw mut (*told).head) };
+    let is_told = head.load(Ordering::Acquire);
+    // Only the lower half of a descriptor counts, as on the host.
+    if is_told & !foretold::USED != foretold::head(what, args[0] as u32) {
+        return None;
+    }
+    let words = (told as u64 + offset_of!(Foretold, words) as u64) as *const u64;
+    match number {
+        IOCTL => return Some(ENOTTY),
+        LSEEK => return Some(0),
+        NEWFSTATAT if load_byte(args[1]) != 0 => return None,
+        foretold::FSTAT | NEWFSTATAT => {
+            let mut index = 0;
+            while index < STAT_WORDS {
+                let word = if index < foretold::WORDS { load!(*words.wrapping_add(index)) } else { 0 };
+                store_word(place.wrapping_add(8 * index as u64), word);
+                index += 1;
+            }
+        }
+        foretold::READ if args[2] > USER_END || args[1] > USER_END - args[2] => return None,
+        foretold::COPY_FILE_RANGE => {
+            let is_plain = args[1] == 0 && args[3] == 0 && args[5] as u32 == 0;
+            let (to, len) = (load!(*words), load!(*words.wrapping_add(1)));
+            if !is_plain || args[2] as u32 as u64 != to || args[4] > len {
+                return None;
+            }
+        }
+        _ => {}
+    }
+    if what != foretold::FSTAT {
+        // Once is enough, and who asks again and again waits for something.
+        store!((*known).is_foretold, 0);
+    }
+    if is_told & foretold::USED == 0 {
+        head.fetch_or(foretold::USED, Ordering::Relaxed);
+    }
+    Some(0)
 }
 
 /// Makes a call of which the stub knows the result.
@@ -130,6 +218,7 @@ pub(crate) fn known(fast: *mut Fast, number: u32) -> Option<u64> {
         CLOSE => {
             // Whatever becomes of it, this is not known any more.
             store!((*known).descriptors, descriptors & !(1 << fd));
+            store!((*known).is_foretold, 0);
             posted::CLOSE
         }
         FCNTL => match load!((*fast).saved.rsi) as u32 {
@@ -252,6 +341,13 @@ fn touch(place: u64) {
 #[inline(always)]
 fn load_byte(place: u64) -> u8 {
     load!(*(place as *const u8))
+}
+
+/// Stores a word for the guest, wherever that is.
+#[inline(always)]
+fn store_word(place: u64, word: u64) {
+    // SAFETY: it is what the guest asks for, in memory that is all the guest's.
+    unsafe { asm!("mov [{}], {}", in(reg) place, in(reg) word, options(nostack, preserves_flags)) };
 }
 
 #[inline(always)]

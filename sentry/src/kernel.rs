@@ -20,7 +20,7 @@ use crate::latency::Latency;
 use crate::signal::{Immunity, SignalAccounting};
 use crate::sync::{Mutex, Rank};
 use crate::syscall::strace::StraceLog;
-use crate::task::TaskTree;
+use crate::task::{Foretelling, TaskTree};
 use crate::time::Timers;
 use crate::vfs::{MountNamespace, Vfs};
 
@@ -48,6 +48,7 @@ pub struct Kernel {
     pub boot_time_ns: u64,
     pub strace: Option<StraceLog>,
     pub latency: Latency,
+    pub foretelling: Foretelling,
     /// A procfs of the sentry's own pid namespace.
     pub proc_dir: OwnedFd,
     /// Where the host has put the largest image so far that could be anywhere, as the first in an
@@ -136,6 +137,7 @@ impl Kernel {
             boot_time_ns: now(Clock::Monotonic).as_nanos() as u64,
             strace,
             latency: Latency::default(),
+            foretelling: Foretelling::default(),
             proc_dir,
             free_room: Mutex::new(Rank::Leaf, 0..0),
             prepared: Default::default(),

@@ -15,13 +15,14 @@ use super::layout::{
     Extent, FAST_OFFSET, Fast, HOTLINE_OFFSET, Hotline, REPORTS_OFFSET, ROOM_MAX, ROOM_OFFSET,
     SENT_OFFSET, SHORT_MAX, TEXT_MAX, WINDOW_BYTES, is_short, shape,
 };
-use super::line::{self, KNOWN_OFFSET, Known, POSTS_OFFSET, Posts, Reports};
+use super::line::{self, FORETOLD_OFFSET, KNOWN_OFFSET, Known, POSTS_OFFSET, Posts, Reports};
 use super::slot::{Event, Slot};
 use crate::process::copy;
 
 // `take_call` reads the first line as words.
 const _: () = assert!(offset_of!(Hotline, state) == 0 && offset_of!(Hotline, number) == 4);
 const _: () = assert!(offset_of!(Known, descriptors) == 0 && offset_of!(Known, made) == 8);
+const _: () = assert!(offset_of!(Known, is_foretold) == 16);
 const _: () = assert!(offset_of!(Hotline, info) == 8 && offset_of!(Hotline, words) == 16);
 
 /// A line of the processor's cache.
@@ -49,7 +50,7 @@ pub(super) struct Calling {
     put: (u64, u64),
     /// It, as long as it is short.
     short: Short,
-    /// What the stub may know of the descriptor that is the result, see [`line::known`].
+    /// What the stub may know behind it, see [`line::known`].
     known: u64,
 }
 
@@ -159,12 +160,11 @@ impl Slot {
         Some(Event::Hotline { number: number as i32, info, args })
     }
 
-    /// Says what the stub may know of the descriptor that is the result of the present call, if that is on
-    /// the line.
+    /// Says what the stub may know behind the present call, if that is on the line: see [`line::known`].
     pub(super) fn say_known(&self, known: u64) {
         let mut calling = self.calling.lock();
         if calling.is_serving {
-            calling.known = known;
+            calling.known |= known;
         }
     }
 
@@ -316,5 +316,6 @@ pub(super) fn reset(memory: &SlotMemory) {
     memory.write(HOTLINE_OFFSET, &[0_u64; size_of::<Hotline>() / 8]);
     memory.write(REPORTS_OFFSET, &[0_u64; size_of::<Reports>() / 8]);
     memory.write(POSTS_OFFSET, &[0_u64; size_of::<Posts>() / 8]);
-    memory.write(KNOWN_OFFSET, &[0_u64; 2]);
+    memory.write(KNOWN_OFFSET, &[0_u64; 3]);
+    memory.write(FORETOLD_OFFSET, &0_u64);
 }

@@ -61,6 +61,9 @@ pub struct Known {
     pub descriptors: u64,
     /// How many of its [`Posts`] were made, as far as it was told.
     pub made: u64,
+    /// Whether something is said in [`Foretold`], and the thread has made no call since that the sentry
+    /// hears of.
+    pub is_foretold: u64,
     /// What `F_GETFL` answers, or [`known::NO_FLAGS`].
     pub flags: [u32; known::MAX as usize],
 }
@@ -73,10 +76,48 @@ pub mod known {
     /// a descriptor, with these flags in the upper half, ...
     pub const IS: u64 = 1;
     pub const FLAGS_SHIFT: u32 = 32;
+    /// The answer of the next call is [`Foretold`](super::Foretold).
+    pub const FORETOLD: u64 = 2;
     /// ... and how many posts were made, so many bits of it.
     pub const MADE_SHIFT: u32 = 8;
     pub const MADE: u64 = 0xffff;
     pub const NO_FLAGS: u32 = u32::MAX;
+}
+
+/// Where [`Foretold`] lies.
+pub const FORETOLD_OFFSET: u64 = (KNOWN_OFFSET + size_of::<Known>() as u64).next_multiple_of(64);
+
+/// What the sentry answers if the next call is a certain one.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub struct Foretold {
+    /// Which call that is, and how it stands with it: see [`foretold`].
+    pub head: u64,
+    /// `struct stat`, or what other arguments there are.
+    pub words: [u64; foretold::WORDS],
+}
+
+/// Words of [`Foretold::head`].
+pub mod foretold {
+    /// The call has this number, and its first argument is this descriptor.
+    #[inline(always)]
+    pub const fn head(number: u32, fd: u32) -> u64 {
+        (fd as u64) << 32 | (number as u64) << 8 | IS
+    }
+    /// It was not taken back.
+    pub const IS: u64 = 1;
+    /// The stub has used it.
+    pub const USED: u64 = 2;
+
+    /// Calls: the result is 0. For `fstat` the words are all of `struct stat` that is not 0; and the
+    /// descriptor is new and stands at 0, and the file knows no `ioctl`s of terminals or clones, ...
+    pub const FSTAT: u32 = 5;
+    pub const READ: u32 = 0;
+    pub const GETDENTS64: u32 = 217;
+    /// ... and here the other descriptor, and how many bytes are wanted at most; no offsets, no flags.
+    pub const COPY_FILE_RANGE: u32 = 326;
+
+    pub const WORDS: usize = 15;
 }
 
 /// A call that is left behind: in the upper half the turn in which it was made, in the second byte the

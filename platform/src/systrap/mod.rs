@@ -50,6 +50,7 @@ mod directory;
 mod familiar;
 mod fast;
 mod finishing;
+mod foretelling;
 mod frame;
 mod gate;
 mod hand;

@@ -25,8 +25,8 @@ use super::stock::NO_DOMAIN;
 use super::supervisor::Supervisor;
 use super::{batch, lock_all, spawn, word};
 use crate::contract::{
-    AddressSpace, Begun, BoxFuture, HostOp, Identity, Interrupter, NewProcess, Poster, Registers,
-    ResumeMode, Spawn, Thread, Trap,
+    AddressSpace, Begun, BoxFuture, Foretold, HostOp, Identity, Interrupter, NewProcess, Poster,
+    Registers, ResumeMode, Spawn, TakeBack, Thread, Trap,
 };
 use crate::host;
 use crate::process::{KICK, fpu, ops};
@@ -527,6 +527,18 @@ impl Thread for SystrapThread {
         // With others there would be no telling what comes first.
         let is_alone = self.slot.process.patching.threads() == Threads::One;
         is_alone && self.finish_with(op, Outcome::Value(value))
+    }
+
+    fn prepare_foretelling(&mut self) {
+        self.slot.prepare_foretelling();
+    }
+
+    fn foretell(&mut self, what: &Foretold) -> bool {
+        self.slot.foretell(what)
+    }
+
+    fn foretold(&self) -> Option<Arc<dyn TakeBack>> {
+        Some(Arc::clone(&self.slot) as Arc<dyn TakeBack>)
     }
 
     fn catch_all(&mut self) -> BoxFuture<'_, Result<(), Errno>> {

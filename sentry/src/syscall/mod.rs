@@ -68,4 +68,5 @@ mod xattr;
 
 pub use args::{Args, Fd, FromArg};
 pub use flow::{Flow, SysResult};
+pub use stat::stat_at_hand;
 pub use table::{Entry, Level, TABLE, dispatch};

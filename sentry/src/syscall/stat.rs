@@ -13,8 +13,8 @@ use crate::memory::{UserAddr, UserPath, UserPtr};
 use crate::task::{Credentials, Ctx};
 use crate::vfs::permission::{Want, check_inode};
 use crate::vfs::{
-    Attributes, IoContext, Location, LookupFlags, MountOptions, PathContext, lookup_at,
-    path_context,
+    Attributes, FileDescription, IoContext, Location, LookupFlags, MountOptions, PathContext,
+    lookup_at, path_context,
 };
 
 /// `stat(2)`.
@@ -78,6 +78,13 @@ fn stat_path(
 fn put_stat(ctx: &Ctx, buf: UserPtr<Stat>, attributes: &Attributes, place: &Location) -> SysResult {
     ctx.memory().write_value(buf, &to_stat(attributes, place))?;
     Ok(0)
+}
+
+/// What `fstat` will answer, if that needs no question and changes by nothing but system calls.
+pub fn stat_at_hand(file: &FileDescription) -> Option<Stat> {
+    let place = file.location();
+    let attributes = place.dentry().inode().attributes_at_hand()?;
+    Some(to_stat(&attributes, place))
 }
 
 /// `st_mode`. Linux: anonymous inodes (eventfd, epoll, …) are of no kind. The sandbox' own standard

@@ -9,6 +9,7 @@ use std::task::Poll;
 use linux_abi::Errno;
 use platform::{Begun, HostOp, Identity, Registers, Thread, WordChange};
 
+use super::foretelling::{self, Foresight};
 use super::{Task, posting};
 use crate::memory::{UserAddr, UserMemory};
 use crate::mm::Undo;
@@ -30,14 +31,17 @@ pub struct Ctx {
     /// Descriptors on which guest code may make calls without waiting for them, perhaps more of them
     /// than that: see [`posting`](super::posting).
     pub(super) posts_on: u64,
+    /// What guest code is told of its next call.
+    pub(super) foresight: Foresight,
 }
 
 impl Ctx {
     pub fn new(task: Arc<Task>, thread: Box<dyn Thread>) -> Ctx {
         let memory = own_memory(&task, &*thread);
         let (begun, undo) = (None, None);
-        let (is_told_traced, may_finish, posts_on) = (false, false, 0);
-        Ctx { task, thread, memory, is_told_traced, may_finish, begun, undo, posts_on }
+        let (is_told_traced, may_finish) = (false, false);
+        let (posts_on, foresight) = (0, Foresight::default());
+        Ctx { task, thread, memory, is_told_traced, may_finish, begun, undo, posts_on, foresight }
     }
 
     /// The caller's memory.
@@ -51,9 +55,10 @@ impl Ctx {
         (orig_rax, [rdi, rsi, rdx, r10, r8, r9])
     }
 
-    /// After `execve`: the task's new memory.
+    /// After `execve`: the task's new memory, and thread.
     pub fn reload_memory(&mut self) {
         self.memory = own_memory(&self.task, &*self.thread);
+        self.foresight = Foresight::default();
     }
 
     /// The present call was begun by guest code itself, and is gone on with as it has begun until
@@ -171,6 +176,7 @@ impl Ctx {
         if !self.may_finish || self.task.has_attention() {
             return Err(undo);
         }
+        foretelling::end_others(self);
         self.task.is_in_guest.store(true, Ordering::Relaxed);
         if !self.thread.resume_unless_failed(op, value) {
             self.task.is_in_guest.store(false, Ordering::Relaxed);

@@ -63,15 +63,10 @@ pub(super) fn note(ctx: &mut Ctx, number: u64, args: &[u64; 6], result: usize) {
         SYS_FCNTL if matches!(args[1] as i32, F_DUPFD | F_DUPFD_CLOEXEC) => false,
         _ => return,
     };
-    let task = &ctx.task;
-    if !ctx.thread.can_post()
-        || task.kernel.strace.is_some()
-        || task.seccomp.is_on()
-        || task.tracing.is_traced()
-        || !task.has_own_fds()
-    {
+    if !is_possible(ctx) {
         return;
     }
+    let task = &ctx.task;
     let Ok(file) = task.fds().get(result as i32) else { return };
     if !closes_silently(&file) {
         return;
@@ -81,6 +76,17 @@ pub(super) fn note(ctx: &mut Ctx, number: u64, args: &[u64; 6], result: usize) {
     let mut desk = || -> Arc<dyn Poster> { Arc::new(Desk(Arc::downgrade(task))) };
     ctx.thread.let_post(flags, &mut desk);
     ctx.posts_on |= 1 << result.min(63);
+}
+
+/// Whether guest code may make calls without our word behind the present one: nobody wants to see them,
+/// and nobody else can change its descriptors.
+pub(super) fn is_possible(ctx: &Ctx) -> bool {
+    let task = &ctx.task;
+    ctx.thread.can_post()
+        && task.kernel.strace.is_none()
+        && !task.seccomp.is_on()
+        && !task.tracing.is_traced()
+        && task.has_own_fds()
 }
 
 /// Whether nobody can tell when a descriptor of this file is closed.

@@ -9,7 +9,7 @@ use platform::{HostOp, ResumeMode, Trap};
 
 use super::current::begin_operation;
 use super::exit::{ExitReason, exit};
-use super::{Ctx, posting, trace};
+use super::{Ctx, foretelling, posting, trace};
 use crate::ptrace::{self, CallEntry};
 use crate::seccomp;
 use crate::signal::{self, Answered, Delivery, SyscallRestart};
@@ -210,6 +210,7 @@ async fn serve_call(ctx: &mut Ctx, may_finish: bool) -> Entered {
     }
     ctx.may_finish = may_finish && trace.is_none();
     posting::begin(ctx, number, &raw);
+    foretelling::begin(ctx, number);
     let flow = match refusal {
         // One that guest code makes of the host, seen only because of filters.
         None if is_native(ctx, number, &raw) => {
@@ -226,6 +227,7 @@ async fn serve_call(ctx: &mut Ctx, may_finish: bool) -> Entered {
         ctx.task.kernel.latency.end(number, begun);
     }
     ctx.task.kernel.vfs.deferred().run();
+    foretelling::end_others(ctx);
     let flow = match flow {
         Flow::Runs => return Entered::Runs,
         Flow::Finish(op) if ctx.may_finish && finish(ctx, op) => return Entered::Runs,
@@ -238,6 +240,7 @@ async fn serve_call(ctx: &mut Ctx, may_finish: bool) -> Entered {
     match flow {
         Flow::Return(Ok(value)) => {
             posting::note(ctx, number, &raw, value);
+            foretelling::note(ctx, number, &raw, value);
             ctx.thread.registers_mut().rax = value as u64;
             Entered::Goes(None)
         }

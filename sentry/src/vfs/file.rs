@@ -106,6 +106,12 @@ pub trait File: Send + Sync + 'static {
         false
     }
 
+    /// Whether it is certain that there is nothing to read from this offset on, until the next
+    /// system call of the sandbox.
+    fn ends_at(&self, _offset: u64) -> bool {
+        false
+    }
+
     /// How a read waits for more than there is: a terminal in raw mode. None for all else.
     fn pacing(&self) -> Option<Pacing> {
         None

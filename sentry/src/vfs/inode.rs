@@ -85,6 +85,12 @@ pub trait Inode: Any + Send + Sync {
 
     fn attributes(&self) -> Result<Attributes, Errno>;
 
+    /// Those of a regular file or directory without `ioctl`s of its own, if nobody has to be
+    /// asked for them, and they change by nothing but system calls of the sandbox.
+    fn attributes_at_hand(&self) -> Option<Attributes> {
+        None
+    }
+
     /// Attributes of which those count that decide who may do what: kind, permissions and owners.
     /// All others may be out of date.
     fn ownership(&self) -> Result<Attributes, Errno> {

@@ -92,6 +92,7 @@ mod warm_descriptors;
 mod warm_ends;
 mod warm_filters;
 mod warm_flags;
+mod warm_foretold;
 mod warm_inherit;
 mod warm_memory;
 mod warm_poll;

@@ -51,6 +51,13 @@ pub(super) struct CachedAttributes {
     version: u64,
 }
 
+/// What can be said of attributes without asking the gofer.
+enum AtHand {
+    All(Attributes),
+    /// Nothing; with a descriptor of the file, if there is one.
+    Ask(Option<Arc<OwnedFd>>),
+}
+
 /// The circumstances under which attributes were asked for.
 #[derive(Clone, Copy)]
 pub(super) struct Asked {
@@ -233,21 +240,42 @@ impl GoferInode {
             self.await_name()?;
             return self.named_attributes();
         }
+        match self.fresh_attributes()? {
+            Some(attributes) => Ok(attributes),
+            None => self.named_attributes(),
+        }
+    }
+
+    /// The attributes of a new file to which nothing was written, by its descriptor.
+    fn fresh_attributes(&self) -> Result<Option<Attributes>, Errno> {
         let (known, fd) = {
             let state = self.state.lock();
             if let Some(made) = state.attributes.current() {
-                return Ok(made);
+                return Ok(Some(made));
             }
             (state.attributes.known, state.descriptors.writable())
         };
-        let Some(fd) = fd else { return self.named_attributes() };
+        let Some(fd) = fd else { return Ok(None) };
         let now = merge(&known, &host::fs::stat(&fd)?);
         let Attributes { links, permissions, .. } = known;
-        Ok(Attributes { links, permissions, accessed: now.modified, ..now })
+        Ok(Some(Attributes { links, permissions, accessed: now.modified, ..now }))
     }
 
     /// The attributes of a file that has its name.
     fn named_attributes(&self) -> Result<Attributes, Errno> {
+        let open = match self.told_attributes_at_hand()? {
+            AtHand::All(attributes) => return Ok(attributes),
+            AtHand::Ask(open) => open,
+        };
+        match self.ask_attributes() {
+            // It has no name any more, and nobody has a node of it.
+            Err(Errno::ESTALE | Errno::ENOENT | Errno::ENOTDIR) => self.last_attributes(open),
+            result => result,
+        }
+    }
+
+    /// The same as far as the gofer need not be asked.
+    fn told_attributes_at_hand(&self) -> Result<AtHand, Errno> {
         let is_exclusive = self.export.is_exclusive();
         let (known, is_current, is_told_by_host, written, open) = {
             let state = self.state.lock();
@@ -256,7 +284,7 @@ impl GoferInode {
                 && let Some(known) = attributes.with_entries()
                 && !self.export.client().is_served(state.quiet_mark)
             {
-                return Ok(known);
+                return Ok(AtHand::All(known));
             }
             let is_current = match is_exclusive {
                 true => attributes.is_current,
@@ -270,24 +298,58 @@ impl GoferInode {
             (attributes.known, is_current, is_told_by_host, written, state.descriptors.any())
         };
         if is_current {
-            return match written {
-                Some(fd) => Ok(merge(&known, &host::fs::stat(&fd)?)),
-                None => Ok(known),
-            };
+            return Ok(AtHand::All(match written {
+                Some(fd) => merge(&known, &host::fs::stat(&fd)?),
+                None => known,
+            }));
         }
         if let Some(fd) = &open
             && (is_told_by_host || !is_exclusive)
         {
             let stat = host::fs::stat(fd)?;
             if is_told_by_host || stat.ctime == known.changed {
-                return Ok(merge(&known, &stat));
+                return Ok(AtHand::All(merge(&known, &stat)));
             }
         }
-        match self.ask_attributes() {
-            // It has no name any more, and nobody has a node of it.
-            Err(Errno::ESTALE | Errno::ENOENT | Errno::ENOTDIR) => self.last_attributes(open),
-            result => result,
+        Ok(AtHand::Ask(open))
+    }
+
+    /// See [`Inode::attributes_at_hand`].
+    pub(super) fn settled_attributes(&self) -> Option<Attributes> {
+        if !self.changes_with_calls_only() {
+            return None;
         }
+        let attributes = match self.foretold_attributes().ok()? {
+            Some(attributes) => attributes,
+            None => self.served_attributes_at_hand()?,
+        };
+        Some(self.with_foretold(attributes))
+    }
+
+    fn served_attributes_at_hand(&self) -> Option<Attributes> {
+        if !self.is_being_named() {
+            return match self.told_attributes_at_hand().ok()? {
+                AtHand::All(attributes) => Some(attributes),
+                AtHand::Ask(_) => None,
+            };
+        }
+        let is_fresh = self.is_fresh.load(Ordering::Acquire);
+        if is_fresh { self.fresh_attributes().ok()? } else { None }
+    }
+
+    /// The size of a file that nobody is writing to, if it is known.
+    pub(super) fn settled_size(&self) -> Option<u64> {
+        if !self.export.is_exclusive() {
+            return None;
+        }
+        let state = self.state.lock();
+        let is_written = state.descriptors.writable().is_some();
+        let size = state.attributes.current().map(|known| known.size);
+        size.filter(|_| !is_written && !state.descriptors.is_mapped_writable())
+    }
+
+    fn changes_with_calls_only(&self) -> bool {
+        self.export.is_exclusive() && !self.state.lock().descriptors.is_mapped_writable()
     }
 
     /// See [`Inode::ownership`]: in an exclusive export it outlasts changes of entries.

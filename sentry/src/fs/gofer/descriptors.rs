@@ -49,6 +49,10 @@ impl Descriptors {
         self.writable().or_else(|| self.read.clone())
     }
 
+    pub(super) fn is_mapped_writable(&self) -> bool {
+        self.is_mapped_writable
+    }
+
     pub(super) fn is_open(&self) -> bool {
         self.opens > 0
     }

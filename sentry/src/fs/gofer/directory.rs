@@ -340,6 +340,12 @@ impl File for GoferDir {
         Ok(at)
     }
 
+    fn ends_at(&self, offset: u64) -> bool {
+        let listing = self.listing.lock();
+        let end = listing.parts.last().map_or(0, |part| part.first + part.entries.len() as u64);
+        listing.next.is_none() && offset >= DOTS + end
+    }
+
     fn sync(&self, _: bool) -> Result<(), Errno> {
         self.inode.with_node(|client, node| client.sync(node))
     }

@@ -134,6 +134,10 @@ impl File for GoferFile {
         u64::try_from(target.ok_or(Errno::EOVERFLOW)?).map_err(|_| Errno::EINVAL)
     }
 
+    fn ends_at(&self, offset: u64) -> bool {
+        self.inode.settled_size().is_some_and(|size| offset >= size)
+    }
+
     /// A shared mapping that may be written gets a writable descriptor, any other a read-only one.
     fn map(&self, request: &MapRequest) -> Result<MapSource, Errno> {
         let fd = if request.shared && request.writable {

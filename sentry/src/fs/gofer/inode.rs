@@ -300,6 +300,10 @@ impl Inode for GoferInode {
         self.current_attributes()
     }
 
+    fn attributes_at_hand(&self) -> Option<Attributes> {
+        self.settled_attributes()
+    }
+
     fn ownership(&self) -> Result<Attributes, Errno> {
         self.current_ownership()
     }

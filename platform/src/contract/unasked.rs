@@ -1,0 +1,37 @@
+//! Calls that guest code makes without the kernel's word.
+
+/// A call that guest code does not wait for, see [`Thread::let_post`](super::Thread::let_post).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Posted {
+    /// `close(2)`.
+    Close { fd: i32 },
+    /// `fcntl(2)` with `F_SETFD`.
+    SetCloexec { fd: i32, is_cloexec: bool },
+}
+
+/// Makes the calls that a thread does not wait for.
+pub trait Poster: Send + Sync {
+    /// Makes one. The descriptor may be any, as the guest says.
+    fn make(&self, posted: Posted);
+}
+
+/// A call that may come next, and its answer: see [`Thread::foretell`](super::Thread::foretell).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foretold {
+    /// `fstat(2)`, or the same by `newfstatat(2)`: gives `struct stat`, of which these words are not 0.
+    /// The descriptor is new, and no `lseek(2)` has moved it; `TCGETS` and `FICLONE` are not for it
+    /// (ENOTTY).
+    Stat { fd: u32, words: [u64; 15] },
+    /// `read(2)` finds the end.
+    Read { fd: u32 },
+    /// The same of `getdents64(2)`,
+    Getdents64 { fd: u32 },
+    /// and of `copy_file_range(2)` of not more than `len` bytes, without offsets and flags.
+    CopyFileRange { from: u32, to: u32, len: u64 },
+}
+
+/// Somebody who was foretold something.
+pub trait TakeBack: Send + Sync {
+    /// It is so no longer. Whatever guest code does that it does not know of yet comes afterwards.
+    fn take_back(&self);
+}
