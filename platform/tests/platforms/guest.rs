@@ -16,6 +16,8 @@ use super::kind::{AnyPlatform, new_platform};
 pub const CODE: u64 = 0x40_0000;
 /// A few writable pages, with nothing mapped before and behind them.
 pub const DATA: u64 = 0x50_0000;
+/// Where a guest that is [`Guest::blank`] may map something, to be told from others.
+pub const BLANK: u64 = 0x1_0000_0000;
 pub const DATA_BYTES: u64 = 4 * 4096;
 
 pub const READ: i32 = libc::PROT_READ;
@@ -182,10 +184,22 @@ impl Guest {
         }
     }
 
-    /// Host pid of the newest guest process.
+    /// Host pid of the newest guest process; those that wait for a guest may be newer. Without a guest, that
+    /// of the newest process.
     pub fn newest_host_pid() -> i32 {
-        Guest::host_children().pop().expect("a child")
+        let children = Guest::host_children();
+        let newest = children.iter().copied().rev().find(|&pid| has_guest(pid));
+        newest.or(children.last().copied()).expect("a child")
     }
+}
+
+/// Whether a stub process has memory where these guests have theirs.
+fn has_guest(pid: i32) -> bool {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let starts = maps.lines().filter_map(|line| line.split_once('-'));
+    starts
+        .filter_map(|(start, _)| u64::from_str_radix(start, 16).ok())
+        .any(|start| start == CODE || start == BLANK)
 }
 
 /// The result of a future of the platform.

@@ -57,8 +57,8 @@ fn worker(
     len: u64,
 ) -> (Guest, u64) {
     let mut guest = Guest::blank(&arena.platform);
-    let pid = Guest::newest_host_pid();
     guest.map(CODE, 4096, RW);
+    let pid = Guest::newest_host_pid();
     guest.map(DATA, DATA_BYTES, RW);
     guest.space.write(CODE, working()).expect("write");
     guest.space.write(SCRIBBLE, scribble()).expect("write");
