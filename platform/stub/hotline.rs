@@ -44,6 +44,7 @@ const IOCTL: u32 = 16;
 const FICLONE: u32 = 0x4004_9409;
 const TCGETS: u32 = 0x5401;
 const ENOTTY: u64 = -25_i64 as u64;
+const EOPNOTSUPP: u64 = -95_i64 as u64;
 const NEWFSTATAT: u32 = 262;
 const AT_EMPTY_PATH: u32 = 0x1000;
 /// Length of `struct stat`.
@@ -165,12 +166,16 @@ pub(crate) fn foretold_call(fast: *mut Fast, number: u32) -> Option<u64> {
     let head = unsafe { AtomicU64::from_ptr(&raw mut (*told).head) };
     let is_told = head.load(Ordering::Acquire);
     // Only the lower half of a descriptor counts, as on the host.
-    if is_told & !foretold::USED != foretold::head(what, args[0] as u32) {
+    if is_told & !(foretold::USED | foretold::SOURCE) != foretold::head(what, args[0] as u32) {
         return None;
     }
     let words = (told as u64 + offset_of!(Foretold, words) as u64) as *const u64;
     match number {
-        IOCTL => return Some(ENOTTY),
+        IOCTL if args[1] as u32 == TCGETS => return Some(ENOTTY),
+        IOCTL => {
+            let source = foretold::source(Some(args[2] as u32));
+            return (source != 0 && is_told & foretold::SOURCE == source).then_some(EOPNOTSUPP);
+        }
         LSEEK => return Some(0),
         NEWFSTATAT if load_byte(args[1]) != 0 => return None,
         foretold::FSTAT | NEWFSTATAT => {

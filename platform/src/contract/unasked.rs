@@ -19,9 +19,9 @@ pub trait Poster: Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Foretold {
     /// `fstat(2)`, or the same by `newfstatat(2)`: gives `struct stat`, of which these words are not 0.
-    /// The descriptor is new, and no `lseek(2)` has moved it; `TCGETS` and `FICLONE` are not for it
-    /// (ENOTTY).
-    Stat { fd: u32, words: [u64; 15] },
+    /// The descriptor is new, and no `lseek(2)` has moved it; `TCGETS` is not for it (ENOTTY), nor is
+    /// `FICLONE` from `source`, if there is one (EOPNOTSUPP).
+    Stat { fd: u32, words: [u64; 15], source: Option<u32> },
     /// `read(2)` finds the end.
     Read { fd: u32 },
     /// The same of `getdents64(2)`,

@@ -30,9 +30,9 @@ impl Slot {
         let last = self.memory.read::<u64>(FORETOLD_OFFSET);
         let was_used = last == 0 || last & foretold::USED != 0;
         let head = match *what {
-            Foretold::Stat { fd, ref words } => {
+            Foretold::Stat { fd, ref words, source } => {
                 self.memory.write(WORDS, words);
-                foretold::head(foretold::FSTAT, fd)
+                foretold::head(foretold::FSTAT, fd) | foretold::source(source)
             }
             Foretold::Read { fd } => foretold::head(foretold::READ, fd),
             Foretold::Getdents64 { fd } => foretold::head(foretold::GETDENTS64, fd),
@@ -57,3 +57,6 @@ impl TakeBack for Slot {
 }
 
 const _: () = assert!(offset_of!(line::Foretold, head) == 0);
+// Numbers of calls, descriptors and sources lie side by side.
+const _: () = assert!(foretold::head(u16::MAX as u32, u32::MAX) & foretold::SOURCE == 0);
+const _: () = assert!(foretold::source(Some(foretold::SOURCE_MAX - 1)) & !foretold::SOURCE == 0);

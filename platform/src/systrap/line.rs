@@ -104,13 +104,26 @@ pub mod foretold {
     pub const fn head(number: u32, fd: u32) -> u64 {
         (fd as u64) << 32 | (number as u64) << 8 | IS
     }
+    /// With this the file cannot be made a clone of what `fd` stands for, if that is below
+    /// [`SOURCE_MAX`], as files of their kind cannot.
+    #[inline(always)]
+    pub const fn source(fd: Option<u32>) -> u64 {
+        match fd {
+            Some(fd) if fd < SOURCE_MAX => ((fd + 1) as u64) << SOURCE_SHIFT,
+            _ => 0,
+        }
+    }
+    pub const SOURCE_MAX: u32 = 63;
+    const SOURCE_SHIFT: u32 = 24;
+    /// All bits that [`source`] may set.
+    pub const SOURCE: u64 = 0xff << SOURCE_SHIFT;
     /// It was not taken back.
     pub const IS: u64 = 1;
     /// The stub has used it.
     pub const USED: u64 = 2;
 
     /// Calls: the result is 0. For `fstat` the words are all of `struct stat` that is not 0; and the
-    /// descriptor is new and stands at 0, and the file knows no `ioctl`s of terminals or clones, ...
+    /// descriptor is new and stands at 0, and the file knows no `ioctl`s of terminals, ...
     pub const FSTAT: u32 = 5;
     pub const READ: u32 = 0;
     pub const GETDENTS64: u32 = 217;

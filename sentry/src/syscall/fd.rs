@@ -8,8 +8,9 @@ use linux_abi::fs::{
     F_SETSIG, FOwnerEx, FileKind, OpenFlags,
 };
 use linux_abi::task::RLIMIT_NOFILE;
-use linux_abi::tty::{FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD};
+use linux_abi::tty::{FICLONE, FICLONERANGE, FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX, FIONREAD};
 
+use super::transfer::clone_error;
 use super::{Fd, SysResult, async_io, locks, seccomp_listener};
 use crate::memory::UserPtr;
 use crate::seccomp::Listener;
@@ -181,6 +182,12 @@ pub async fn ioctl(ctx: &mut Ctx, fd: Fd, command: u32, argument: u64) -> SysRes
             async_io::apply(&ctx.task.kernel, &file, fd.0, file.flags());
             Ok(0)
         }
+        FICLONE => clone_into(ctx, &file, argument as i32),
+        FICLONERANGE => {
+            // `struct file_clone_range`: the source, then what part goes where.
+            let [source, ..] = ctx.memory().read_value(UserPtr::<[i64; 4]>::new(argument))?;
+            clone_into(ctx, &file, source as i32)
+        }
         FIONREAD if file.location().kind() == FileKind::Regular && file.file().is_seekable() => {
             let size = file.attributes()?.size;
             let left = size.saturating_sub(file.offset()).min(i32::MAX as u64) as i32;
@@ -192,6 +199,12 @@ pub async fn ioctl(ctx: &mut Ctx, fd: Fd, command: u32, argument: u64) -> SysRes
             None => file.file().ioctl(command, argument, &file.io(&ctx.task)),
         },
     }
+}
+
+/// Errors: EBADF, and see [`clone_error`].
+fn clone_into(ctx: &Ctx, target: &FileDescription, source: i32) -> SysResult {
+    let source = ctx.task.fds().get_usable(Fd(source))?;
+    Err(clone_error(&source, target))
 }
 
 fn change_flag(file: &FileDescription, flag: OpenFlags, is_on: bool) -> SysResult {

@@ -70,3 +70,4 @@ pub use args::{Args, Fd, FromArg};
 pub use flow::{Flow, SysResult};
 pub use stat::stat_at_hand;
 pub use table::{Entry, Level, TABLE, dispatch};
+pub use transfer::clone_error;

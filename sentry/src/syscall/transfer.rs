@@ -1,4 +1,4 @@
-//! `sendfile` and `copy_file_range`: moving bytes from file to file inside the kernel.
+//! `sendfile`, `copy_file_range` and clones: bytes that go from file to file inside the kernel.
 
 use std::sync::Arc;
 
@@ -17,6 +17,27 @@ use crate::vfs::{FileDescription, is_same_inode, notify};
 const STEP_BYTES: usize = 64 << 10;
 /// Most bytes of one `copy_file_range`: programs repeat it, others want to run.
 const COPY_BYTES: usize = 16 << 20;
+
+/// Why a file cannot be a clone of another (`ioctl_ficlone(2)`): no file system here has files that share
+/// what they hold. In the order of Linux' `vfs_clone_file_range`.
+pub fn clone_error(source: &FileDescription, target: &FileDescription) -> Errno {
+    let kinds = [source, target].map(|file| file.location().kind());
+    let superblocks = [source, target].map(|file| file.location().dentry().superblock());
+    if !Arc::ptr_eq(superblocks[0], superblocks[1]) {
+        Errno::EXDEV
+    } else if kinds.contains(&FileKind::Directory) {
+        Errno::EISDIR
+    } else if kinds != [FileKind::Regular; 2] {
+        Errno::EINVAL
+    } else if !source.is_readable()
+        || !target.is_writable()
+        || target.flags().contains(OpenFlags::APPEND)
+    {
+        Errno::EBADF
+    } else {
+        Errno::EOPNOTSUPP
+    }
+}
 
 /// One side with an offset: the program's, or the description's own.
 struct Side {

@@ -18,6 +18,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
+use linux_abi::Errno;
 use linux_abi::fs::{FileKind, OpenFlags};
 use linux_abi::sysno::*;
 use linux_abi::task::{RLIM_INFINITY, RLIMIT_FSIZE};
@@ -26,7 +27,7 @@ use zerocopy::IntoBytes;
 
 use super::{Ctx, posting};
 use crate::sync::{Mutex, Rank};
-use crate::syscall::stat_at_hand;
+use crate::syscall::{clone_error, stat_at_hand};
 use crate::vfs::FileDescription;
 
 /// Who may have been foretold something.
@@ -113,6 +114,8 @@ pub(super) struct Foresight {
     is_of_attributes: bool,
     attributes: Record,
     end: Record,
+    /// The file that was opened last to be read: another may be to become its clone.
+    source: Option<u32>,
 }
 
 /// Whether it was of use to foretell something.
@@ -198,6 +201,9 @@ pub(super) fn note(ctx: &mut Ctx, number: u64, args: &[u64; 6], result: usize) {
     }
     let Some(what) = foresee(ctx, number, args, result) else { return };
     let was_used = ctx.thread.foretell(&what);
+    if let Foretold::Stat { fd, source: None, .. } = what {
+        ctx.foresight.source = Some(fd);
+    }
     let foresight = &mut ctx.foresight;
     foresight.record(foresight.is_of_attributes).note(was_used);
     foresight.is_of_attributes = matches!(what, Foretold::Stat { .. });
@@ -213,11 +219,17 @@ fn foresee(ctx: &Ctx, number: u64, args: &[u64; 6], result: usize) -> Option<For
     match number {
         SYS_OPEN | SYS_OPENAT => {
             let fd = result as u32;
-            let stat = stat_at_hand(&*fds.get_usable(fd as i32).ok()?)?;
+            let file = fds.get_usable(fd as i32).ok()?;
+            let stat = stat_at_hand(&file)?;
+            let is_clonable = |source: &u32| {
+                let source = fds.get_usable(*source as i32);
+                source.is_ok_and(|it| clone_error(&it, &file) == Errno::EOPNOTSUPP)
+            };
+            let source = ctx.foresight.source.filter(is_clonable);
             let (words, rest) = stat.as_bytes().as_chunks::<8>();
             let words: [u64; 18] = std::array::from_fn(|index| u64::from_ne_bytes(words[index]));
             debug_assert!(rest.is_empty() && words[15..] == [0; 3]);
-            Some(Foretold::Stat { fd, words: *words.first_chunk()? })
+            Some(Foretold::Stat { fd, words: *words.first_chunk()?, source })
         }
         SYS_READ if 0 < result && (result as u64) < args[2] => {
             let file = fds.get(fd as i32).ok()?;

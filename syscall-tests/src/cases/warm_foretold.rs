@@ -181,6 +181,54 @@ case!(files_are_no_terminals, [ioctl, newfstatat], {
     check_eq!(term[1..], [0; 63]);
 });
 
+/// What becomes of a file as a clone of one on the same file system: some have that.
+fn clones(to: i32, from: i32) -> bool {
+    matches!(sys!(ioctl, to, FICLONE, from), Ok(0) | Err(EOPNOTSUPP))
+}
+
+case!(files_become_no_clones_of_just_anything, [ioctl], {
+    warm_up();
+    let elsewhere = sys!(memfd_create, c"elsewhere", 0).must() as i32;
+    let to_append = open(c"appended", O_WRONLY | O_CREAT | O_APPEND);
+    for round in 0..ROUNDS as i32 {
+        let from = read_only();
+        let to = open(c"copy", O_WRONLY | O_CREAT | O_TRUNC);
+        check!(clones(to, from));
+        check_eq!(sys!(ioctl, to, FICLONE, 1000), Err(EBADF));
+        check_eq!(sys!(close, to), Ok(0));
+        // Asked for first, by turns.
+        let dir = open(c".", O_RDONLY | O_DIRECTORY);
+        let to = open(c"copy", O_WRONLY | O_CREAT);
+        match round % 6 {
+            0 => check_eq!(sys!(ioctl, to, FICLONE, dir), Err(EISDIR)),
+            1 => check_eq!(sys!(ioctl, to, FICLONE, elsewhere), Err(EXDEV)),
+            2 => check_eq!(sys!(ioctl, to, FICLONE, -1), Err(EBADF)),
+            3 => check_eq!(sys!(ioctl, to_append, FICLONE, from), Err(EBADF)),
+            4 => check_eq!(sys!(ioctl, from, FICLONE, from), Err(EBADF)),
+            _ => check!(clones(to, from)),
+        }
+        check_eq!(sys!(close, from), Ok(0));
+        check_eq!(sys!(ioctl, to, FICLONE, from), Err(EBADF));
+        check_eq!(sys!(ioctl, dir, FICLONE, to), Err(EISDIR));
+        [to, dir].iter().for_each(|fd| check_eq!(sys!(close, *fd), Ok(0)));
+    }
+});
+
+case!(ranges_are_cloned_likewise, [ioctl], {
+    create(c"file", b"content");
+    let (from, to) = (read_only(), open(c"copy", O_WRONLY | O_CREAT));
+    let dir = open(c".", O_RDONLY | O_DIRECTORY);
+    // `struct file_clone_range`.
+    let range = |fd: i32| [i64::from(fd), 0, 0, 0];
+    let end = sys!(ioctl, to, FICLONERANGE, &range(from));
+    check!(matches!(end, Ok(0) | Err(EOPNOTSUPP)));
+    check_eq!(sys!(ioctl, to, FICLONERANGE, &range(dir)), Err(EISDIR));
+    check_eq!(sys!(ioctl, to, FICLONERANGE, &range(1000)), Err(EBADF));
+    check_eq!(sys!(ioctl, to, FICLONERANGE, 8), Err(EFAULT));
+    let (end, _other) = pipe();
+    check_eq!(sys!(ioctl, to, FICLONE, end), Err(EXDEV));
+});
+
 case!(another_process_writes, [newfstatat, write], {
     warm_up();
     in_turn(
