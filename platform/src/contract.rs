@@ -340,6 +340,10 @@ pub trait Platform: Send + Sync {
         Err(Errno::ENOSYS)
     }
 
+    /// The calling worker is done with a thread for now, and whoever is told that it has trapped may serve
+    /// it: what need not be done before that is done. `park` does so, too.
+    fn rest(&self) {}
+
     /// Waits until a trap has arrived for some thread, [`unpark`] was called, or `deadline` passed.
     /// The waker of a thread whose trap arrived is woken from within, and `park` returns then.
     /// Only kernel workers call it, several at the same time; with ptrace there is exactly one,

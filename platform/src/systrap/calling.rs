@@ -177,7 +177,8 @@ impl Slot {
         }
     }
 
-    /// Lets the stub go on with the result of its call; `true` if it waited in the host.
+    /// Lets the stub go on with the result of its call; `true` if it waits in the host and has to be woken,
+    /// see [`Slot::wake_line`].
     pub(super) fn finish_call(&self, result: u64) -> bool {
         let mut calling = self.calling.lock();
         let Calling { turn, put: (offset, len), short, known, .. } = std::mem::take(&mut *calling);
@@ -186,12 +187,12 @@ impl Slot {
         let [a, b, c] = short;
         let known = known | self.posts_made();
         self.memory.write(words, &[known, result, offset, len, a, b, c]);
-        let was_waiting = line::finish(self.line_state(), turn);
-        drop(calling);
-        if was_waiting {
-            self.memory.wake_word(self.line_word(offset_of!(Hotline, state)));
-        }
-        was_waiting
+        line::finish(self.line_state(), turn)
+    }
+
+    /// Wakes the stub that waits for the end of its call.
+    pub(super) fn wake_line(&self) {
+        self.memory.wake_word(self.line_word(offset_of!(Hotline, state)));
     }
 
     /// The call is no longer one by the line: what it has written goes into the guest's memory. The

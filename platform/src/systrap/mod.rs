@@ -57,6 +57,7 @@ mod hand;
 mod hotline;
 mod install;
 mod kept;
+mod late;
 mod layout;
 #[cfg_attr(not(test), expect(dead_code, reason = "half of it is for the stub"))]
 mod line;
@@ -301,7 +302,12 @@ impl Platform for Systrap {
         Conduit::new(&self.supervisor.conduits)
     }
 
+    fn rest(&self) {
+        late::catch_up();
+    }
+
     fn park(&self, deadline: Option<Instant>) {
+        late::catch_up();
         let supervisor = &self.supervisor;
         let reception = &supervisor.reception;
         let mut needs_reserve = false;

@@ -3,6 +3,7 @@
 use std::mem::offset_of;
 
 use super::frame::{Frame, TRAP_FLAG};
+use super::late;
 use super::layout::{Control, command};
 use super::thread::{Position, SystrapThread};
 use crate::contract::{Fault, Registers, ResumeMode, Trap};
@@ -74,6 +75,7 @@ impl SystrapThread {
             Position::Line => {
                 if self.slot.finish_call(self.registers.rax) {
                     self.supervisor.counters.note_wait();
+                    late::wake(&self.slot);
                 }
             }
             Position::Stub { id, frame } => {

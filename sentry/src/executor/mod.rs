@@ -101,6 +101,7 @@ impl Executor {
                         self.wake_worker();
                     }
                     job.run(self);
+                    self.platform.rest();
                 }
                 None if self.work_at_leisure() => {}
                 None => self.park(),
