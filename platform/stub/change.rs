@@ -14,6 +14,7 @@ use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::entry;
+use super::fast::arguments;
 use super::layout::{Fast, PLAIN_OFFSET, Plain, change, changing};
 
 const PROT_READ_WRITE: u64 = 3;
@@ -41,13 +42,7 @@ pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
     if !changing::ALL.contains(&number) {
         return None;
     }
-    let [a, b, c, d, f] = [
-        load!((*fast).saved.rdi),
-        load!((*fast).saved.rsi),
-        load!((*fast).saved.rdx),
-        load!((*fast).saved.r10),
-        load!((*fast).saved.r9),
-    ];
+    let [a, b, c, d, _, f] = arguments(fast);
     let is_plain = match number {
         changing::MMAP => {
             c & !PROT_READ_WRITE == 0

@@ -230,9 +230,22 @@ fn time(fast: *mut Fast) -> Option<u64> {
     Some(seconds)
 }
 
+/// The arguments of the guest's call.
+#[inline(always)]
+pub(crate) fn arguments(fast: *mut Fast) -> [u64; 6] {
+    [
+        load!((*fast).saved.rdi),
+        load!((*fast).saved.rsi),
+        load!((*fast).saved.rdx),
+        load!((*fast).saved.r10),
+        load!((*fast).saved.r8),
+        load!((*fast).saved.r9),
+    ]
+}
+
 /// Stores a word for the guest, wherever that is.
 #[inline(always)]
-fn store(place: u64, word: u64) {
+pub(crate) fn store(place: u64, word: u64) {
     // SAFETY: it is what the guest asks for, in memory that is all the guest's.
     unsafe { asm!("mov [{}], {}", in(reg) place, in(reg) word, options(nostack, preserves_flags)) };
 }

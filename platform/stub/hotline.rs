@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::access::{copy, min};
 use super::calls::{self, FUTEX, SCHED_YIELD, pause, syscall};
+use super::fast::{arguments, store};
 use super::layout::line as state;
 use super::layout::{
     Extent, FAST_OFFSET, Fast, HOTLINE_OFFSET, Hotline, REPORTS_OFFSET, ROOM_MAX, ROOM_OFFSET, SENT_OFFSET, TEXT_MAX,
@@ -69,14 +70,7 @@ pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
     let shape = shape::of(number)?;
     let slot = fast as u64 - FAST_OFFSET;
     let hotline = (slot + HOTLINE_OFFSET) as *mut Hotline;
-    let args = [
-        load!((*fast).saved.rdi),
-        load!((*fast).saved.rsi),
-        load!((*fast).saved.rdx),
-        load!((*fast).saved.r10),
-        load!((*fast).saved.r8),
-        load!((*fast).saved.r9),
-    ];
+    let args = arguments(fast);
     send(slot, shape, &args);
     let room = shape.room(&args);
     make_room(room);
@@ -145,14 +139,7 @@ pub(crate) fn foretold_call(fast: *mut Fast, number: u32) -> Option<u64> {
     if load!((*known).is_foretold) == 0 {
         return None;
     }
-    let args = [
-        load!((*fast).saved.rdi),
-        load!((*fast).saved.rsi),
-        load!((*fast).saved.rdx),
-        load!((*fast).saved.r10),
-        load!((*fast).saved.r8),
-        load!((*fast).saved.r9),
-    ];
+    let args = arguments(fast);
     let (what, place) = match number {
         foretold::FSTAT => (foretold::FSTAT, args[1]),
         NEWFSTATAT if args[3] as u32 == AT_EMPTY_PATH && args[1] != 0 => (foretold::FSTAT, args[2]),
@@ -182,7 +169,7 @@ pub(crate) fn foretold_call(fast: *mut Fast, number: u32) -> Option<u64> {
             let mut index = 0;
             while index < STAT_WORDS {
                 let word = if index < foretold::WORDS { load!(*words.wrapping_add(index)) } else { 0 };
-                store_word(place.wrapping_add(8 * index as u64), word);
+                store(place.wrapping_add(8 * index as u64), word);
                 index += 1;
             }
         }
@@ -346,13 +333,6 @@ fn touch(place: u64) {
 #[inline(always)]
 fn load_byte(place: u64) -> u8 {
     load!(*(place as *const u8))
-}
-
-/// Stores a word for the guest, wherever that is.
-#[inline(always)]
-fn store_word(place: u64, word: u64) {
-    // SAFETY: it is what the guest asks for, in memory that is all the guest's.
-    unsafe { asm!("mov [{}], {}", in(reg) place, in(reg) word, options(nostack, preserves_flags)) };
 }
 
 #[inline(always)]

@@ -144,8 +144,7 @@ fn new_files_are_linked_renamed_and_removed_at_once() {
     for i in 0..40 {
         let (name, other) = (format!("f{i}"), format!("g{i}"));
         assert_eq!(find(&root, &name).err(), Some(Errno::ENOENT));
-        let node = make(&root, &name, NewNodeKind::Regular);
-        write_at(&*open(&node, OpenFlags::RDWR).unwrap(), b"text", 0);
+        let node = make_with_text(&root, &name);
         match i % 4 {
             0 => {
                 root.rename(name.as_bytes(), &root, other.as_bytes(), RenameFlags::empty()).unwrap()
@@ -310,8 +309,7 @@ fn passing_names_change_their_directory_all_the_same() {
         let before = dir.attributes().unwrap().modified;
         std::thread::sleep(Duration::from_millis(12));
         let (passing, last) = (format!("tmp{i}"), format!("f{i}"));
-        let node = make(&dir, &passing, NewNodeKind::Regular);
-        write_at(&*open(&node, OpenFlags::RDWR).unwrap(), b"text", 0);
+        let node = make_with_text(&dir, &passing);
         if i % 2 == 0 {
             root.link(last.as_bytes(), &node).unwrap();
         }
@@ -336,8 +334,7 @@ fn the_change_time_that_was_told_outlives_an_inode() {
     let dir = make(&root, "dir", NewNodeKind::Directory);
     for i in 0..40 {
         let (name, new) = (format!("f{i}"), format!("g{i}"));
-        let node = make(&dir, &name, NewNodeKind::Regular);
-        write_at(&*open(&node, OpenFlags::RDWR).unwrap(), b"text", 0);
+        let node = make_with_text(&dir, &name);
         let written = node.attributes().unwrap();
         dir.rename(name.as_bytes(), &dir, new.as_bytes(), RenameFlags::empty()).unwrap();
         let told = node.attributes().unwrap();
@@ -369,8 +366,7 @@ fn a_file_is_opened_before_what_was_asked_for_quietly() {
     let dir = make(&root, "dir", NewNodeKind::Directory);
     for i in 0..40 {
         let (name, new) = (format!("f{i}"), format!("g{i}"));
-        let node = make(&dir, &name, NewNodeKind::Regular);
-        write_at(&*open(&node, OpenFlags::RDWR).unwrap(), b"text", 0);
+        let node = make_with_text(&dir, &name);
         let mode = AttributeChange { permissions: Some(0o600), ..AttributeChange::default() };
         node.set_attributes(&mode).unwrap();
         dir.rename(name.as_bytes(), &dir, new.as_bytes(), RenameFlags::empty()).unwrap();

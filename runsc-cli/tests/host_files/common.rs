@@ -149,6 +149,13 @@ pub fn make(dir: &Node, name: &str, kind: NewNodeKind<'_>) -> Node {
     dir.create(name.as_bytes(), &new_node(kind)).unwrap()
 }
 
+/// A file with four bytes.
+pub fn make_with_text(dir: &Node, name: &str) -> Node {
+    let node = make(dir, name, NewNodeKind::Regular);
+    write_at(&*open(&node, OpenFlags::RDWR).unwrap(), b"text", 0);
+    node
+}
+
 /// The entries, `.` and `..` left out, sorted.
 pub fn list(dir: &Node) -> Vec<String> {
     let file = open(dir, OpenFlags::empty()).unwrap();

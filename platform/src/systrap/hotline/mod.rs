@@ -387,7 +387,7 @@ impl Watch {
     /// Where to look from at the line of a thread that has just made a call here: where the last worker
     /// did, if that can be, as what it works with is still in that processor's cache.
     fn processor_beside(&self, slot: &Slot, last: Option<usize>) -> Option<usize> {
-        let own = slot.processors.lock().clone().unwrap_or_else(|| self.processors.clone());
+        let own = self.processors_of(slot);
         last.filter(|&last| own.without(last).count() > 0)
             .or_else(|| self.processors.other_than(process::current_cpu()))
     }
@@ -402,8 +402,7 @@ impl Watch {
         if slots.len() == WATCHED_MAX {
             return false;
         }
-        let others = slot.processors.lock().clone().unwrap_or_else(|| self.processors.clone());
-        let others = others.without(session.cpu);
+        let others = self.processors_of(slot).without(session.cpu);
         if others.count() == 0 || others.bind(slot.tid).is_err() {
             return false;
         }
@@ -417,8 +416,7 @@ impl Watch {
         for slot in &*session.slots.read() {
             slot.set_open(false);
             // A thread that is gone runs nowhere.
-            let own = slot.processors.lock().clone();
-            let _ = own.as_ref().unwrap_or(&self.processors).bind(slot.tid);
+            let _ = self.processors_of(slot).bind(slot.tid);
         }
     }
 
@@ -551,7 +549,7 @@ impl Watch {
     /// Lets a thread run where it may, after somebody has bound it to where that was of use.
     pub(super) fn unbind_thread(&self, slot: &Slot) {
         let state = self.state.lock();
-        let own = slot.processors.lock().clone().unwrap_or_else(|| self.processors.clone());
+        let own = self.processors_of(slot);
         let own = match &state.session {
             Some(session) if session.has(slot.tid) => own.without(session.cpu),
             _ => own,
@@ -563,6 +561,11 @@ impl Watch {
     /// The processors of the sentry.
     pub(super) fn processors(&self) -> &Processors {
         &self.processors
+    }
+
+    /// Where a thread may run when nobody watches it.
+    fn processors_of(&self, slot: &Slot) -> Processors {
+        slot.processors.lock().clone().unwrap_or_else(|| self.processors.clone())
     }
 
     /// Sets where a thread may run.
