@@ -21,18 +21,24 @@ pub const KEPT_CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
     .union(CapabilitySet::FOWNER)
     .union(CapabilitySet::FSETID);
 
-/// Confines the calling thread for good.
+/// Takes the calling thread's capabilities and ways to new ones, for good.
 ///
-/// [`crate::Gofer::start`] does this for each of its threads. The system call filter kills the
-/// process at any call that [`filter::ALLOWED`] does not list.
+/// [`crate::Gofer::start`] does this for each of its threads.
 ///
 /// # Errors
 /// When a step fails; the process must then not serve.
-pub fn confine() -> Result<(), Error> {
+pub fn give_up_rights() -> Result<(), Error> {
     drop_capabilities()?;
-    rustix::thread::set_no_new_privs(true).map_err(Error::set_up("set no_new_privs"))?;
-    seccompiler::apply_filter(&filter::program()?)?;
-    Ok(())
+    rustix::thread::set_no_new_privs(true).map_err(Error::set_up("set no_new_privs"))
+}
+
+/// Installs the system call filter, which kills the process at any call that [`filter::ALLOWED`] does
+/// not list, for all threads there are: once, as the kernel takes long to prepare it.
+///
+/// # Errors
+/// When the host cannot; the process must then not serve.
+pub fn filter_all_threads() -> Result<(), Error> {
+    Ok(seccompiler::apply_filter_all_threads(&filter::program()?)?)
 }
 
 /// Keeps of the capabilities only [`KEPT_CAPABILITIES`], and none for a program that is executed

@@ -77,19 +77,28 @@ impl Gofer {
         let Some(first) = exports.next() else { return Err(Error::NoExport) };
         let (ready, readiness) = mpsc::channel();
         let mut threads = Vec::with_capacity(exports.len());
+        let mut held = Vec::with_capacity(exports.len());
         for (index, export) in exports.enumerate() {
             let ready = ready.clone();
+            let (go, may_go) = mpsc::channel();
             let thread_fs = ThreadFs::new(&self.proc_fd)?;
-            let body = move || serve_export(export, thread_fs, max_nodes, confinement, &ready);
+            let body =
+                move || serve_export(export, thread_fs, max_nodes, confinement, &ready, &may_go);
+            held.push(go);
             let builder = thread::Builder::new().name(format!("gofer-{}", index + 1));
             threads.push(builder.spawn(body).map_err(Error::Thread)?);
         }
         let thread_fs = ThreadFs::new(&self.proc_fd)?;
         let connection = prepare(first, thread_fs, max_nodes, confinement)?;
-        // Each thread reports once, when it is confined and about to serve.
+        // Each thread reports once, when it needs nothing more that the filter forbids.
         for outcome in readiness.iter().take(threads.len()) {
             outcome?;
         }
+        if confinement == Confinement::On {
+            crate::confine::filter_all_threads()?;
+        }
+        // Who has ended by now is heard of when it is joined.
+        held.iter().for_each(|go| go.send(()).unwrap_or_default());
         Ok(Serving { connection, threads })
     }
 
@@ -131,7 +140,9 @@ impl Serving {
 pub fn serve_unconfined(export: Export, max_nodes: usize) -> Result<(), Error> {
     let thread_fs = ThreadFs::new(&Gofer::prepare()?.proc_fd)?;
     let (ready, _readiness) = mpsc::channel();
-    serve_export(export, thread_fs, max_nodes, Confinement::Off, &ready)
+    let (go, may_go) = mpsc::channel();
+    let _ = go.send(());
+    serve_export(export, thread_fs, max_nodes, Confinement::Off, &ready, &may_go)
 }
 
 fn serve_export(
@@ -140,12 +151,17 @@ fn serve_export(
     max_nodes: usize,
     confinement: Confinement,
     ready: &mpsc::Sender<Result<(), Error>>,
+    may_go: &mpsc::Receiver<()>,
 ) -> Result<(), Error> {
     match prepare(export, thread_fs, max_nodes, confinement) {
         Ok(mut connection) => {
             // The receiver may be gone, as it is in tests.
             let _ = ready.send(Ok(()));
-            connection.run()
+            match may_go.recv() {
+                Ok(()) => connection.run(),
+                // The gofer does not start.
+                Err(mpsc::RecvError) => Ok(()),
+            }
         }
         Err(error) => {
             let _ = ready.send(Err(error));
@@ -154,7 +170,8 @@ fn serve_export(
     }
 }
 
-/// Makes the connection of an export on the calling thread, and confines that.
+/// Makes the connection of an export on the calling thread, and takes its rights, all but those that the
+/// filter will take.
 fn prepare(
     export: Export,
     thread_fs: ThreadFs,
@@ -165,7 +182,7 @@ fn prepare(
     let proc_dir = thread_fs.enter()?;
     let connection = Connection::new(export, proc_dir, max_nodes)?;
     if confinement == Confinement::On {
-        crate::confine::confine()?;
+        crate::confine::give_up_rights()?;
     }
     Ok(connection)
 }

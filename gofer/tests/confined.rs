@@ -46,7 +46,8 @@ fn child() {
     }
     let calls = FORBIDDEN.iter().filter(|(name, _)| *name == role);
     for (_, call) in calls {
-        gofer::confine::confine().expect("confinement works");
+        gofer::confine::give_up_rights().expect("rights are given up");
+        gofer::confine::filter_all_threads().expect("a filter is installed");
         call();
     }
 }

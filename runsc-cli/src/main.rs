@@ -4,8 +4,8 @@
 //! `config.json` and turns it into the sentry's configuration, `launch` makes the sentry and gofer
 //! processes with their namespaces, `state` keeps the record of each container.
 //!
-//! The same binary is also the sentry and the gofer: `launch` executes it again with one of the
-//! internal commands `boot` and `gofer`, which never touch any of the rest.
+//! The same binary is also the sentry and the gofer: `launch` executes it again for the first with the
+//! internal command `boot`, which never touches any of the rest.
 
 mod cgroup;
 mod cli;
@@ -27,11 +27,9 @@ mod time;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // The images of the two processes of a sandbox; no command line reaches these names.
-    match std::env::args_os().nth(1).as_deref().and_then(|name| name.to_str()) {
-        Some("boot") => return launch::sentry_main(),
-        Some("gofer") => return ExitCode::from(launch::gofer_main()),
-        _ => {}
+    // The image of the sentry; no command line reaches this name.
+    if std::env::args_os().nth(1).is_some_and(|name| name == "boot") {
+        return launch::sentry_main();
     }
     let arguments = match cli::parse() {
         Ok(arguments) => arguments,

@@ -31,6 +31,7 @@ common::on_each_platform! {
     hooks_run_in_order,
     signals_from_inside_do_not_end_the_first_process,
     a_sentry_that_fails_is_no_status_of_the_program,
+    both_processes_have_only_what_they_need,
 }
 
 /// Runs a shell script with `do`.
@@ -351,4 +352,53 @@ fn a_sentry_that_fails_is_no_status_of_the_program() {
     assert_eq!(output.status.code(), Some(125), "{message}");
     assert!(message.contains("memory allocation of"), "{message}");
     assert!(message.contains("the sandbox failed"), "{message}");
+}
+
+fn both_processes_have_only_what_they_need() {
+    let scratch = Scratch::new();
+    let mut child = scratch
+        .runsc(&["do", "/bin/sh", "-c", "echo ready; read line"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("spawn");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("stdout")).read_line(&mut line).expect("a line");
+    let own = namespaces(child.id().cast_signed());
+    for (name, most_capabilities) in [(" boot", 0), (" gofer", 0x1f)] {
+        let pid = common::child_named(&child, name).expect("a process of the sandbox");
+        for task in fs::read_dir(format!("/proc/{pid}/task")).expect("threads") {
+            let status = task.expect("a thread").path().join("status");
+            let status = fs::read_to_string(status).expect("its status");
+            let number = |field: &str, radix| {
+                let value = status.lines().find_map(|line| line.strip_prefix(field));
+                u64::from_str_radix(value.expect("a field").trim(), radix).expect("a number")
+            };
+            assert_eq!(number("NoNewPrivs:", 10), 1, "{name}: {status}");
+            assert_eq!(number("Seccomp:", 10), 2, "{name}: {status}");
+            for set in ["CapPrm:", "CapEff:", "CapInh:", "CapAmb:", "CapBnd:"] {
+                assert_eq!(number(set, 16) & !most_capabilities, 0, "{name}: {status}");
+            }
+        }
+        for (own, theirs) in own.iter().zip(namespaces(pid)) {
+            assert_ne!(*own, theirs, "{name} shares a namespace with us");
+        }
+        // Nothing of ours is open there: the state directory and its lock, the bundle.
+        for fd in fs::read_dir(format!("/proc/{pid}/fd")).expect("descriptors") {
+            let path = fs::read_link(fd.expect("a descriptor").path()).unwrap_or_default();
+            assert!(!path.starts_with(scratch.path()), "{name} has {}", path.display());
+        }
+        let root = format!("/proc/{pid}/root");
+        assert_eq!(fs::read_dir(root).expect("its root").count(), 0, "{name}: root");
+    }
+    drop(child.stdin.take());
+    assert_eq!(line, "ready\n");
+    // `read` has met the end.
+    assert_eq!(child.wait().expect("wait").code(), Some(1));
+}
+
+/// All but the user namespace, which the gofer may share with us.
+fn namespaces(pid: i32) -> Vec<std::path::PathBuf> {
+    let link = |name: &&str| fs::read_link(format!("/proc/{pid}/ns/{name}")).expect("a namespace");
+    ["mnt", "pid", "ipc", "uts", "net"].iter().map(link).collect()
 }

@@ -1,4 +1,4 @@
-//! Puts descriptors where an image expects them, and lets exec close all others.
+//! Puts descriptors where a process expects them, and closes all others.
 
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
@@ -16,34 +16,65 @@ impl Descriptors {
     /// Rearranges the descriptor table of this process, just before exec. Everything but the
     /// slots' descriptors is close-on-exec afterwards; `image` and `channel` stay open until then.
     pub fn arrange(self, image: OwnedFd, channel: &mut Channel) -> Result<OwnedFd, SetupError> {
-        let step = "arrange descriptors";
-        let lowest = self.0.iter().map(|(slot, _)| slot + 1).max().unwrap_or(0).max(3) as RawFd;
+        let lowest = self.lowest();
         channel.move_above(lowest)?;
-        let image = rustix::io::fcntl_dupfd_cloexec(image, lowest).map_err(SetupError::at(step))?;
+        let image = rustix::io::fcntl_dupfd_cloexec(image, lowest).map_err(SetupError::at(STEP))?;
+        self.move_above(lowest)?.put_in_place()?;
+        Ok(image)
+    }
+
+    /// The same for a process that executes nothing: all others are closed, and that of the channel,
+    /// by which the parent knows, at last. Nothing that had one of them may be used any more, nor
+    /// dropped.
+    pub fn keep_only(self, channel: &mut Channel) -> Result<(), SetupError> {
+        let lowest = self.lowest();
+        channel.move_above(lowest)?;
+        let moved = self.move_above(lowest)?;
+        let slots: Vec<RawFd> = moved.0.iter().map(|(slot, _)| *slot as RawFd).collect();
+        moved.put_in_place()?;
+        for number in (0..lowest).filter(|number| !slots.contains(number)) {
+            close_range(number as u32, number as u32, 0)?;
+        }
+        close_range(lowest as u32, u32::MAX, 0)
+    }
+
+    /// The lowest number above all slots.
+    fn lowest(&self) -> RawFd {
+        self.0.iter().map(|(slot, _)| slot + 1).max().unwrap_or(0).max(3) as RawFd
+    }
+
+    fn move_above(self, lowest: RawFd) -> Result<Descriptors, SetupError> {
         let mut moved = Vec::with_capacity(self.0.len());
         for (slot, fd) in self.0 {
-            let fd = rustix::io::fcntl_dupfd_cloexec(fd, lowest).map_err(SetupError::at(step))?;
+            let fd = rustix::io::fcntl_dupfd_cloexec(fd, lowest).map_err(SetupError::at(STEP))?;
             moved.push((slot, fd));
         }
-        close_all_on_exec()?;
-        for (slot, fd) in moved {
+        Ok(Descriptors(moved))
+    }
+
+    /// Puts each into its slot, where none of them is now, and has exec close everything else.
+    fn put_in_place(self) -> Result<(), SetupError> {
+        close_range(0, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)?;
+        for (slot, fd) in self.0 {
             // SAFETY: dup2 takes two numbers. What was open at the slot's number is not used any
-            // more: this process goes on with `image` and `channel` only, and they are above.
+            // more: this process goes on with what is above only.
             let result = unsafe { libc::dup2(fd.as_raw_fd(), slot as RawFd) };
             if result < 0 {
-                return Err(SetupError::at(step)(std::io::Error::last_os_error()));
+                return Err(SetupError::at(STEP)(std::io::Error::last_os_error()));
             }
-            // Exec closes it; a destructor could close a slot's new descriptor.
+            // It is closed with all others; a destructor could close a slot's new descriptor.
             let _ = fd.into_raw_fd();
         }
-        Ok(image)
+        Ok(())
     }
 }
 
-fn close_all_on_exec() -> Result<(), SetupError> {
-    // SAFETY: the call only sets the close-on-exec flag.
-    let result =
-        unsafe { libc::syscall(libc::SYS_close_range, 0, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+const STEP: &str = "arrange descriptors";
+
+/// Closes descriptors, or does with them what `flags` say.
+fn close_range(first: u32, last: u32, flags: libc::c_uint) -> Result<(), SetupError> {
+    // SAFETY: whatever has one of them is not used any more, as the callers see to.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
     match result {
         0 => Ok(()),
         _ => Err(SetupError::at("close_range")(std::io::Error::last_os_error())),

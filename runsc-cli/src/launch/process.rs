@@ -1,4 +1,4 @@
-//! The frame of a child: clone, wait for the parent's go-ahead, set up, exec.
+//! The frame of a child: clone, wait for the parent's go-ahead, set up, and exec or go on.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -22,7 +22,7 @@ pub struct Child {
     pub name: &'static str,
     pub pid: Pid,
     pub pidfd: OwnedFd,
-    /// Our end of the hand-shake; at its end of file the child has executed its image or died.
+    /// Our end of the hand-shake; at its end of file the child is set up or has died.
     channel: UnixStream,
 }
 
@@ -79,6 +79,11 @@ impl Channel {
         exit_child(1)
     }
 
+    /// The child is set up, and its descriptor was closed with others.
+    pub fn forget(self) {
+        std::mem::forget(self);
+    }
+
     /// Moves the channel away from the numbers that the image expects its descriptors at.
     pub fn move_above(&mut self, lowest: RawFd) -> Result<(), SetupError> {
         let moved = rustix::io::fcntl_dupfd_cloexec(&self.stream, lowest)
@@ -95,8 +100,8 @@ pub enum Cloned {
     Child(Channel),
 }
 
-/// Clones this process with new namespaces of `flags`. The child must end in an exec, or in
-/// [`Channel::fail`].
+/// Clones this process with new namespaces of `flags`. The child must end in an exec, in
+/// [`Channel::fail`], or in [`exit_child`].
 ///
 /// # Errors
 /// Those of `clone3(2)`.
@@ -140,7 +145,7 @@ fn clone(flags: libc::c_int) -> io::Result<Option<(Pid, OwnedFd)>> {
 }
 
 /// Ends a child without running the parent's exit handlers or destructors.
-fn exit_child(status: i32) -> ! {
+pub fn exit_child(status: i32) -> ! {
     // SAFETY: _exit takes no memory and does not return.
     unsafe { libc::_exit(status) }
 }
@@ -161,7 +166,7 @@ impl Child {
         (&self.channel).write_all(&[1])
     }
 
-    /// What the child reported before it gave up its set-up; waits until it has executed its image
+    /// What the child reported before it gave up its set-up; waits until it is set up
     /// or died. `None` when it was set up.
     pub fn setup_error(&self) -> Option<String> {
         let mut text = String::new();

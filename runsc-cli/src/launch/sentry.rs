@@ -15,7 +15,7 @@ use rustix::thread::CapabilitySet;
 use super::descriptors::Descriptors;
 use super::identity;
 use super::process::{Channel, SetupError};
-use super::{gofer, image, mounts, slots};
+use super::{image, mounts, network, slots};
 
 /// What the child needs of its parent.
 pub struct Plan {
@@ -25,6 +25,8 @@ pub struct Plan {
     /// A pseudo-terminal's end that becomes the controlling terminal.
     pub terminal: Option<OwnedFd>,
     pub has_user_namespace: bool,
+    /// Whether it is in a network namespace of the sandbox already.
+    pub has_network: bool,
     pub dies_with_parent: bool,
 }
 
@@ -53,7 +55,9 @@ fn try_set_up(plan: Plan, channel: &mut Channel) -> Result<Infallible, SetupErro
     if plan.has_user_namespace {
         identity::become_user(0)?;
     }
-    gofer::unshare_network()?;
+    if !plan.has_network {
+        network::enter_empty_one().map_err(SetupError::at("make a network namespace"))?;
+    }
     descriptors.put(slots::PROC, mounts::own_proc(false)?);
     mounts::enter_empty_root()?;
     if !plan.has_user_namespace {

@@ -12,6 +12,7 @@ use super::descriptors::Descriptors;
 use super::identity::{self, Mappings};
 use super::limits::raise_limits;
 use super::memory_file::{crash_log, memory_file};
+use super::network::Left;
 use super::process::{self, Child, Cloned};
 use super::sandbox::Sandbox;
 use super::{gofer, image, sentry, slots};
@@ -38,6 +39,8 @@ pub struct Launch<'a> {
 /// What both children need.
 struct Preparation {
     is_privileged: bool,
+    /// Whether they are made in a network namespace that is the sandbox'.
+    has_network: bool,
     image: OwnedFd,
     crash_log: File,
 }
@@ -53,14 +56,32 @@ impl Launch<'_> {
         let is_privileged = identity::is_privileged();
         let preparation = Preparation {
             is_privileged,
+            has_network: is_privileged,
             image: image::open(is_privileged).map_err(unprepared)?,
             crash_log: crash_log().map_err(unprepared)?,
         };
-        let (gofer, connections) = self.start_gofer(&preparation, placed)?;
-        match self.start_sentry(&preparation, connections, &gofer, placed) {
-            Ok((sentry, launcher)) => {
-                Ok(Sandbox::new(sentry, gofer, launcher, preparation.crash_log))
-            }
+        let left = is_privileged.then(Left::for_an_empty_one).transpose();
+        let left = left.map_err(namespace_error)?;
+        let started = self.start_both(&preparation, placed);
+        let is_back = left.map_or(Ok(()), Left::come_back);
+        let (sentry, gofer, launcher) = started?;
+        if let Err(error) = is_back {
+            // We would lead others astray.
+            sentry.kill();
+            gofer.kill();
+            return Err(unprepared(error));
+        }
+        Ok(Sandbox::new(sentry, gofer, launcher, preparation.crash_log))
+    }
+
+    fn start_both(
+        &mut self,
+        preparation: &Preparation,
+        placed: &dyn Fn(Pid) -> Result<(), Error>,
+    ) -> Result<(Child, Child, UnixStream), Error> {
+        let (gofer, connections) = self.start_gofer(preparation, placed)?;
+        match self.start_sentry(preparation, connections, &gofer, placed) {
+            Ok((sentry, launcher)) => Ok((sentry, gofer, launcher)),
             Err(error) => {
                 gofer.kill();
                 Err(error)
@@ -97,8 +118,8 @@ impl Launch<'_> {
             trees,
             sockets,
             descriptors: self.standard_streams(preparation, &config).map_err(unprepared)?,
-            image: preparation.image.try_clone().map_err(unprepared)?,
             has_user_namespace: mappings.is_some(),
+            has_network: preparation.has_network,
             dies_with_parent: self.dies_with_parent,
         };
         let flags = gofer::clone_flags(mappings.is_some());
@@ -140,6 +161,7 @@ impl Launch<'_> {
                     image,
                     terminal: self.terminal.take(),
                     has_user_namespace,
+                    has_network: preparation.has_network,
                     dies_with_parent: self.dies_with_parent,
                 };
                 sentry::set_up(plan, channel)
