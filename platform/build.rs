@@ -20,6 +20,7 @@ const SOURCES: &[&str] = &[
     "src/systrap/conduit/bytes.rs",
     "src/systrap/layout.rs",
     "src/systrap/line.rs",
+    "src/systrap/shape.rs",
 ];
 
 fn main() {

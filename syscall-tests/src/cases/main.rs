@@ -96,6 +96,7 @@ mod warm_foretold;
 mod warm_inherit;
 mod warm_memory;
 mod warm_poll;
+mod warm_results;
 mod warm_signals;
 mod warm_waits;
 mod xattr;
