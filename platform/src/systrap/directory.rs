@@ -1,7 +1,8 @@
 //! Which threads the table of an address space leads to ([`layout`]).
 //!
-//! Two threads can have the same FS.base: after a `vfork`, or when a thread starts without one of
-//! its own. Neither is in the table then, for each would be taken for the other. FS.base is known
+//! Two threads can have the same FS.base: when a thread or process that shares the memory starts
+//! without one of its own. Neither is in the table then, for each would be taken for the other. A parent
+//! that waits in the stub for the end of its `vfork` does not count. FS.base is known
 //! of a thread when it leaves the stub; one that user code loads by itself is in no entry, and so
 //! not found. (A guest that exchanges the FS.bases of running threads so exchanges what the
 //! stub takes them for, too.)
@@ -110,11 +111,12 @@ impl Directory {
         inner.owners.values().any(|&slot| channel.is_changing(slot))
     }
 
-    /// Takes a thread out that ends. If it may still run (`!is_in_stub`), its entry stays empty.
-    pub(super) fn remove(&self, memory: &SlotMemory, listing: &mut Listing, is_in_stub: bool) {
+    /// Takes a thread out that ends, or rests in the stub until its next update. If it may still run guest
+    /// code (`may_run`), its entry stays empty.
+    pub(super) fn remove(&self, memory: &SlotMemory, listing: &mut Listing, may_run: bool) {
         let mut inner = self.inner.lock();
         self.forget_base(&mut inner, memory, listing);
-        if is_in_stub {
+        if !may_run {
             inner.give_up(memory, listing);
         } else if let Some(fs_base) = listing.fs_base.filter(|_| listing.is_listed) {
             memory.channel().set_entry(entry(fs_base), 0);

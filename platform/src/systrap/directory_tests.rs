@@ -74,9 +74,30 @@ fn nobody_is_found_by_a_base_that_two_have() {
     case.update(&mut parent, 0x1000);
     assert!(case.leads(0x1000, &parent));
     case.update(&mut child, 0x1000);
+    case.directory.remove(&child.0, &mut child.1, true);
+    case.update(&mut parent, 0x1000);
+    assert!(case.leads(0x1000, &parent));
+}
+
+#[test]
+fn a_child_is_found_while_its_parent_rests() {
+    let case = Case::new();
+    let (mut parent, mut child) = (case.member(), case.member());
+    case.update(&mut parent, 0x1000);
+    case.directory.remove(&parent.0, &mut parent.1, false);
+    assert_eq!(case.channel.entry(entry(0x1000)), 0);
+    case.update(&mut child, 0x1000);
+    assert!(case.leads(0x1000, &child));
+    // It has left the guest for good.
     case.directory.remove(&child.0, &mut child.1, false);
     case.update(&mut parent, 0x1000);
     assert!(case.leads(0x1000, &parent));
+    // Should both go on, nobody is found.
+    case.directory.remove(&parent.0, &mut parent.1, false);
+    let mut other = case.member();
+    case.update(&mut other, 0x1000);
+    case.update(&mut parent, 0x1000);
+    assert_eq!(case.channel.entry(entry(0x1000)), 0);
 }
 
 #[test]
@@ -89,7 +110,7 @@ fn an_entry_is_one_threads_until_that_is_in_the_stub() {
     case.update(&mut second, other);
     assert!(case.leads(0x1000, &first) && !second.1.is_listed);
     // It ends, but may still be looking at the table.
-    case.directory.remove(&first.0, &mut first.1, false);
+    case.directory.remove(&first.0, &mut first.1, true);
     assert_eq!(case.channel.entry(entry(other)), 0);
     let mut third = case.member();
     case.update(&mut third, 0x5000);

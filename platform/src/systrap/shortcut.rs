@@ -407,11 +407,21 @@ impl SystrapThread {
         resume_ip.unwrap_or_else(|| patching.resume_at(self.registers.rip))
     }
 
-    /// Takes the thread out of the table for good.
+    /// Takes the thread out of the table for good. If it is in a call, all that comes behind that is its
+    /// end.
     pub(super) fn end_shortcut(&mut self) {
-        let is_in_stub = matches!(self.position, Position::Stub { .. } | Position::Unborn { .. });
+        self.leave_table(matches!(self.position, Position::Running));
+    }
+
+    /// Takes the thread out of the table until it leaves the stub, where it is, for one that shares its
+    /// memory and its FS.base.
+    pub(super) fn rest(&mut self) {
+        self.leave_table(false);
+    }
+
+    fn leave_table(&mut self, may_run: bool) {
         let directory = &self.slot.process.patching.directory;
-        directory.remove(&self.slot.memory, &mut self.shortcut.listing, is_in_stub);
+        directory.remove(&self.slot.memory, &mut self.shortcut.listing, may_run);
     }
 
     /// Looks at a memory operation of a thread in the stub before it is started; answers with what

@@ -47,8 +47,11 @@ async fn make(parent: &mut SystrapThread, kind: Spawn) -> Result<Spawned, Errno>
     if kind != Spawn::CopyMemory {
         process.patching.share();
     }
-    if kind == Spawn::Thread {
-        process.expect_thread();
+    match kind {
+        Spawn::Thread => process.expect_thread(),
+        // Most wait for the end of such a child before they go on.
+        Spawn::ShareMemory => parent.rest(),
+        Spawn::CopyMemory => {}
     }
     let memory = channel.allocate()?;
     if let (Spawn::CopyMemory, Some(vdso)) = (kind, supervisor.vdso.known()) {

@@ -406,11 +406,13 @@ pub fn forks_and_threads_are_told_apart() {
     child.thread.set_identity(Some(&Identity { pid: 22, ..IDENTITY }));
     check(&mut child, 22, true);
     check(&mut parent, 11, true);
-    // One that shares the memory and FS.base is not found, and nor is the parent meanwhile.
+    // One that shares the memory and FS.base is found while its parent rests in the stub, and neither
+    // of them when both go on.
     let mut child = parent.spawn(Spawn::ShareMemory);
     child.thread.set_identity(Some(&Identity { pid: 23, ..IDENTITY }));
-    assert_eq!(check(&mut child, 23, false), 200);
+    check(&mut child, 23, true);
     assert_eq!(check(&mut parent, 11, false), 200);
+    assert_eq!(check(&mut child, 23, false), 200);
     drop(child);
     assert!(check(&mut parent, 11, false) < 200);
     check(&mut parent, 11, true);

@@ -1,6 +1,7 @@
 //! Processes that get streams in much use from others: by fork, by execve, and while others go on.
 
 use crate::support::prelude::*;
+use std::sync::atomic::AtomicI64;
 
 each_stream!(a_child_uses_what_its_parent_has_used, [fork, read, write], |kind| {
     let [one, other] = kind.parties();
@@ -173,4 +174,66 @@ case!(the_death_of_a_process_gives_its_ends_back, [read, write, kill], {
     }
     sys!(close, stream.w).must();
     check_eq!(read_byte(stream.r), Ok(None));
+});
+
+/// What children tell of themselves.
+static SEEN: [AtomicI64; 3] = [const { AtomicI64::new(0) }; 3];
+
+/// Asks again and again who it is; ends with 1 if the answers differ.
+extern "C" fn ask_who(rounds: usize) -> i32 {
+    let who = || [sys!(getpid), sys!(gettid), sys!(getppid)];
+    let first = who();
+    let mut mask = 0u64;
+    for _ in 0..rounds {
+        let _ = sys!(rt_sigprocmask, SIG_BLOCK, NULL, &mut mask, 8);
+        if who() != first {
+            return 1;
+        }
+    }
+    for (place, answer) in SEEN.iter().zip(first) {
+        place.store(answer.unwrap_or(-1), SeqCst);
+    }
+    0
+}
+
+/// Lets children that share the memory, and the parent's FS.base, find out who they are.
+fn children_ask(flags: i32, how_long: impl Fn(usize) -> usize) {
+    let own = sys!(getpid).must();
+    for round in 0..60 {
+        check_eq!(ask_who(20), 0);
+        check_eq!(SEEN[0].load(SeqCst), own);
+        let pid = clone_on_stack(flags, 0, 0, 0, ask_who, how_long(round)).must();
+        // Both at the same time, if it does not wait for the child.
+        (0..50).for_each(|_| check_eq!(sys!(getpid), Ok(own)));
+        check_eq!(wait_pid(pid as i32, 0), Status::Exited(0));
+        let seen = SEEN.each_ref().map(|place| place.load(SeqCst));
+        check_eq!(seen, [pid, pid, own]);
+    }
+}
+
+case!(a_vfork_child_is_itself, [clone, getpid, gettid, getppid], {
+    children_ask(CLONE_VM | CLONE_VFORK | SIGCHLD, |round| if round % 3 == 0 { 3 } else { 300 });
+});
+
+case!(a_child_beside_its_parent_is_itself, [clone, getpid, gettid, getppid], {
+    children_ask(CLONE_VM | SIGCHLD, |_| 300);
+});
+
+case!(a_vfork_child_that_is_killed_leaves_its_parent_alone, [clone, kill, getpid], {
+    extern "C" fn end(signal: usize) -> i32 {
+        (0..100).for_each(|_| assert!(sys!(getpid).is_ok()));
+        let _ = sys!(kill, sys!(getpid).unwrap_or(0), signal);
+        loop {
+            std::hint::spin_loop();
+        }
+    }
+    let own = sys!(getpid).must();
+    for signal in [SIGKILL, SIGTERM].repeat(10) {
+        let flags = CLONE_VM | CLONE_VFORK | SIGCHLD;
+        let pid = clone_on_stack(flags, 0, 0, 0, end, signal as usize).must();
+        check_eq!(wait_pid(pid as i32, 0), Status::Signaled(signal));
+        (0..100).for_each(|_| check_eq!(sys!(getpid), Ok(own)));
+        check_eq!(ask_who(20), 0);
+        check_eq!(SEEN[0].load(SeqCst), own);
+    }
 });
