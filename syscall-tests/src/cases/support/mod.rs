@@ -69,7 +69,7 @@ pub mod prelude {
     pub use super::sync::{Gate, word_at, words};
     pub(crate) use super::sys::sys;
     pub use super::sys::{BAD, NULL, exit, peek, peek_bytes, poke, poke_bytes, zeroed};
-    pub use super::time::{elapsed, millis, now, settle, sleep_ms, wait_for_signals};
+    pub use super::time::{Alarms, elapsed, millis, now, settle, sleep_ms, wait_for_signals};
     pub use libc::*;
     pub use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
     pub use std::thread::spawn;

@@ -49,3 +49,35 @@ pub fn vdso_monotonic() -> Duration {
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
+
+/// SIGALRM, some time after the last one was handled: however long that takes, whoever is interrupted
+/// gets on in between.
+pub struct Alarms {
+    usec: i64,
+    handled: u32,
+}
+
+impl Alarms {
+    /// The first one comes after so many microseconds; its handler counts, from 0.
+    pub fn after(usec: i64) -> Alarms {
+        let alarms = Alarms { usec, handled: 0 };
+        alarms.set();
+        alarms
+    }
+
+    /// Asks for the next one if the last was handled, of which `count` tells.
+    pub fn go_on(&mut self, count: u32) {
+        if count != self.handled {
+            self.handled = count;
+            self.set();
+        }
+    }
+
+    fn set(&self) {
+        let once = libc::itimerval {
+            it_interval: zeroed(),
+            it_value: libc::timeval { tv_sec: 0, tv_usec: self.usec },
+        };
+        sys!(setitimer, libc::ITIMER_REAL, &once, 0).must();
+    }
+}
