@@ -208,7 +208,7 @@ case!(signals_do_not_close_twice, [close, setitimer], {
     count_signal(SIGALRM, SA_RESTART);
     let mut alarms = Alarms::after(150);
     let lowest = read_only();
-    for _ in 0..20_000 {
+    for _ in 0..8_000 {
         let fd = read_only();
         check_eq!(fd, lowest + 1);
         check_eq!(sys!(fcntl, fd, F_SETFD, 1), Ok(0));
