@@ -97,8 +97,10 @@ impl Gofer {
         if confinement == Confinement::On {
             crate::confine::filter_all_threads()?;
         }
-        // Who has ended by now is heard of when it is joined.
-        held.iter().for_each(|go| go.send(()).unwrap_or_default());
+        for go in held {
+            // Who has ended by now is heard of when it is joined.
+            let _ = go.send(());
+        }
         Ok(Serving { connection, threads })
     }
 

@@ -19,7 +19,9 @@ impl Descriptors {
         let lowest = self.lowest();
         channel.move_above(lowest)?;
         let image = rustix::io::fcntl_dupfd_cloexec(image, lowest).map_err(SetupError::at(STEP))?;
-        self.move_above(lowest)?.put_in_place()?;
+        let moved = self.move_above(lowest)?;
+        close_range(0, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)?;
+        moved.put_in_place()?;
         Ok(image)
     }
 
@@ -30,11 +32,8 @@ impl Descriptors {
         let lowest = self.lowest();
         channel.move_above(lowest)?;
         let moved = self.move_above(lowest)?;
-        let slots: Vec<RawFd> = moved.0.iter().map(|(slot, _)| *slot as RawFd).collect();
+        close_range(0, lowest as u32 - 1, 0)?;
         moved.put_in_place()?;
-        for number in (0..lowest).filter(|number| !slots.contains(number)) {
-            close_range(number as u32, number as u32, 0)?;
-        }
         close_range(lowest as u32, u32::MAX, 0)
     }
 
@@ -52,9 +51,8 @@ impl Descriptors {
         Ok(Descriptors(moved))
     }
 
-    /// Puts each into its slot, where none of them is now, and has exec close everything else.
+    /// Puts each into its slot, where none of them is now.
     fn put_in_place(self) -> Result<(), SetupError> {
-        close_range(0, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)?;
         for (slot, fd) in self.0 {
             // SAFETY: dup2 takes two numbers. What was open at the slot's number is not used any
             // more: this process goes on with what is above only.

@@ -10,13 +10,23 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
+use super::process::SetupError;
+
 /// Moves this thread into a new, empty network namespace.
 ///
 /// # Errors
 /// EPERM without CAP_SYS_ADMIN; ENOSPC beyond the limit of namespaces.
-pub fn enter_empty_one() -> io::Result<()> {
+fn enter_empty_one() -> io::Result<()> {
     // SAFETY: unsharing the network namespace changes neither memory nor descriptors.
     Ok(unsafe { unshare_unsafe(UnshareFlags::NEWNET) }?)
+}
+
+/// Sees to it that a child is in an empty network namespace: `has_one` if it was made in one.
+pub fn see_to(has_one: bool) -> Result<(), SetupError> {
+    match has_one {
+        true => Ok(()),
+        false => enter_empty_one().map_err(SetupError::at("make a network namespace")),
+    }
 }
 
 /// The network namespace that this thread has left.

@@ -30,7 +30,7 @@ pub struct Plan {
     pub dies_with_parent: bool,
 }
 
-/// Namespaces to clone with; the network's, which takes longest, is made by the child itself.
+/// Namespaces to clone with, but the network's: see [`network`].
 pub fn clone_flags(has_user_namespace: bool) -> libc::c_int {
     let user = if has_user_namespace { libc::CLONE_NEWUSER } else { 0 };
     user | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS
@@ -55,9 +55,7 @@ fn try_set_up(plan: Plan, channel: &mut Channel) -> Result<Infallible, SetupErro
     if plan.has_user_namespace {
         identity::become_user(0)?;
     }
-    if !plan.has_network {
-        network::enter_empty_one().map_err(SetupError::at("make a network namespace"))?;
-    }
+    network::see_to(plan.has_network)?;
     descriptors.put(slots::PROC, mounts::own_proc(false)?);
     mounts::enter_empty_root()?;
     if !plan.has_user_namespace {

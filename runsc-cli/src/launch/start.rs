@@ -39,8 +39,6 @@ pub struct Launch<'a> {
 /// What both children need.
 struct Preparation {
     is_privileged: bool,
-    /// Whether they are made in a network namespace that is the sandbox'.
-    has_network: bool,
     image: OwnedFd,
     crash_log: File,
 }
@@ -56,7 +54,6 @@ impl Launch<'_> {
         let is_privileged = identity::is_privileged();
         let preparation = Preparation {
             is_privileged,
-            has_network: is_privileged,
             image: image::open(is_privileged).map_err(unprepared)?,
             crash_log: crash_log().map_err(unprepared)?,
         };
@@ -119,7 +116,7 @@ impl Launch<'_> {
             sockets,
             descriptors: self.standard_streams(preparation, &config).map_err(unprepared)?,
             has_user_namespace: mappings.is_some(),
-            has_network: preparation.has_network,
+            has_network: is_privileged,
             dies_with_parent: self.dies_with_parent,
         };
         let flags = gofer::clone_flags(mappings.is_some());
@@ -161,7 +158,7 @@ impl Launch<'_> {
                     image,
                     terminal: self.terminal.take(),
                     has_user_namespace,
-                    has_network: preparation.has_network,
+                    has_network: preparation.is_privileged,
                     dies_with_parent: self.dies_with_parent,
                 };
                 sentry::set_up(plan, channel)
