@@ -186,13 +186,11 @@ case!(pi_waiters_get_the_lock_in_their_order, [futex], {
     lock(&WORD);
     let threads: Vec<_> = (0..4)
         .map(|index| {
-            let thread = spawn(move || {
+            spawn_asleep(move || {
                 lock(&WORD);
                 check_eq!(NEXT.fetch_add(1, SeqCst), index);
                 unlock(&WORD);
-            });
-            settle();
-            thread
+            })
         })
         .collect();
     unlock(&WORD);
@@ -207,15 +205,13 @@ case!(pi_waiters_of_higher_priority_go_first, [futex, sched_setscheduler], {
     lock(&WORD);
     let threads: Vec<_> = [(0, 3), (1, 2), (5, 0), (5, 1)]
         .map(|(priority, place)| {
-            let thread = spawn(move || {
+            spawn_asleep(move || {
                 let policy = if priority == 0 { SCHED_OTHER } else { SCHED_FIFO };
                 sys!(sched_setscheduler, 0, policy, &priority).must();
                 lock(&WORD);
                 check_eq!(NEXT.fetch_add(1, SeqCst), place, "priority {priority}");
                 unlock(&WORD);
-            });
-            settle();
-            thread
+            })
         })
         .into_iter()
         .collect();

@@ -37,15 +37,13 @@ fn owner_ends(prepare: impl Fn(usize), end: impl Fn(), kill: bool) {
     held.wait();
     let waiters: Vec<_> = (0..2)
         .map(|index| {
-            let waiter = fork(|| {
+            fork_asleep(|| {
                 lock(at);
                 // The second gets it from the first.
                 let died = if index == 0 { OWNER_DIED } else { 0 };
                 check_eq!(peek::<u32>(at), own() | WAITERS | died);
                 check_eq!(sys!(futex, at, FUTEX_UNLOCK_PI), Ok(0));
-            });
-            settle();
-            waiter
+            })
         })
         .collect();
     if kill {
@@ -147,12 +145,10 @@ case!(pi_waiters_that_are_killed, [futex, kill], {
     let area = shared(PAGE);
     lock(area);
     let waiter = || {
-        let waiter = fork(|| {
+        fork_asleep(|| {
             lock(area);
             check_eq!(sys!(futex, area, FUTEX_UNLOCK_PI), Ok(0));
-        });
-        settle();
-        waiter
+        })
     };
     let (one, two, three) = (waiter(), waiter(), waiter());
     one.end();

@@ -45,9 +45,9 @@ impl Condition {
     /// Starts threads that wait until they have the lock, and then give it back.
     fn waiters(&'static self, count: usize) -> Vec<std::thread::JoinHandle<()>> {
         let value = self.word.load(SeqCst);
-        let threads = (0..count)
+        (0..count)
             .map(|_| {
-                spawn(move || {
+                spawn_asleep(move || {
                     let result = sys!(futex, at(&self.word), WAIT, value, NULL, at(&self.lock));
                     check_eq!(result, Ok(0));
                     check_eq!(self.lock.load(SeqCst) & !(WAITERS | OWNER_DIED), own());
@@ -55,10 +55,7 @@ impl Condition {
                     self.unlock();
                 })
             })
-            .collect();
-        settle();
-        settle();
-        threads
+            .collect()
     }
 }
 
@@ -76,13 +73,12 @@ fn in_ms(clock: i32, ms: i64) -> timespec {
 case!(requeue_gives_a_free_lock_to_one, [futex], {
     static COND: Condition = Condition::new();
     for (more, mark) in [(0, 0), (ALL, WAITERS)] {
-        let thread = spawn(move || {
+        let thread = spawn_asleep(move || {
             let result = sys!(futex, at(&COND.word), WAIT, 0, NULL, at(&COND.lock));
             check_eq!(result, Ok(0));
             check_eq!(COND.lock.load(SeqCst), own() | mark);
             COND.unlock();
         });
-        settle();
         check_eq!(COND.requeue(0, more), Ok(1));
         thread.join().ok().must();
         check_eq!(COND.lock.load(SeqCst), 0);
@@ -93,6 +89,10 @@ case!(requeue_of_many_to_a_free_lock, [futex], {
     static COND: Condition = Condition::new();
     let threads = COND.waiters(4);
     check_eq!(COND.requeue(0, 1), Ok(2));
+    let limit = now() + Duration::from_secs(10);
+    while COND.done.load(SeqCst) < 2 && now() < limit {
+        sleep_ms(1);
+    }
     settle();
     check_eq!(COND.done.load(SeqCst), 2);
     check_eq!(COND.requeue(0, ALL), Ok(2));
@@ -177,11 +177,10 @@ case!(requeue_wait_with_a_timeout, [futex], {
     check_eq!(COND.requeue(0, ALL), Ok(0));
     // It passes while the lock is waited for.
     COND.lock();
-    let waiter = spawn(move || {
-        let result = sys!(futex, word, WAIT, 0, &in_ms(CLOCK_MONOTONIC, 150), lock);
+    let waiter = spawn_asleep(move || {
+        let result = sys!(futex, word, WAIT, 0, &in_ms(CLOCK_MONOTONIC, 1000), lock);
         check_eq!(result, Err(ETIMEDOUT));
     });
-    settle();
     check_eq!(COND.requeue(0, ALL), Ok(1));
     waiter.join().ok().must();
     check_eq!(COND.lock.load(SeqCst), own() | WAITERS);
@@ -194,19 +193,21 @@ case!(requeue_wait_and_signals, [futex], {
     static NUMBER: AtomicI32 = AtomicI32::new(0);
     count_signal(SIGUSR1, 0);
     let waiter = |expected: Result<i64, Errno>| {
-        let thread = spawn(move || {
+        spawn_asleep(move || {
             NUMBER.store(gettid(), SeqCst);
             let result = sys!(futex, at(&COND.word), WAIT, 0, NULL, at(&COND.lock));
             check_eq!(result, expected);
-        });
-        settle();
-        thread
+        })
     };
     let signal = || sys!(tgkill, getpid(), NUMBER.load(SeqCst), SIGUSR1).must();
     // It goes on waiting for the condition.
     let thread = waiter(Ok(0));
     signal();
-    settle();
+    let limit = now() + Duration::from_secs(10);
+    while counted(SIGUSR1) == 0 && now() < limit {
+        sleep_ms(1);
+    }
+    until_asleep(NUMBER.load(SeqCst));
     check_eq!(counted(SIGUSR1), 1);
     check_eq!(COND.requeue(0, 0), Ok(1));
     thread.join().ok().must();

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "a tool kit: not every tool is in use at every moment")]
 
+pub mod asleep;
 pub mod check;
 pub mod clone;
 pub mod errno;
@@ -31,6 +32,7 @@ pub mod tty;
 pub mod prelude {
     #![allow(unused_imports, reason = "see above")]
 
+    pub use super::asleep::{fork_asleep, spawn_asleep, until_asleep};
     pub use super::check::Must;
     pub(crate) use super::check::{check, check_eq, fail, skip};
     pub use super::clone::{CloneArgs, clone_on_stack, clone3_fork, clone3_on_stack, vfork_store};
