@@ -13,6 +13,8 @@ use crate::guest_code;
 
 const IDENTITY: Identity = Identity { pid: 11, tid: 12, uid: 13, euid: 14, gid: 15, egid: 16 };
 const END: u64 = 500;
+/// So often that there is a streak of quick calls among them, even beside other work.
+const OFTEN: u64 = 20_000;
 /// Where the instructions are that a jump would take the place of.
 const FIRST: u64 = CODE + 128;
 const SECOND: u64 = CODE + 160;
@@ -72,20 +74,20 @@ pub fn sites_of_a_file_are_patched_together() {
     }
     let platform = new_platform();
     let file = file_with(two_places());
-    let (_one, bytes) = after(&platform, &file, [200, 1]);
+    let (_one, bytes) = after(&platform, &file, [OFTEN, 1]);
     assert_eq!(bytes, [JUMP, MOV_EAX], "nobody knows of the second");
-    let (_other, bytes) = after(&platform, &file, [1, 200]);
+    let (_other, bytes) = after(&platform, &file, [1, OFTEN]);
     assert_eq!(bytes, [JUMP, JUMP], "the first is known");
-    let (guest, bytes) = after(&platform, &file, [200, 1]);
+    let (guest, bytes) = after(&platform, &file, [OFTEN, 1]);
     assert_eq!(bytes, [JUMP, JUMP]);
     let mut seen = [0; 8];
     guest.space.read(SECOND, &mut seen).expect("read");
     assert_eq!(seen[..7], [MOV_EAX, 4, 0, 0, 0, 0x0f, 0x05], "patches do not show");
     // The same name of a file means nothing, if it is another or has other code now.
-    let (_guest, bytes) = after(&platform, &file_with(two_places()), [200, 1]);
+    let (_guest, bytes) = after(&platform, &file_with(two_places()), [OFTEN, 1]);
     assert_eq!(bytes, [JUMP, MOV_EAX]);
     // mov eax, 5
     host::fs::pwrite(&file, &[5], SECOND + 1 - CODE).expect("pwrite");
-    let (_guest, bytes) = after(&platform, &file, [200, 1]);
+    let (_guest, bytes) = after(&platform, &file, [OFTEN, 1]);
     assert_eq!(bytes, [JUMP, MOV_EAX]);
 }
