@@ -235,7 +235,7 @@ fn mappings() -> Vec<(usize, usize)> {
     mapped("").iter().filter_map(range).collect()
 }
 
-case!(memory_that_is_none_cannot_be_protected, [mprotect, getpid], 30, {
+case!(memory_that_is_none_cannot_be_protected, [mprotect, getpid], 60, {
     const REACH: usize = 2 << 30;
     const STEP: usize = 64 << 10;
     let code = many_sites();

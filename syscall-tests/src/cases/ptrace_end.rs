@@ -125,7 +125,7 @@ fn any_value(state: &mut u64, old: u64) -> u64 {
     }
 }
 
-case!(any_registers_hurt_nobody_but_the_tracee, [ptrace], 20, {
+case!(any_registers_hurt_nobody_but_the_tracee, [ptrace], 60, {
     let mut state = 0x9e37_79b9_7f4a_7c15;
     for _ in 0..60 {
         let tracee = traced(|| {

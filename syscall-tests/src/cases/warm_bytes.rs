@@ -164,19 +164,19 @@ fn records_are_delivered(len: usize, readers: usize, count: usize) {
     }
 }
 
-case!(small_records_are_whole_and_unique, [read, write], 20, {
+case!(small_records_are_whole_and_unique, [read, write], 60, {
     records_are_delivered(64, 3, 6000);
 });
 
-case!(middle_records_are_whole_and_unique, [read, write], 20, {
+case!(middle_records_are_whole_and_unique, [read, write], 60, {
     records_are_delivered(1000, 2, 3000);
 });
 
-case!(large_records_are_whole_and_unique, [read, write], 20, {
+case!(large_records_are_whole_and_unique, [read, write], 60, {
     records_are_delivered(PAGE, 2, 1500);
 });
 
-case!(records_of_threads_are_whole_and_unique, [read, write], 20, {
+case!(records_of_threads_are_whole_and_unique, [read, write], 60, {
     const LEN: usize = 512;
     const COUNT: usize = 4000;
     let (r, w) = pipe();

@@ -198,7 +198,8 @@ case!(a_pipe_holds_as_many_writes_as_ever, [pipe2, write, read], {
     stream.warm_up();
     // Writes share a page as far as they fit as a whole.
     let fits = [(1, 65536), (1000, 64_000), (4095, 65520), (4096, 65536), (1365, 65520)];
-    for (block, total) in fits.into_iter().cycle().take(15) {
+    // Single bytes take long: only once.
+    for (block, total) in fits.into_iter().chain(fits.into_iter().skip(1).cycle().take(8)) {
         check_eq!(stream.fill(block), total, "{block}");
         check_eq!(sys!(write, stream.w, &[0_u8; 1], 1).is_ok(), total < 65536);
         check_eq!(unread(stream.r), total as i32 + i32::from(total < 65536));

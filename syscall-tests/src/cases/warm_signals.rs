@@ -241,7 +241,7 @@ each_stream!(a_stop_in_the_middle_harms_nobody, [read, write, kill], 20, |kind| 
     child.end();
 });
 
-case!(a_kill_in_the_middle_harms_nobody, [read, write, kill], 20, {
+case!(a_kill_in_the_middle_harms_nobody, [read, write, kill], 60, {
     let stream = Kind::Pipe.warm();
     for round in 0..60 {
         let victims = [10_u8, 20].map(|id| {
