@@ -1,6 +1,9 @@
 //! Giving up what serving files does not need: capabilities, new privileges, system calls.
 
+use std::io;
+
 use rustix::thread::{CapabilitySet, CapabilitySets};
+use syscall_filter::install_for_all_threads;
 
 use crate::error::Error;
 use crate::filter;
@@ -38,7 +41,8 @@ pub fn give_up_rights() -> Result<(), Error> {
 /// # Errors
 /// When the host cannot; the process must then not serve.
 pub fn filter_all_threads() -> Result<(), Error> {
-    Ok(seccompiler::apply_filter_all_threads(&filter::program()?)?)
+    let program = filter::program().map_err(io::Error::other);
+    program.and_then(|program| install_for_all_threads(&program)).map_err(Error::Filter)
 }
 
 /// Keeps of the capabilities only [`KEPT_CAPABILITIES`], and none for a program that is executed

@@ -12,7 +12,7 @@ pub enum Error {
     #[error("cannot {what}: {source}")]
     SetUp { what: &'static str, source: Errno },
     #[error("cannot compile or install the system call filter: {0}")]
-    Filter(#[from] seccompiler::Error),
+    Filter(#[source] io::Error),
     #[error("cannot read the root of an export: {0}")]
     Root(#[source] Errno),
     #[error("the root of an export is neither a directory nor a file (mode {mode:o})")]

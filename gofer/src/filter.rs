@@ -3,54 +3,32 @@
 //! Path names cannot be seen by a filter; that no path leads out is the business of the mount
 //! namespace and of [`crate::handle`].
 
-use std::collections::BTreeMap;
+use Check::{HasOf, Is, Lacks};
+use syscall_filter::bpf::{self, Answer, Instruction};
+use syscall_filter::{Allowed, Check, List, translate};
 
-use libc::c_long;
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
-};
-
-use crate::error::Error;
-
-/// A bound on an argument: its bits under `mask` equal `value`.
-#[derive(Clone, Copy, Debug)]
-pub struct Bound {
-    pub argument: u8,
-    pub mask: u32,
-    pub value: u32,
+const fn call(number: i64, reason: &'static str) -> Allowed {
+    Allowed::always(number, reason)
 }
 
-/// One allowed call.
-#[derive(Clone, Copy, Debug)]
-pub struct Allowed {
-    pub number: c_long,
-    /// All must hold.
-    pub bounds: &'static [Bound],
-    pub reason: &'static str,
-}
-
-const fn call(number: c_long, reason: &'static str) -> Allowed {
-    Allowed { number, bounds: &[], reason }
-}
-
-const fn bounded(number: c_long, bounds: &'static [Bound], reason: &'static str) -> Allowed {
-    Allowed { number, bounds, reason }
+const fn bounded(number: i64, when: &'static [&'static [Check]], reason: &'static str) -> Allowed {
+    Allowed::when(number, when, reason)
 }
 
 /// `openat` only relative to the working directory, `/proc/self/fd`, and making nothing.
-const REOPEN: &[Bound] = &[
-    Bound { argument: 0, mask: u32::MAX, value: libc::AT_FDCWD as u32 },
-    Bound { argument: 2, mask: libc::O_CREAT as u32, value: 0 },
-];
+const REOPEN: &[&[Check]] = &[&[Is(0, libc::AT_FDCWD as u32), Lacks(2, libc::O_CREAT as u32)]];
 /// Of the calling thread only.
-const OWN_THREAD: &[Bound] = &[Bound { argument: 0, mask: u32::MAX, value: 0 }];
-const GET_FLAGS: &[Bound] = &[Bound { argument: 1, mask: u32::MAX, value: libc::F_GETFD as u32 }];
-const NO_EXEC: &[Bound] = &[Bound { argument: 2, mask: libc::PROT_EXEC as u32, value: 0 }];
+const OWN_THREAD: &[&[Check]] = &[&[Is(0, 0)]];
+const GET_FLAGS: &[&[Check]] = &[&[Is(1, libc::F_GETFD as u32)]];
+const NO_EXEC: &[&[Check]] = &[&[Lacks(2, libc::PROT_EXEC as u32)]];
 /// The types of a node that is made: never a device.
-const TYPE_REGULAR: &[Bound] = &[Bound { argument: 2, mask: libc::S_IFMT, value: libc::S_IFREG }];
-const TYPE_FIFO: &[Bound] = &[Bound { argument: 2, mask: libc::S_IFMT, value: libc::S_IFIFO }];
-const TYPE_SOCKET: &[Bound] = &[Bound { argument: 2, mask: libc::S_IFMT, value: libc::S_IFSOCK }];
+const TYPE_REGULAR: &[&[Check]] = &[&[of_type(libc::S_IFREG)]];
+const TYPE_FIFO: &[&[Check]] = &[&[of_type(libc::S_IFIFO)]];
+const TYPE_SOCKET: &[&[Check]] = &[&[of_type(libc::S_IFSOCK)]];
+
+const fn of_type(value: u32) -> Check {
+    HasOf { arg: 2, mask: libc::S_IFMT, value }
+}
 
 /// Every call a serving gofer makes. A number listed twice is allowed under either bounds.
 pub const ALLOWED: &[Allowed] = &[
@@ -105,38 +83,12 @@ pub const ALLOWED: &[Allowed] = &[
     call(libc::SYS_exit_group, "end the process"),
 ];
 
-/// Compiles the filter.
+/// The filter's program.
 ///
 /// # Errors
 /// When the table is wrong, which a test rules out.
-pub fn program() -> Result<BpfProgram, Error> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
-    for allowed in ALLOWED {
-        let rules = rules.entry(allowed.number).or_default();
-        if !allowed.bounds.is_empty() {
-            rules.push(rule(allowed.bounds).map_err(seccompiler::Error::Backend)?);
-        }
-    }
-    let filter = SeccompFilter::new(
-        rules,
-        SeccompAction::KillProcess,
-        SeccompAction::Allow,
-        TargetArch::x86_64,
-    );
-    let filter = filter.map_err(seccompiler::Error::Backend)?;
-    Ok(filter.try_into().map_err(seccompiler::Error::Backend)?)
-}
-
-fn rule(bounds: &[Bound]) -> Result<SeccompRule, seccompiler::BackendError> {
-    let conditions = bounds.iter().map(|bound| {
-        SeccompCondition::new(
-            bound.argument,
-            SeccompCmpArgLen::Dword,
-            SeccompCmpOp::MaskedEq(bound.mask.into()),
-            bound.value.into(),
-        )
-    });
-    SeccompRule::new(conditions.collect::<Result<_, _>>()?)
+pub fn program() -> Result<Vec<Instruction>, bpf::Error> {
+    translate(&[List { calls: &[ALLOWED], answer: Answer::Allow }])
 }
 
 #[cfg(test)]
@@ -151,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_call_is_listed_with_bounds_or_without() {
-        for allowed in ALLOWED.iter().filter(|allowed| allowed.bounds.is_empty()) {
+        for allowed in ALLOWED.iter().filter(|allowed| allowed.when.is_empty()) {
             let times = ALLOWED.iter().filter(|other| other.number == allowed.number).count();
             assert_eq!(times, 1, "call {}", allowed.number);
         }

@@ -1,11 +1,4 @@
-//! One line of a table, and its translation for `seccompiler`.
-
-use std::collections::BTreeMap;
-
-use seccompiler::{
-    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
-    SeccompFilter, SeccompRule, TargetArch,
-};
+//! One line of a table.
 
 /// A system call that a process may make.
 #[derive(Clone, Copy, Debug)]
@@ -26,70 +19,50 @@ pub enum Check {
     IsNot(u8, u32),
     /// None of these bits is set.
     Lacks(u8, u32),
+    /// The bits under a mask are these.
+    HasOf {
+        arg: u8,
+        mask: u32,
+        value: u32,
+    },
     /// As `Is`, over all 64 bits.
     IsLong(u8, u64),
     /// As `Lacks`, over all 64 bits.
     LacksLong(u8, u64),
 }
 
+impl Allowed {
+    /// A call that is allowed with all arguments.
+    pub const fn always(number: i64, reason: &'static str) -> Allowed {
+        Allowed { number, when: &[], reason }
+    }
+
+    /// A call that is allowed if all checks of an alternative hold.
+    pub const fn when(
+        number: i64,
+        when: &'static [&'static [Check]],
+        reason: &'static str,
+    ) -> Allowed {
+        Allowed { number, when, reason }
+    }
+
+    /// Whether the table line lets a call with these arguments pass.
+    pub fn holds(&self, args: &[u64; 6]) -> bool {
+        let holds = |checks: &&[Check]| checks.iter().all(|check| check.holds(args));
+        self.when.is_empty() || self.when.iter().any(holds)
+    }
+}
+
 impl Check {
-    fn condition(self) -> Result<SeccompCondition, BackendError> {
-        use SeccompCmpArgLen::{Dword, Qword};
-        use SeccompCmpOp::{Eq, MaskedEq, Ne};
+    fn holds(self, args: &[u64; 6]) -> bool {
+        let arg = |index: u8| args[usize::from(index)];
         match self {
-            Check::Is(index, value) => SeccompCondition::new(index, Dword, Eq, value.into()),
-            Check::IsNot(index, value) => SeccompCondition::new(index, Dword, Ne, value.into()),
-            Check::Lacks(index, mask) => {
-                SeccompCondition::new(index, Dword, MaskedEq(mask.into()), 0)
-            }
-            Check::IsLong(index, value) => SeccompCondition::new(index, Qword, Eq, value),
-            Check::LacksLong(index, mask) => SeccompCondition::new(index, Qword, MaskedEq(mask), 0),
+            Check::Is(index, value) => arg(index) as u32 == value,
+            Check::IsNot(index, value) => arg(index) as u32 != value,
+            Check::Lacks(index, bits) => arg(index) as u32 & bits == 0,
+            Check::HasOf { arg: index, mask, value } => arg(index) as u32 & mask == value,
+            Check::IsLong(index, value) => arg(index) == value,
+            Check::LacksLong(index, bits) => arg(index) & bits == 0,
         }
     }
-}
-
-/// A program that allows what the tables list and kills the process on anything else.
-///
-/// # Errors
-/// Those of the compiler; they would be errors in the tables.
-pub(super) fn allow_list<'a>(
-    tables: impl IntoIterator<Item = &'a Allowed>,
-) -> Result<BpfProgram, BackendError> {
-    compile(rules(tables)?, SeccompAction::KillProcess, SeccompAction::Allow)
-}
-
-/// A program that answers the listed calls with an error and has no opinion on others.
-///
-/// # Errors
-/// As [`allow_list`].
-pub(super) fn refuse_list<'a>(
-    table: impl IntoIterator<Item = &'a Allowed>,
-    errno: i32,
-) -> Result<BpfProgram, BackendError> {
-    compile(rules(table)?, SeccompAction::Allow, SeccompAction::Errno(errno as u32))
-}
-
-fn rules<'a>(
-    tables: impl IntoIterator<Item = &'a Allowed>,
-) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
-    for listed in tables {
-        let alternatives = listed.when.iter().map(|checks| {
-            let conditions = checks.iter().map(|check| check.condition());
-            SeccompRule::new(conditions.collect::<Result<_, _>>()?)
-        });
-        rules
-            .entry(listed.number)
-            .or_default()
-            .extend(alternatives.collect::<Result<Vec<_>, BackendError>>()?);
-    }
-    Ok(rules)
-}
-
-fn compile(
-    rules: BTreeMap<i64, Vec<SeccompRule>>,
-    otherwise: SeccompAction,
-    matched: SeccompAction,
-) -> Result<BpfProgram, BackendError> {
-    SeccompFilter::new(rules, otherwise, matched, TargetArch::x86_64)?.try_into()
 }

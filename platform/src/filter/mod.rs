@@ -5,10 +5,8 @@
 //! call of its guest processes and sorts them; its program is made with [`bpf`]. To find out what
 //! killed a process, look for `type=1326` in the host's kernel log.
 
-pub mod bpf;
-mod rule;
 pub mod sentry;
 pub mod stub;
 pub mod systrap;
 
-pub use rule::{Allowed, Check};
+pub use syscall_filter::{Allowed, Check, bpf};

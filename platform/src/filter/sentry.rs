@@ -7,13 +7,15 @@
 
 use std::io;
 
-use seccompiler::{BackendError, BpfProgram};
+use linux_abi::Errno;
+use syscall_filter::bpf::{self, Answer, Instruction};
+use syscall_filter::{List, install_for_all_threads, translate};
 
-use super::rule::{Allowed, Check, allow_list, refuse_list};
+use super::{Allowed, Check};
 use Check::{Is, IsNot, Lacks, LacksLong};
 
 const fn allow(number: i64, reason: &'static str) -> Allowed {
-    Allowed { number, when: &[], reason }
+    Allowed::always(number, reason)
 }
 
 const fn allow_when(
@@ -21,7 +23,7 @@ const fn allow_when(
     when: &'static [&'static [Check]],
     reason: &'static str,
 ) -> Allowed {
-    Allowed { number, when, reason }
+    Allowed::when(number, when, reason)
 }
 
 /// Descriptors and data: `host::fs`, `host::stream`, `host::net`, `host::tty`.
@@ -268,19 +270,15 @@ pub fn tables(platform: &'static [Allowed]) -> impl Iterator<Item = &'static All
 /// # Errors
 /// Those of `seccomp(2)`.
 pub fn install(platform: &'static [Allowed]) -> io::Result<()> {
-    let (refusals, allowed) = programs(platform).map_err(io::Error::other)?;
-    // The second one would forbid installing the first.
-    for program in [&refusals, &allowed] {
-        seccompiler::apply_filter_all_threads(program).map_err(io::Error::other)?;
-    }
-    Ok(())
+    install_for_all_threads(&program(platform).map_err(io::Error::other)?)
 }
 
-/// Of several filters the host takes the strictest answer: an error wins over "allowed", but not
-/// over "kill".
-fn programs(platform: &'static [Allowed]) -> Result<(BpfProgram, BpfProgram), BackendError> {
-    let known = tables(platform).chain(REFUSED);
-    Ok((refuse_list(REFUSED, libc::ENOSYS)?, allow_list(known)?))
+/// Refusals come first: an error wins over "allowed".
+fn program(platform: &'static [Allowed]) -> Result<Vec<Instruction>, bpf::Error> {
+    translate(&[
+        List { calls: &[REFUSED], answer: Answer::Refuse(Errno::ENOSYS) },
+        List { calls: &[FILES, EVENTS, RUNTIME, platform], answer: Answer::Allow },
+    ])
 }
 
 #[cfg(test)]
@@ -291,7 +289,7 @@ mod tests {
     #[test]
     fn tables_compile_and_calls_are_listed_once_or_checked() {
         for platform in [PTRACE, SYSTRAP] {
-            programs(platform).expect("valid tables");
+            program(platform).expect("valid tables");
             assert!(tables(platform).all(|allowed| !allowed.reason.is_empty()));
             let mut listed: Vec<&Allowed> = tables(platform).collect();
             listed.sort_unstable_by_key(|allowed| allowed.number);

@@ -3,13 +3,14 @@
 //! With ptrace this is the second line of defence: guest code is stopped before any call, and only
 //! calls that the tracer puts in reach the filter.
 
-use seccompiler::BackendError;
+use syscall_filter::bpf::{self, Answer, Instruction};
+use syscall_filter::{List, translate};
 
-use super::rule::{Allowed, Check, allow_list};
+use super::{Allowed, Check};
 use crate::ptrace::{CLONE_COPY, CLONE_SHARE, CLONE_THREAD};
 
 const fn allow(number: i64, reason: &'static str) -> Allowed {
-    Allowed { number, when: &[], reason }
+    Allowed::always(number, reason)
 }
 
 /// Each call that is injected, and why it harms nobody but the process that makes it.
@@ -57,17 +58,10 @@ pub const PTRACE: &[Allowed] = &[
 /// The filter's program for the ptrace platform, as the bytes of an array of `struct sock_filter`.
 ///
 /// # Errors
-/// Those of the compiler; they would be errors in the table above.
-pub fn ptrace_program() -> Result<Vec<u8>, BackendError> {
-    let program = allow_list(PTRACE)?;
-    Ok(program
-        .iter()
-        .flat_map(|line| {
-            let code = line.code.to_ne_bytes();
-            let k = line.k.to_ne_bytes();
-            [code[0], code[1], line.jt, line.jf, k[0], k[1], k[2], k[3]]
-        })
-        .collect())
+/// Those of the assembler; they would be errors in the table above.
+pub fn ptrace_program() -> Result<Vec<u8>, bpf::Error> {
+    let program = translate(&[List { calls: &[PTRACE], answer: Answer::Allow }])?;
+    Ok(program.into_iter().flat_map(Instruction::to_bytes).collect())
 }
 
 #[cfg(test)]

@@ -86,6 +86,10 @@ fn harmless(checks: &[Check]) -> [u64; 6] {
             Check::Is(index, value) => args[index as usize] = u64::from(value),
             Check::IsLong(index, value) => args[index as usize] = value,
             Check::IsNot(..) => {}
+            Check::HasOf { arg, mask, value } => {
+                let arg = &mut args[arg as usize];
+                *arg = *arg & !u64::from(mask) | u64::from(value);
+            }
             Check::Lacks(index, mask) => args[index as usize] &= !u64::from(mask),
             Check::LacksLong(index, mask) => args[index as usize] &= !mask,
         }

@@ -26,20 +26,6 @@ impl From<&Allowed> for Row {
     }
 }
 
-impl From<&gofer::filter::Allowed> for Row {
-    fn from(allowed: &gofer::filter::Allowed) -> Row {
-        let bounds = allowed.bounds.iter().map(|bound| {
-            let gofer::filter::Bound { argument, mask, value } = *bound;
-            match (mask, value) {
-                (u32::MAX, _) => is(argument, value),
-                (_, 0) => lacks(argument, mask),
-                _ => format!("argument {argument} & {mask:#x} is {value:#x}"),
-            }
-        });
-        Row::new(allowed.number, bounds.collect::<Vec<_>>().join(", "), allowed.reason)
-    }
-}
-
 impl From<&HostCall> for Row {
     fn from(call: &HostCall) -> Row {
         let mut condition = alternatives(call.when, bound);
@@ -75,6 +61,9 @@ fn check(check: &Check) -> String {
     match *check {
         Check::Is(argument, value) => is(argument, value),
         Check::IsLong(argument, value) => is(argument, value),
+        Check::HasOf { arg, mask, value } => {
+            format!("argument {arg} & {mask:#x} is {value:#x}")
+        }
         Check::IsNot(argument, value) => format!("argument {argument} is not {value:#x}"),
         Check::Lacks(argument, mask) => lacks(argument, mask),
         Check::LacksLong(argument, mask) => lacks(argument, mask),

@@ -58,8 +58,16 @@ enum Item {
 #[derive(Debug, Default)]
 pub struct Assembler {
     items: Vec<Item>,
-    /// For each label the items before which it stands; any number but one is an error.
-    labels: Vec<Vec<usize>>,
+    /// Where each label stands.
+    labels: Vec<Place>,
+}
+
+/// The item before which a label stands.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Unbound,
+    At(usize),
+    Ambiguous,
 }
 
 /// Which sides of a conditional jump, `[holds, fails]`, need a long jump.
@@ -72,13 +80,17 @@ impl Assembler {
 
     /// A new label without a position.
     pub fn label(&mut self) -> Label {
-        self.labels.push(Vec::new());
+        self.labels.push(Place::Unbound);
         Label(self.labels.len() - 1)
     }
 
     /// Gives `label` the position of the next instruction.
     pub fn bind(&mut self, label: Label) {
-        self.labels[label.0].push(self.items.len());
+        let place = &mut self.labels[label.0];
+        *place = match place {
+            Place::Unbound => Place::At(self.items.len()),
+            Place::At(_) | Place::Ambiguous => Place::Ambiguous,
+        };
     }
 
     /// A = `word`.
@@ -156,10 +168,9 @@ impl Assembler {
     }
 
     fn check_labels(&self) -> Result<(), Error> {
-        for (index, positions) in self.labels.iter().enumerate() {
-            if positions.len() > 1 {
-                return Err(Error::BoundTwice(Label(index)));
-            }
+        let is_ambiguous = |place: &Place| matches!(place, Place::Ambiguous);
+        if let Some(index) = self.labels.iter().position(is_ambiguous) {
+            return Err(Error::BoundTwice(Label(index)));
         }
         for (from, item) in self.items.iter().enumerate() {
             let targets = match *item {
@@ -168,12 +179,12 @@ impl Assembler {
                 Item::Branch { holds, fails, .. } => [holds, fails],
             };
             for label in targets {
-                match self.labels[label.0].first() {
-                    None => return Err(Error::Unbound(label)),
-                    Some(&to) if to <= from => return Err(Error::Backward(label)),
+                match self.labels[label.0] {
+                    Place::At(to) if to <= from => return Err(Error::Backward(label)),
                     // A label behind the last return.
-                    Some(&to) if to == self.items.len() => return Err(Error::OpenEnd),
-                    Some(_) => {}
+                    Place::At(to) if to == self.items.len() => return Err(Error::OpenEnd),
+                    Place::At(_) => {}
+                    Place::Unbound | Place::Ambiguous => return Err(Error::Unbound(label)),
                 }
             }
         }
@@ -210,7 +221,10 @@ impl Assembler {
 
     /// Where a label that [`Assembler::check_labels`] has seen stands.
     fn position(&self, label: Label, positions: &[usize]) -> usize {
-        positions[self.labels[label.0][0]]
+        match self.labels[label.0] {
+            Place::At(item) => positions[item],
+            Place::Unbound | Place::Ambiguous => 0,
+        }
     }
 
     fn encode(&self, positions: &[usize], long: &[Long]) -> Result<Vec<Instruction>, Error> {

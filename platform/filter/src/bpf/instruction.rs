@@ -108,7 +108,8 @@ pub enum Answer {
 }
 
 impl Answer {
-    pub(crate) const fn value(self) -> u32 {
+    /// As the kernel takes it.
+    pub const fn value(self) -> u32 {
         match self {
             Answer::Allow => SECCOMP_RET_ALLOW,
             Answer::Notify => SECCOMP_RET_USER_NOTIF,

@@ -10,16 +10,16 @@ use super::instruction::{
 
 /// How a program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Outcome {
+pub struct Outcome {
     /// The action and its data, `SECCOMP_RET_*`.
-    pub(crate) value: u32,
+    pub value: u32,
     /// How many instructions were executed.
-    pub(crate) steps: usize,
+    pub steps: usize,
 }
 
 /// Runs `program` on `data`; `None` if it does what no valid program does: read outside of `data`,
 /// jump out of the program, or use an instruction that the assembler does not know.
-pub(crate) fn run(program: &[Instruction], data: &SeccompData) -> Option<Outcome> {
+pub fn run(program: &[Instruction], data: &SeccompData) -> Option<Outcome> {
     let bytes = data.as_bytes();
     let (mut a, mut x) = (0_u32, 0_u32);
     let mut next = 0;

@@ -2,13 +2,12 @@
 //! notifications, the instruction pointer, arithmetic on arguments.
 //!
 //! [`Assembler`] takes instructions and [`Label`]s; jumps are never counted by hand. [`Switch`]
-//! finds the label for a number by bisection. The interpreter beside them exists for tests: it
-//! shows what a program answers without installing it.
+//! finds the label for a number by bisection. The interpreter beside them is for tests: it shows
+//! what a program answers without installing it.
 
 mod assembler;
 mod instruction;
-#[cfg(test)]
-pub(crate) mod interpreter;
+pub mod interpreter;
 mod switch;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,5 @@
 //! Many-way decisions on a number.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::assembler::{Assembler, Label};
@@ -9,33 +8,33 @@ use super::instruction::Test;
 /// A map from every 32-bit number to a label.
 #[derive(Debug)]
 pub struct Switch {
-    /// Each label holds from its number on, up to the next one. There is one for 0.
-    starts: BTreeMap<u32, Label>,
+    /// Each label holds from its number on, up to the next one. The first is for 0.
+    starts: Vec<(u32, Label)>,
 }
 
 impl Switch {
     /// Sends everything to one label.
     pub fn new(default: Label) -> Switch {
-        Switch { starts: BTreeMap::from([(0, default)]) }
+        Switch { starts: vec![(0, default)] }
     }
 
     /// Sends these numbers to `label` instead of where they went so far.
     pub fn set(&mut self, numbers: RangeInclusive<u32>, label: Label) {
-        let after = numbers.end().checked_add(1);
-        let after = after.and_then(|next| Some((next, self.get(next)?)));
-        self.starts.retain(|start, _| !numbers.contains(start));
-        self.starts.insert(*numbers.start(), label);
-        self.starts.extend(after);
-    }
-
-    fn get(&self, number: u32) -> Option<Label> {
-        self.starts.range(..=number).next_back().map(|(_, label)| *label)
+        let (first, last) = (*numbers.start(), *numbers.end());
+        let from = self.starts.partition_point(|&(start, _)| start < first);
+        let to = self.starts.partition_point(|&(start, _)| start <= last);
+        // What comes behind goes where it went, unless that is said already.
+        let behind = last
+            .checked_add(1)
+            .filter(|next| self.starts.get(to).is_none_or(|(start, _)| start != next));
+        let behind = behind.zip(to.checked_sub(1).map(|before| self.starts[before].1));
+        self.starts.splice(from..to, [(first, label)].into_iter().chain(behind));
     }
 
     /// Adds the decision on A to a program. It takes as many instructions as the number of ranges
     /// has binary digits, or one or two more for labels that are far away.
     pub fn emit(&self, asm: &mut Assembler) {
-        let mut ranges: Vec<(u32, Label)> = self.starts.iter().map(|(&s, &l)| (s, l)).collect();
+        let mut ranges = self.starts.clone();
         ranges.dedup_by_key(|(_, label)| *label);
         match ranges[..] {
             [(_, only)] => asm.jump(only),
