@@ -7,8 +7,10 @@
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
-/// How often a processor has to ask before the thread stays there.
+/// How often a processor has to ask before the thread stays there, ...
 const STREAK: u32 = 3;
+/// ... and the first time: a sandbox that is over with a few requests would only wait for the move.
+const FIRST_STREAK: u32 = 8;
 /// Most of that: when processors take turns to ask, following them costs more than it gains.
 const STREAK_MAX: u32 = 12;
 /// To have stayed for so many requests was worth it.
@@ -32,7 +34,7 @@ impl Placement {
         // Finds out how to ask for it while everything is allowed.
         let _ = current_processor();
         let everywhere = sched_getaffinity(None).ok().filter(|set| set.count() > 1);
-        Placement { everywhere, asker: 0, streak: 0, needed: STREAK, is_bound: false }
+        Placement { everywhere, asker: 0, streak: 0, needed: FIRST_STREAK, is_bound: false }
     }
 
     /// Follows a request from a processor, counted from one; zero is one that nobody waits for, which is
@@ -95,7 +97,7 @@ mod tests {
             let mut placement = Placement::of_this_thread();
             placement.follow(first_asker);
             assert_eq!(allowed(), all);
-            (0..STREAK).for_each(|_| placement.follow(first_asker));
+            (0..FIRST_STREAK).for_each(|_| placement.follow(first_asker));
             assert_eq!(allowed(), [first]);
             placement.follow(second_asker);
             assert_eq!(allowed(), all);

@@ -3,15 +3,23 @@
 //! A container that is being made, or that lives as long as `run` waits for it, has a directory and
 //! perhaps a cgroup. The kernel kills its processes with us; these it cannot remove. So a clone of
 //! this process waits beside us, and removes them if we end without dismissing it.
+//!
+//! While it has nothing else to do, it makes the network namespace of the sandbox, which takes the
+//! kernel half a millisecond.
 
 use std::time::{Duration, Instant};
 
+use rustix::process::{getpriority_process, setpriority_process};
+
 use crate::error::Error;
-use crate::launch::{Child, Cloned, clone_process};
+use crate::launch::{Child, Cloned, End, SETTLED_AFTER, clone_process, network};
 use crate::state::{HostProcess, Record, StateError, Status, Store};
 
 /// How long a sandbox takes at most to end after its command line.
 const SANDBOX_DEADLINE: Duration = Duration::from_secs(2);
+
+/// The nice value of what may wait (setpriority(2)).
+const LOWEST_PRIORITY: i32 = 19;
 
 /// The waiting clone.
 pub struct Janitor(Child);
@@ -31,13 +39,26 @@ impl Janitor {
                 // Keys of the terminal are not meant for us, nor may we hold its streams.
                 let _ = rustix::process::setsid();
                 let _ = crate::terminal::leave_standard_streams();
-                platform::host::code::let_go();
-                if !channel.wait_for_dismissal() {
+                network::make_for_parent(&channel);
+                // Whoever dismisses us is about to end, and should not have to wait for our end before.
+                let priority = getpriority_process(None).unwrap_or(0);
+                let _ = setpriority_process(None, LOWEST_PRIORITY);
+                let end = channel.wait_for_dismissal(Some(SETTLED_AFTER)).unwrap_or_else(|| {
+                    platform::host::code::let_go();
+                    channel.wait_for_dismissal(None).unwrap_or(End::Alone)
+                });
+                if end == End::Alone {
+                    let _ = setpriority_process(None, priority);
                     let _ = clean_up(store, id, creator);
                 }
                 std::process::exit(0);
             }
         }
+    }
+
+    /// The process that makes a network namespace for the sandbox.
+    pub fn process(&self) -> &Child {
+        &self.0
     }
 
     /// Ends the watch: the container is complete, or already removed.

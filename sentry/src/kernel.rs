@@ -153,12 +153,14 @@ impl Kernel {
         self.containers.lock().push(container);
     }
 
-    /// Waits until the file systems have done all that they were asked to.
-    pub fn finish_files(&self) {
+    /// Waits until the file systems have done all that they were asked to, and ends them: while this
+    /// process ends, so do those that serve it.
+    pub fn end_files(&self) {
         let containers = self.containers.lock().clone();
-        for container in containers {
-            container.namespace.mounts().iter().for_each(|(mount, _)| mount.fs().finish());
-        }
+        let mounts: Vec<_> =
+            containers.iter().flat_map(|container| container.namespace.mounts()).collect();
+        mounts.iter().for_each(|(mount, _)| mount.fs().finish());
+        mounts.iter().for_each(|(mount, _)| mount.fs().end());
     }
 
     /// The host's monotonic clock in nanoseconds; the guest sees the same (vDSO).

@@ -14,6 +14,15 @@ pub fn pid() -> i32 {
     rustix::process::getpid().as_raw_nonzero().get()
 }
 
+/// Kills all processes of the sentry's pid namespace but itself, which is the first there; nothing if it
+/// is not.
+pub fn kill_all_others() {
+    if pid() == 1 {
+        // Nobody may be left.
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(-1), nix::sys::signal::SIGKILL);
+    }
+}
+
 /// Host thread id of the caller.
 pub fn tid() -> i32 {
     rustix::thread::gettid().as_raw_nonzero().get()

@@ -63,6 +63,8 @@ pub fn commit(made: Made) -> Result<(Entry, Record), Error> {
 pub struct Checked {
     bundle: Bundle,
     container: Container,
+    /// At work since the command began, as it makes something that we need soon.
+    janitor: Janitor,
 }
 
 impl Checked {
@@ -79,13 +81,28 @@ pub fn check(context: &Context, args: &CreateArgs, mode: Mode) -> Result<Checked
     if args.preserve_fds > 0 {
         return Err(Error::Unsupported("--preserve-fds: a sandbox has no host descriptors".into()));
     }
+    let janitor = Janitor::start(&context.store, &args.id)?;
+    match check_bundle(context, args, mode) {
+        Ok((bundle, container)) => Ok(Checked { bundle, container, janitor }),
+        Err(error) => {
+            janitor.dismiss();
+            Err(error)
+        }
+    }
+}
+
+fn check_bundle(
+    context: &Context,
+    args: &CreateArgs,
+    mode: Mode,
+) -> Result<(Bundle, Container), Error> {
     let bundle = Bundle::load(&args.bundle)?;
     let container = oci::convert(&bundle, &args.id)?;
     context.warn_all(&container.notices);
     let is_detached = mode == Mode::Create;
     let console = args.console_socket.as_deref();
     terminal::check_console(container.config.process.terminal, is_detached, console)?;
-    Ok(Checked { bundle, container })
+    Ok((bundle, container))
 }
 
 /// Records the container and launches its sandbox.
@@ -95,11 +112,10 @@ pub fn make(
     checked: Checked,
     mode: Mode,
 ) -> Result<Made, Error> {
-    let Checked { bundle, mut container } = checked;
+    let Checked { bundle, mut container, janitor } = checked;
     let cgroup = plan_cgroup(context, &container);
     let record = first_record(&bundle, &container, cgroup, mode);
     add_home(&mut container);
-    let janitor = Janitor::start(&context.store, &args.id)?;
     let entry = match context.store.create(&record) {
         Ok(entry) => entry,
         Err(error) => {
@@ -107,7 +123,7 @@ pub fn make(
             return Err(error.into());
         }
     };
-    match bring_up(context, args, mode, &mut container, &entry, record.clone()) {
+    match bring_up(context, args, mode, &mut container, &entry, record.clone(), &janitor) {
         Ok((sandbox, record, is_started)) => {
             Ok(Made { sandbox, entry, record, janitor, is_started })
         }
@@ -135,6 +151,7 @@ fn bring_up(
     container: &mut Container,
     entry: &Entry,
     mut record: Record,
+    janitor: &Janitor,
 ) -> Result<(Sandbox, Record, bool), Error> {
     if let Some(cgroup) = &record.cgroup {
         cgroup.create(&container.resources).map_err(|error| Error::Sandbox(error.to_string()))?;
@@ -146,15 +163,14 @@ fn bring_up(
         (true, Some(_)) => Some(Pty::open(container.console_size)?),
         _ => None,
     };
-    let sandbox =
-        launch(context, mode, container, entry, start_now, pty.as_ref())?.start(&|pid| {
-            match &record.cgroup {
-                None => Ok(()),
-                Some(cgroup) => cgroup
-                    .join(pid.as_raw_nonzero().get())
-                    .map_err(|error| Error::Sandbox(error.to_string())),
-            }
-        })?;
+    let launch = launch(context, mode, container, entry, start_now, pty.as_ref())?;
+    let launch = Launch { network: Some(janitor.process()), ..launch };
+    let sandbox = launch.start(&|pid| match &record.cgroup {
+        None => Ok(()),
+        Some(cgroup) => cgroup
+            .join(pid.as_raw_nonzero().get())
+            .map_err(|error| Error::Sandbox(error.to_string())),
+    })?;
     record.sentry = sandbox.sentry.host_process();
     record.gofer = sandbox.gofer.host_process();
     if let (Some(pty), Some(socket)) = (&pty, &args.console_socket) {
@@ -211,6 +227,7 @@ fn launch<'a>(
         debug_log: context.log.debug_file(),
         dies_with_parent: mode == Mode::Foreground,
         oom_score_adj: container.oom_score_adj,
+        network: None,
     })
 }
 

@@ -40,6 +40,7 @@ pub fn run(context: &Context, args: &DoArgs) -> Result<ExitCode, Error> {
         debug_log: context.log.debug_file(),
         dies_with_parent: true,
         oom_score_adj: None,
+        network: None,
     };
     let signals = Signals::take(has_terminal)?;
     let terminal = CallersTerminal::remember();

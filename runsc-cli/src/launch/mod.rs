@@ -26,7 +26,7 @@ mod image;
 mod limits;
 mod memory_file;
 mod mounts;
-mod network;
+pub mod network;
 mod process;
 mod sandbox;
 mod sentry;
@@ -34,7 +34,7 @@ pub mod slots;
 mod start;
 mod title;
 
-pub use process::{Child, Cloned, clone_process};
-pub use sandbox::Sandbox;
+pub use process::{Child, Cloned, End, clone_process};
+pub use sandbox::{SETTLED_AFTER, Sandbox};
 pub use sentry::main as sentry_main;
 pub use start::Launch;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus};
@@ -36,6 +37,15 @@ impl SetupError {
     }
 }
 
+/// How a child's wait for its parent ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The parent does not need it any more.
+    Dismissed,
+    /// The parent has ended without a word.
+    Alone,
+}
+
 /// The child's side of the hand-shake.
 pub struct Channel {
     stream: UnixStream,
@@ -50,13 +60,25 @@ impl Channel {
         }
     }
 
-    /// Waits for a second go-ahead, which means that this process is not needed any more. False
-    /// when the parent ended without it.
-    pub fn wait_for_dismissal(&self) -> bool {
+    /// Tells the parent whether something that it waits for has come out well, see [`Child::hear`].
+    pub fn tell(&self, is_well: bool) {
+        let _ = (&self.stream).write_all(&[is_well.into()]);
+    }
+
+    /// Waits for a second go-ahead, which means that this process is not needed any more. `None` if
+    /// there is neither that nor the parent's end before `limit`.
+    pub fn wait_for_dismissal(&self, limit: Option<Duration>) -> Option<End> {
+        if let Some(limit) = limit.and_then(|limit| Timespec::try_from(limit).ok()) {
+            let mut fds = [PollFd::new(&self.stream, PollFlags::IN)];
+            if poll(&mut fds, Some(&limit)) == Ok(0) {
+                return None;
+            }
+        }
         loop {
             match (&self.stream).read(&mut [0]) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return matches!(result, Ok(1)),
+                Ok(1) => return Some(End::Dismissed),
+                _ => return Some(End::Alone),
             }
         }
     }
@@ -164,6 +186,12 @@ impl Child {
     /// Lets the child go on.
     pub fn go(&self) -> io::Result<()> {
         (&self.channel).write_all(&[1])
+    }
+
+    /// Waits for what the child says by [`Channel::tell`]; `false` if it ends without a word.
+    pub fn hear(&self) -> bool {
+        let mut byte = [0];
+        (&self.channel).read_exact(&mut byte).is_ok() && byte == [1]
     }
 
     /// What the child reported before it gave up its set-up; waits until it is set up

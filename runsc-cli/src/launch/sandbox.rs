@@ -18,7 +18,7 @@ use crate::foreground::Signals;
 const SIGNAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// When a wait is going to be a long one.
-const SETTLED_AFTER: Duration = Duration::from_secs(1);
+pub const SETTLED_AFTER: Duration = Duration::from_secs(1);
 
 /// How long one of the two processes may outlive the other.
 const END_TIMEOUT: Duration = Duration::from_secs(2);

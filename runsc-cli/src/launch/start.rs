@@ -34,6 +34,8 @@ pub struct Launch<'a> {
     /// Whether the sandbox ends with this process.
     pub dies_with_parent: bool,
     pub oom_score_adj: Option<i32>,
+    /// A child that makes the network namespace ([`super::network::make_for_parent`]).
+    pub network: Option<&'a Child>,
 }
 
 /// What both children need.
@@ -57,7 +59,7 @@ impl Launch<'_> {
             image: image::open(is_privileged).map_err(unprepared)?,
             crash_log: crash_log().map_err(unprepared)?,
         };
-        let left = is_privileged.then(Left::for_an_empty_one).transpose();
+        let left = is_privileged.then(|| Left::for_an_empty_one(self.network)).transpose();
         let left = left.map_err(namespace_error)?;
         let started = self.start_both(&preparation, placed);
         let is_back = left.map_or(Ok(()), Left::come_back);

@@ -42,8 +42,11 @@ pub fn run(config: SandboxConfig) -> ExitCode {
     match start(&config, &launcher) {
         Ok((kernel, workers)) => {
             workers.join_in(&kernel);
-            kernel.finish_files();
-            ExitCode::from(kernel.exit_code())
+            // What the end of those around us does to it does not count any more. They end while we do.
+            let code = kernel.exit_code();
+            platform::host::process::kill_all_others();
+            kernel.end_files();
+            ExitCode::from(code)
         }
         Err(error) => {
             // The launcher shows the message; if it is gone too, nobody is left to tell.

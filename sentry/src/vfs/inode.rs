@@ -39,6 +39,9 @@ pub trait FileSystem: Send + Sync {
     /// Waits until everything that was asked of the host is done: the sandbox is about to end, or
     /// somebody wants to be sure (`syncfs(2)`).
     fn finish(&self) {}
+
+    /// The sandbox ends, and nothing is asked for any more.
+    fn end(&self) {}
 }
 
 /// What [`Inode::create`] makes.

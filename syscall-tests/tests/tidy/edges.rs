@@ -8,11 +8,12 @@ use std::process::Command;
 /// `platform` never sees the kernel above it.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("linux-abi", &[]),
-    ("platform", &["linux-abi"]),
+    ("syscall-filter", &["linux-abi"]),
+    ("platform", &["linux-abi", "syscall-filter"]),
     ("control-protocol", &["linux-abi"]),
     ("gofer-protocol", &["linux-abi"]),
     ("sentry", &["linux-abi", "platform", "gofer-protocol", "control-protocol"]),
-    ("gofer", &["linux-abi", "gofer-protocol"]),
+    ("gofer", &["linux-abi", "gofer-protocol", "syscall-filter"]),
     (
         "runsc-cli",
         &["linux-abi", "platform", "gofer-protocol", "control-protocol", "sentry", "gofer"],

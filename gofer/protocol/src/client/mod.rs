@@ -245,6 +245,13 @@ impl Client {
         let _ = self.call_target(Op::GetAttr, NodeId::ROOT.into(), |_, _| Ok(()));
     }
 
+    /// Ends the connection; requests fail from now on. The gofer closes all its nodes, and ends with its
+    /// last connection.
+    pub fn end(&self) {
+        self.shared.close();
+        let _ = rustix::net::shutdown(&self.shared.socket, rustix::net::Shutdown::Both);
+    }
+
     /// The error of a quiet request that failed, told once.
     pub fn take_quiet_error(&self) -> Option<Errno> {
         match self.quiet_error.load(Ordering::Relaxed) {
@@ -390,9 +397,7 @@ fn write_nodes(request: &mut Writer, nodes: impl ExactSizeIterator<Item = NodeId
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.shared.close();
-        // The gofer closes all nodes of a connection that ends.
-        let _ = rustix::net::shutdown(&self.shared.socket, rustix::net::Shutdown::Both);
+        self.end();
     }
 }
 

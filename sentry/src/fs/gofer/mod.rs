@@ -146,4 +146,8 @@ impl FileSystem for GoferFs {
     fn finish(&self) {
         self.export.client().await_quiet();
     }
+
+    fn end(&self) {
+        self.export.client().end();
+    }
 }
