@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use control_protocol::{NetworkMode, PlatformKind};
 
 use crate::log::LogFormat;
@@ -313,11 +313,50 @@ pub struct HelpArgs {
 
 /// Reads the command line; prints help, version or what is wrong and gives the exit status then.
 pub fn parse() -> Result<Cli, ExitCode> {
+    if let Some(cli) = parse_one(std::env::args_os().collect()) {
+        return Ok(cli);
+    }
     Cli::try_parse().map_err(|error| {
         let _ = error.print();
         // 0 for help and version, 2 for a wrong command line.
         ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
     })
+}
+
+/// Reads a line of one of the commands that container managers use, with the definition of that one
+/// only: to define all of them takes longer than the reading. `None` for all that is not plain: other
+/// commands, help, errors.
+fn parse_one(line: Vec<OsString>) -> Option<Cli> {
+    let definition = GlobalArgs::augment_args(plain("runsc-rs"))
+        .allow_external_subcommands(true)
+        .external_subcommand_value_parser(clap::value_parser!(OsString));
+    let matches = definition.try_get_matches_from(line).ok()?;
+    let (name, rest) = matches.subcommand()?;
+    let rest = rest.get_many::<OsString>("").into_iter().flatten();
+    let line: Vec<OsString> = [OsString::from(name)].into_iter().chain(rest.cloned()).collect();
+    let command = match name {
+        "run" => Command::Run(arguments(line)?),
+        "create" => Command::Create(arguments(line)?),
+        "start" => Command::Start(arguments(line)?),
+        "state" => Command::State(arguments(line)?),
+        "kill" => Command::Kill(arguments(line)?),
+        "delete" => Command::Delete(arguments(line)?),
+        "exec" => Command::Exec(arguments(line)?),
+        _ => return None,
+    };
+    Some(Cli { global: GlobalArgs::from_arg_matches(&matches).ok()?, command })
+}
+
+/// A command that knows of no help.
+fn plain(name: &'static str) -> clap::Command {
+    let command = clap::Command::new(name);
+    command.disable_help_flag(true).disable_version_flag(true).disable_help_subcommand(true)
+}
+
+/// The arguments of one command.
+fn arguments<T: Args>(line: Vec<OsString>) -> Option<T> {
+    let matches = T::augment_args(plain("command")).try_get_matches_from(line).ok()?;
+    T::from_arg_matches(&matches).ok()
 }
 
 /// Prints the help of a command, or of all.
@@ -354,8 +393,13 @@ fn parse_network(text: &str) -> Result<NetworkMode, String> {
 mod tests {
     use super::*;
 
+    /// Reads a line in both ways.
     fn parsed(line: &str) -> Cli {
-        Cli::try_parse_from(line.split_whitespace()).expect(line)
+        let parsed = Cli::try_parse_from(line.split_whitespace()).expect(line);
+        if let Some(one) = parse_one(line.split_whitespace().map(OsString::from).collect()) {
+            assert_eq!(format!("{one:?}"), format!("{parsed:?}"), "{line}");
+        }
+        parsed
     }
 
     #[test]
@@ -389,6 +433,36 @@ mod tests {
             parsed(&format!("{head} {tail}"));
         }
         parsed("runsc-rs --systemd-cgroup --rootless=auto --debug state x");
+    }
+
+    #[test]
+    fn only_plain_lines_are_read_with_one_definition() {
+        let is_plain =
+            |line: &str| parse_one(line.split_whitespace().map(OsString::from).collect()).is_some();
+        for line in [
+            "run abc",
+            "--root /r create -b /b abc",
+            "start abc",
+            "state abc",
+            "kill abc 9",
+            "delete --force abc",
+            "exec abc sh -c --help",
+        ] {
+            assert!(is_plain(&format!("runsc-rs {line}")), "{line}");
+        }
+        for line in [
+            "",
+            "--version",
+            "help run",
+            "run --help",
+            "run",
+            "--rot /r run abc",
+            "run --bundel /b abc",
+            "list",
+            "no-such-command abc",
+        ] {
+            assert!(!is_plain(&format!("runsc-rs {line}")), "{line}");
+        }
     }
 
     #[test]

@@ -36,10 +36,11 @@ impl Janitor {
                 Ok(Janitor(child))
             }
             Cloned::Child(channel) => {
+                // It is going to be waited for.
+                network::make_for_parent(&channel);
                 // Keys of the terminal are not meant for us, nor may we hold its streams.
                 let _ = rustix::process::setsid();
                 let _ = crate::terminal::leave_standard_streams();
-                network::make_for_parent(&channel);
                 // Whoever dismisses us is about to end, and should not have to wait for our end before.
                 let priority = getpriority_process(None).unwrap_or(0);
                 let _ = setpriority_process(None, LOWEST_PRIORITY);
