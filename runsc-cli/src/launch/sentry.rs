@@ -30,12 +30,6 @@ pub struct Plan {
     pub dies_with_parent: bool,
 }
 
-/// Namespaces to clone with, but the network's: see [`network`].
-pub fn clone_flags(has_user_namespace: bool) -> libc::c_int {
-    let user = if has_user_namespace { libc::CLONE_NEWUSER } else { 0 };
-    user | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS
-}
-
 /// Turns a cloned child into a sentry. Does not return.
 pub fn set_up(plan: Plan, mut channel: Channel) -> ! {
     match try_set_up(plan, &mut channel) {

@@ -121,7 +121,7 @@ impl Launch<'_> {
             has_network: is_privileged,
             dies_with_parent: self.dies_with_parent,
         };
-        let flags = gofer::clone_flags(mappings.is_some());
+        let flags = namespaces(mappings.is_some());
         match process::clone_process("gofer", flags).map_err(namespace_error)? {
             Cloned::Child(channel) => gofer::set_up(plan, channel),
             Cloned::Parent(child) => {
@@ -146,10 +146,10 @@ impl Launch<'_> {
         descriptors.put(slots::GOFER_PROCESS, gofer.pidfd.try_clone().map_err(unprepared)?);
         let image = preparation.image.try_clone().map_err(unprepared)?;
         let mut has_user_namespace = true;
-        let cloned = match process::clone_process("sentry", sentry::clone_flags(true)) {
+        let cloned = match process::clone_process("sentry", namespaces(true)) {
             Err(error) if preparation.is_privileged && is_refused(&error) => {
                 has_user_namespace = false;
-                process::clone_process("sentry", sentry::clone_flags(false))
+                process::clone_process("sentry", namespaces(false))
             }
             result => result,
         };
@@ -248,6 +248,12 @@ impl Launch<'_> {
         }
         Ok(())
     }
+}
+
+/// The namespaces that both processes are cloned with; see [`super::network`] for the network's.
+fn namespaces(has_user_namespace: bool) -> libc::c_int {
+    let user = if has_user_namespace { libc::CLONE_NEWUSER } else { 0 };
+    user | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS
 }
 
 fn unprepared(error: io::Error) -> Error {
