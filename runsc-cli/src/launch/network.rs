@@ -9,7 +9,10 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{CWD, Mode, OFlags};
-use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
+use rustix::thread::{
+    LinkNameSpaceType, ThreadNameSpaceType, UnshareFlags, move_into_link_name_space,
+    move_into_thread_name_spaces, unshare_unsafe,
+};
 
 use super::identity;
 use super::process::{Channel, Child, SetupError};
@@ -43,9 +46,8 @@ fn enter_that_of(child: &Child) -> io::Result<()> {
     if !child.hear() {
         return Err(io::ErrorKind::NotFound.into());
     }
-    let path = format!("/proc/{}/ns/net", child.pid);
-    let made = rustix::fs::openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    move_into_link_name_space(made.as_fd(), Some(LinkNameSpaceType::Network))?;
+    // By descriptor: its number may mean another process in the procfs that is mounted here.
+    move_into_thread_name_spaces(child.pidfd.as_fd(), ThreadNameSpaceType::NETWORK)?;
     Ok(())
 }
 
