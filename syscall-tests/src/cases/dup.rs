@@ -147,11 +147,10 @@ case!(close_range_can_unshare_first, [close_range, clone], {
 case!(close_in_one_thread_does_not_break_a_blocked_read, [close, read], {
     // close(2), "Multithreaded processes and close": the read goes on with the open file.
     let (r, w) = pipe();
-    let reader = spawn(move || {
+    let reader = spawn_asleep(move || {
         let mut buf = [0u8; 4];
         check_eq!(sys!(read, r, &mut buf, 4), Ok(4));
     });
-    settle();
     sys!(close, r).must();
     settle();
     sys!(write, w, b"data", 4).must();

@@ -185,10 +185,9 @@ case!(robust_pending_futex_counts, [set_robust_list, futex], {
     .ok();
     check_eq!(word(area, 0), FUTEX_OWNER_DIED);
     poke(area + 64 + OFFSET, 0u32);
-    let waiter = fork(|| {
+    let waiter = fork_asleep(|| {
         check_eq!(sys!(futex, area + 64 + OFFSET, FUTEX_WAIT, 0, &millis(10_000)), Ok(0));
     });
-    settle();
     fork(|| {
         poke(area, [area, OFFSET, area + 64]);
         sys!(set_robust_list, area, HEAD_BYTES).must();

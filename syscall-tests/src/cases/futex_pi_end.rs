@@ -134,8 +134,7 @@ case!(pi_lock_of_a_dead_owner_without_waiters, [futex, set_robust_list], {
 
 case!(pi_owner_that_is_a_zombie, [futex], {
     let area = shared(PAGE);
-    let owner = fork(|| lock(area));
-    settle();
+    let owner = fork_asleep(|| lock(area));
     check_eq!(peek::<u32>(area), owner.pid as u32);
     check_eq!(sys!(futex, area, FUTEX_LOCK_PI, 0, NULL), Err(ESRCH));
     owner.ok();

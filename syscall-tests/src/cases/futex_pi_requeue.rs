@@ -207,7 +207,7 @@ case!(requeue_wait_and_signals, [futex], {
     while counted(SIGUSR1) == 0 && now() < limit {
         sleep_ms(1);
     }
-    until_asleep(NUMBER.load(SeqCst));
+    await_sleep(NUMBER.load(SeqCst));
     check_eq!(counted(SIGUSR1), 1);
     check_eq!(COND.requeue(0, 0), Ok(1));
     thread.join().ok().must();

@@ -232,9 +232,8 @@ case!(shell_like_job, [setpgid, ioctl, wait4], {
         check_eq!(job.wait_stop(), Status::Stopped(SIGTSTP));
         sys!(ioctl, slave, TIOCSPGRP, &getpid()).must();
         sys!(kill, -job.pid, SIGCONT).must();
-        settle();
-        sys!(ioctl, slave, TIOCSPGRP, &job.pid).must();
         check_eq!(wait_pid(job.pid, WUNTRACED), Status::Stopped(SIGTTIN));
+        sys!(ioctl, slave, TIOCSPGRP, &job.pid).must();
         sys!(kill, -job.pid, SIGCONT).must();
         sys!(write, master, b"\x04", 1).must();
         check_eq!(job.wait(), Status::Exited(5));

@@ -141,14 +141,13 @@ case!(blocked_writer_wakes_when_space_is_freed, [write, read], {
 
 case!(blocked_writer_gets_epipe_when_reader_goes, [write], {
     let (r, w) = pipe();
-    let child = fork(|| {
+    let child = fork_asleep(|| {
         sys!(close, r).must();
         ignore(SIGPIPE);
         let big = vec![5u8; 200_000];
         check_eq!(sys!(write, w, &big[..], big.len()), Ok(65536));
         check_eq!(sys!(write, w, b"x", 1), Err(EPIPE));
     });
-    settle();
     sys!(close, r).must();
     child.ok();
 });

@@ -42,10 +42,9 @@ case!(unknown_requests_are_eio, [ptrace], {
 
 case!(attach_stops_a_thread_that_waits, [ptrace], {
     let gate = Gate::new();
-    let child = fork(|| {
+    let child = fork_asleep(|| {
         gate.wait();
     });
-    settle();
     check_eq!(state(child.pid), ('S', 0));
     sys!(ptrace, PTRACE_ATTACH, child.pid, 0, 0).must();
     let tracee = Tracee { pid: child.pid };

@@ -206,7 +206,10 @@ case!(the_end_of_a_tracing_thread_frees_its_tracees, [ptrace, exit], {
     .join()
     .ok()
     .must();
-    settle();
+    let limit = now() + Duration::from_secs(10);
+    while state(child.pid).1 != 0 && now() < limit {
+        sleep_ms(1);
+    }
     check_eq!(state(child.pid).1, 0);
     gate.open();
     child.ok();

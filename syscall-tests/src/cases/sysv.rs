@@ -111,8 +111,7 @@ case!(semaphore_wait_is_woken_and_removed, [semop, semtimedop, semctl], {
     let start = now();
     check_eq!(sys!(semtimedop, id, &op(0, -1, 0), 1, &millis(40)), Err(EAGAIN));
     check!(now() - start >= Duration::from_millis(40));
-    let child = fork(|| check_eq!(sys!(semop, id, &op(0, -1, 0), 1), Err(EIDRM)));
-    settle();
+    let child = fork_asleep(|| check_eq!(sys!(semop, id, &op(0, -1, 0), 1), Err(EIDRM)));
     sys!(semctl, id, 0, IPC_RMID).must();
     child.ok();
     check_eq!(sys!(semop, id, &op(0, 1, 0), 1), Err(EINVAL));
@@ -201,8 +200,7 @@ case!(message_receiver_waits, [msgrcv, msgsnd, msgctl], {
     sys!(msgsnd, id, &mail(4, b'x'), 8, 0).must();
     sys!(msgsnd, id, &mail(5, b'x'), 8, 0).must();
     child.ok();
-    let child = fork(|| check_eq!(sys!(msgrcv, id, &mut mail(0, 0), 32, 5, 0), Err(EIDRM)));
-    settle();
+    let child = fork_asleep(|| check_eq!(sys!(msgrcv, id, &mut mail(0, 0), 32, 5, 0), Err(EIDRM)));
     sys!(msgctl, id, IPC_RMID, 0).must();
     child.ok();
 });

@@ -155,10 +155,18 @@ case!(a_change_in_the_middle_gives_one_file_or_the_other, [dup2, read], {
             sys!(write, stream.w, &[7_u8; 64], 64).must();
             sent += 1;
         }
+        // Who has read something is about to say so.
+        let known = || {
+            let mut left = -1_i32;
+            sys!(ioctl, stream.r, FIONREAD, &mut left).must();
+            from_pipe.load(SeqCst) + left as usize / 64
+        };
+        let limit = now() + Duration::from_secs(10);
+        while known() != sent && now() < limit {
+            sleep_ms(1);
+        }
         settle();
-        let mut left = -1_i32;
-        sys!(ioctl, stream.r, FIONREAD, &mut left).must();
-        check_eq!(from_pipe.load(SeqCst) + left as usize / 64, sent);
+        check_eq!(known(), sent);
     });
 });
 

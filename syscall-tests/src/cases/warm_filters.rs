@@ -3,7 +3,7 @@
 use crate::support::numbers as nr;
 use crate::support::prelude::*;
 use crate::support::stream::waiting_reader;
-use crate::support::trace::{DETACH, Stop, Tracee, await_sleep, state, traced};
+use crate::support::trace::{DETACH, Stop, Tracee, state, traced};
 
 const ERRNO: u32 = 0x5_0000;
 const TRAP: u32 = 0x3_0000;

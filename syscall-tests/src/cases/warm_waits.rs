@@ -2,7 +2,6 @@
 
 use crate::support::prelude::*;
 use crate::support::stream::waiting_reader;
-use crate::support::trace::await_sleep;
 
 each_stream!(a_closed_file_lasts_until_the_read_ends, [close, read, write], |kind| {
     ignore(SIGPIPE);

@@ -1,18 +1,23 @@
 //! Threads and processes of which a case wants that they wait before it goes on.
 
+use super::check::check;
 use super::process::{Child, fork};
 use super::sys::sys;
-use super::time::sleep_ms;
+use super::time::{now, sleep_ms};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Waits until a thread or process sleeps (or is gone), and a moment longer: it was seen to sleep
 /// several times in a row, so what it sleeps in is not the beginning of the call.
-pub fn until_asleep(number: i32) {
+#[track_caller]
+pub fn await_sleep(number: i32) {
+    let limit = now() + Duration::from_secs(20);
     let name = format!("/proc/{number}/stat");
     let mut seen = 0;
     while seen < 6 {
+        check!(now() < limit, "it does not sleep");
         let Ok(text) = std::fs::read_to_string(&name) else { return };
         let state = text.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
         match state {
@@ -25,6 +30,7 @@ pub fn until_asleep(number: i32) {
 }
 
 /// Starts a thread and waits until it sleeps.
+#[track_caller]
 pub fn spawn_asleep<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     let number = Arc::new(AtomicI32::new(0));
     let told = number.clone();
@@ -35,13 +41,14 @@ pub fn spawn_asleep<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static
     while number.load(SeqCst) == 0 {
         sleep_ms(1);
     }
-    until_asleep(number.load(SeqCst));
+    await_sleep(number.load(SeqCst));
     thread
 }
 
 /// Forks a process and waits until it sleeps.
+#[track_caller]
 pub fn fork_asleep(body: impl FnOnce()) -> Child {
     let child = fork(body);
-    until_asleep(child.pid);
+    await_sleep(child.pid);
     child
 }

@@ -32,7 +32,7 @@ pub mod tty;
 pub mod prelude {
     #![allow(unused_imports, reason = "see above")]
 
-    pub use super::asleep::{fork_asleep, spawn_asleep, until_asleep};
+    pub use super::asleep::{await_sleep, fork_asleep, spawn_asleep};
     pub use super::check::Must;
     pub(crate) use super::check::{check, check_eq, fail, skip};
     pub use super::clone::{CloneArgs, clone_on_stack, clone3_fork, clone3_on_stack, vfork_store};

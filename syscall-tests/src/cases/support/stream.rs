@@ -1,13 +1,13 @@
 //! Streams of bytes of all kinds, for cases that hold for each of them, and streams in much use: a
 //! kernel may find a shorter way for those, which must not show.
 
+use super::asleep::await_sleep;
 use super::check::{Must, check, check_eq};
 use super::errno::{EAGAIN, EINTR, Errno};
 use super::files::pipe;
 use super::net::{inet, port_of, set_option, socket, socketpair};
 use super::process::gettid;
 use super::sys::sys;
-use super::trace::await_sleep;
 use std::thread::JoinHandle;
 
 /// What a stream is.

@@ -199,15 +199,3 @@ pub fn state(pid: i32) -> (char, i32) {
     };
     (field("State:").chars().next().unwrap_or('?'), field("TracerPid:").parse().unwrap_or(-1))
 }
-
-/// Waits until a thread sleeps, and not just for a moment.
-#[track_caller]
-pub fn await_sleep(tid: i32) {
-    let limit = super::time::now() + std::time::Duration::from_secs(5);
-    let mut asleep = 0;
-    while asleep < 3 {
-        super::check::check!(super::time::now() < limit, "it does not sleep");
-        asleep = if state(tid).0 == 'S' { asleep + 1 } else { 0 };
-        super::time::sleep_ms(1);
-    }
-}
