@@ -45,24 +45,4 @@ impl Allowed {
     ) -> Allowed {
         Allowed { number, when, reason }
     }
-
-    /// Whether the table line lets a call with these arguments pass.
-    pub fn holds(&self, args: &[u64; 6]) -> bool {
-        let holds = |checks: &&[Check]| checks.iter().all(|check| check.holds(args));
-        self.when.is_empty() || self.when.iter().any(holds)
-    }
-}
-
-impl Check {
-    fn holds(self, args: &[u64; 6]) -> bool {
-        let arg = |index: u8| args[usize::from(index)];
-        match self {
-            Check::Is(index, value) => arg(index) as u32 == value,
-            Check::IsNot(index, value) => arg(index) as u32 != value,
-            Check::Lacks(index, bits) => arg(index) as u32 & bits == 0,
-            Check::HasOf { arg: index, mask, value } => arg(index) as u32 & mask == value,
-            Check::IsLong(index, value) => arg(index) == value,
-            Check::LacksLong(index, bits) => arg(index) & bits == 0,
-        }
-    }
 }

@@ -261,7 +261,11 @@ const THREAD_FLAGS: u64 = (libc::CLONE_VM
 
 /// All calls that the sentry may make on a platform whose part is [`PTRACE`] or [`SYSTRAP`].
 pub fn tables(platform: &'static [Allowed]) -> impl Iterator<Item = &'static Allowed> {
-    [FILES, EVENTS, RUNTIME, platform].into_iter().flatten()
+    all(platform).into_iter().flatten()
+}
+
+const fn all(platform: &'static [Allowed]) -> [&'static [Allowed]; 4] {
+    [FILES, EVENTS, RUNTIME, platform]
 }
 
 /// Confines the sentry, all its threads and all that they will start: any call that the tables do
@@ -277,7 +281,7 @@ pub fn install(platform: &'static [Allowed]) -> io::Result<()> {
 fn program(platform: &'static [Allowed]) -> Result<Vec<Instruction>, bpf::Error> {
     translate(&[
         List { calls: &[REFUSED], answer: Answer::Refuse(Errno::ENOSYS) },
-        List { calls: &[FILES, EVENTS, RUNTIME, platform], answer: Answer::Allow },
+        List { calls: &all(platform), answer: Answer::Allow },
     ])
 }
 

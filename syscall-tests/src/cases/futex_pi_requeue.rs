@@ -89,10 +89,7 @@ case!(requeue_of_many_to_a_free_lock, [futex], {
     static COND: Condition = Condition::new();
     let threads = COND.waiters(4);
     check_eq!(COND.requeue(0, 1), Ok(2));
-    let limit = now() + Duration::from_secs(10);
-    while COND.done.load(SeqCst) < 2 && now() < limit {
-        sleep_ms(1);
-    }
+    wait_for(|| COND.done.load(SeqCst) >= 2);
     settle();
     check_eq!(COND.done.load(SeqCst), 2);
     check_eq!(COND.requeue(0, ALL), Ok(2));
@@ -203,10 +200,7 @@ case!(requeue_wait_and_signals, [futex], {
     // It goes on waiting for the condition.
     let thread = waiter(Ok(0));
     signal();
-    let limit = now() + Duration::from_secs(10);
-    while counted(SIGUSR1) == 0 && now() < limit {
-        sleep_ms(1);
-    }
+    wait_for(|| counted(SIGUSR1) > 0);
     await_sleep(NUMBER.load(SeqCst));
     check_eq!(counted(SIGUSR1), 1);
     check_eq!(COND.requeue(0, 0), Ok(1));

@@ -206,10 +206,7 @@ case!(the_end_of_a_tracing_thread_frees_its_tracees, [ptrace, exit], {
     .join()
     .ok()
     .must();
-    let limit = now() + Duration::from_secs(10);
-    while state(child.pid).1 != 0 && now() < limit {
-        sleep_ms(1);
-    }
+    wait_for(|| state(child.pid).1 == 0);
     check_eq!(state(child.pid).1, 0);
     gate.open();
     child.ok();

@@ -161,10 +161,7 @@ case!(a_change_in_the_middle_gives_one_file_or_the_other, [dup2, read], {
             sys!(ioctl, stream.r, FIONREAD, &mut left).must();
             from_pipe.load(SeqCst) + left as usize / 64
         };
-        let limit = now() + Duration::from_secs(10);
-        while known() != sent && now() < limit {
-            sleep_ms(1);
-        }
+        wait_for(|| known() == sent);
         settle();
         check_eq!(known(), sent);
     });

@@ -31,13 +31,31 @@ fn lists() -> [List<'static>; 2] {
     ]
 }
 
+/// Whether a line lets a call with these arguments pass.
+fn lets_pass(line: &Allowed, args: &[u64; 6]) -> bool {
+    let holds = |checks: &&[Check]| checks.iter().all(|check| holds(*check, args));
+    line.when.is_empty() || line.when.iter().any(holds)
+}
+
+fn holds(check: Check, args: &[u64; 6]) -> bool {
+    let arg = |index: u8| args[usize::from(index)];
+    match check {
+        Is(index, value) => arg(index) as u32 == value,
+        IsNot(index, value) => arg(index) as u32 != value,
+        Lacks(index, bits) => arg(index) as u32 & bits == 0,
+        HasOf { arg: index, mask, value } => arg(index) as u32 & mask == value,
+        IsLong(index, value) => arg(index) == value,
+        LacksLong(index, bits) => arg(index) & bits == 0,
+    }
+}
+
 fn expected(data: &SeccompData) -> Answer {
     if data.arch != AUDIT_ARCH_X86_64 {
         return Answer::KillProcess;
     }
     let says = |list: &List<'_>| {
         let mut calls = list.calls.iter().copied().flatten();
-        calls.any(|it| it.number == i64::from(data.nr) && it.holds(&data.args))
+        calls.any(|it| it.number == i64::from(data.nr) && lets_pass(it, &data.args))
     };
     lists().iter().find(|list| says(list)).map_or(Answer::KillProcess, |list| list.answer)
 }

@@ -71,7 +71,9 @@ pub mod prelude {
     pub use super::sync::{Gate, word_at, words};
     pub(crate) use super::sys::sys;
     pub use super::sys::{BAD, NULL, exit, peek, peek_bytes, poke, poke_bytes, zeroed};
-    pub use super::time::{Alarms, elapsed, millis, now, settle, sleep_ms, wait_for_signals};
+    pub use super::time::{
+        Alarms, elapsed, millis, now, settle, sleep_ms, wait_for, wait_for_signals,
+    };
     pub use libc::*;
     pub use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
     pub use std::thread::spawn;

@@ -28,6 +28,14 @@ pub fn settle() {
     sleep_ms(30);
 }
 
+/// Waits until something holds, for 10 s at most: the case checks what it is about itself.
+pub fn wait_for(holds: impl Fn() -> bool) {
+    let limit = now() + Duration::from_secs(10);
+    while !holds() && now() < limit {
+        sleep_ms(1);
+    }
+}
+
 /// Sleeps for good; only signals do anything.
 pub fn wait_for_signals() -> ! {
     loop {
