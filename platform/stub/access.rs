@@ -17,6 +17,36 @@ macro_rules! store {
     }};
 }
 
+/// Stores a word for the guest, wherever that is.
+#[inline(always)]
+pub(crate) fn put(place: u64, word: u64) {
+    // SAFETY: it is what the guest asks for, in memory that is all the guest's.
+    unsafe {
+        core::arch::asm!(
+            "mov [{}], {}",
+            in(reg) place,
+            in(reg) word,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// Reads a word of the guest's, wherever that is.
+#[inline(always)]
+pub(crate) fn fetch(place: u64) -> u64 {
+    let word;
+    // SAFETY: it is what the guest asks for, in memory that is all the guest's.
+    unsafe {
+        core::arch::asm!(
+            "mov {}, [{}]",
+            out(reg) word,
+            in(reg) place,
+            options(nostack, preserves_flags),
+        );
+    }
+    word
+}
+
 /// Copies bytes from or to the guest's memory; the direction flag is clear.
 #[inline(always)]
 pub(crate) fn copy(to: u64, from: u64, len: u64) {

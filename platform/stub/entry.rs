@@ -21,6 +21,8 @@ global_asm!(
     ".quad stub_fast_restored - stub_header",
     ".quad stub_change_made - stub_header",
     ".quad stub_change_noted - stub_header",
+    ".quad stub_mask_changed - stub_header",
+    ".quad stub_mask_noted - stub_header",
     ".quad stub_fast_last - stub_header",
     ".quad stub_gate - stub_header",
     ".popsection",

@@ -10,17 +10,18 @@
 //! Vector registers hold values of the guest and no code here touches them; a test looks at every
 //! instruction. String instructions run only while the direction flag is clear.
 
-use core::arch::{asm, naked_asm};
+use core::arch::naked_asm;
 use core::mem::offset_of;
 
+use super::access::put;
 use super::calls::{self, syscall};
 use super::layout::change as change_state;
 use super::layout::{
     FAST_OFFSET, FAST_STACK, Fast, HOTLINE_OFFSET, Hotline, Identity, PLAIN_OFFSET, Plain,
     REPORTS_OFFSET, Saved, info, line, served,
 };
-use super::line::{FORETOLD_OFFSET, Foretold};
-use super::{change, conduit, entry, hotline};
+use super::signal_words::{RT_SIGACTION, RT_SIGPROCMASK, SIGNALS_OFFSET, SignalWords};
+use super::{change, conduit, entry, hotline, signals};
 
 /// Where a trampoline jumps to: `rcx` is the address of the thread's [`Fast`] block, `r11` that of
 /// the trampoline's data, everything else is as the guest has it. Continues where [`serve`] says,
@@ -144,6 +145,10 @@ fn answer(fast: *mut Fast) -> Option<u64> {
             Some(syscall(calls::GETCPU, args))
         }
         served::SCHED_YIELD => Some(syscall(calls::SCHED_YIELD, [0; 6])),
+        RT_SIGACTION | RT_SIGPROCMASK => match signals::call(fast, number) {
+            None => return hotline::call(fast, number),
+            made => made,
+        },
         _ => {
             let made = change::call(fast, number).or_else(|| conduit::call(fast, number));
             let made = made.or_else(|| hotline::foretold_call(fast, number));
@@ -214,8 +219,8 @@ fn gettimeofday(fast: *mut Fast) -> Option<u64> {
     let place = load!((*fast).saved.rdi);
     if place != 0 {
         let [seconds, nanos] = host_time(fast, CLOCK_REALTIME)?;
-        store(place, seconds);
-        store(place.wrapping_add(8), nanos / 1000);
+        put(place, seconds);
+        put(place.wrapping_add(8), nanos / 1000);
     }
     Some(0)
 }
@@ -225,7 +230,7 @@ fn time(fast: *mut Fast) -> Option<u64> {
     let [seconds, _] = host_time(fast, CLOCK_REALTIME_COARSE)?;
     let place = load!((*fast).saved.rdi);
     if place != 0 {
-        store(place, seconds);
+        put(place, seconds);
     }
     Some(seconds)
 }
@@ -243,16 +248,9 @@ pub(crate) fn arguments(fast: *mut Fast) -> [u64; 6] {
     ]
 }
 
-/// Stores a word for the guest, wherever that is.
-#[inline(always)]
-pub(crate) fn store(place: u64, word: u64) {
-    // SAFETY: it is what the guest asks for, in memory that is all the guest's.
-    unsafe { asm!("mov [{}], {}", in(reg) place, in(reg) word, options(nostack, preserves_flags)) };
-}
-
 /// Room for the stack of [`serve`].
 const _: () =
-    assert!(FORETOLD_OFFSET - FAST_OFFSET + size_of::<Foretold>() as u64 + 2048 <= FAST_STACK);
+    assert!(SIGNALS_OFFSET - FAST_OFFSET + size_of::<SignalWords>() as u64 + 2048 <= FAST_STACK);
 const _: () = assert!(size_of::<Hotline>() as u64 <= REPORTS_OFFSET - HOTLINE_OFFSET);
 const _: () = assert!(size_of::<Fast>() as u64 <= HOTLINE_OFFSET - FAST_OFFSET);
 const _: () = assert!(size_of::<Identity>() == 48);

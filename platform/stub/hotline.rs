@@ -9,9 +9,9 @@ use core::arch::asm;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::access::{copy, min};
+use super::access::{copy, min, put};
 use super::calls::{self, FUTEX, SCHED_YIELD, pause, syscall};
-use super::fast::{arguments, store};
+use super::fast::arguments;
 use super::layout::line as state;
 use super::layout::{
     Extent, FAST_OFFSET, Fast, HOTLINE_OFFSET, Hotline, REPORTS_OFFSET, ROOM_MAX, ROOM_OFFSET, SENT_OFFSET, TEXT_MAX,
@@ -169,7 +169,7 @@ pub(crate) fn foretold_call(fast: *mut Fast, number: u32) -> Option<u64> {
             let mut index = 0;
             while index < STAT_WORDS {
                 let word = if index < foretold::WORDS { load!(*words.wrapping_add(index)) } else { 0 };
-                store(place.wrapping_add(8 * index as u64), word);
+                put(place.wrapping_add(8 * index as u64), word);
                 index += 1;
             }
         }

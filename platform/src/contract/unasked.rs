@@ -30,6 +30,27 @@ pub enum Foretold {
     CopyFileRange { from: u32, to: u32, len: u64 },
 }
 
+/// What guest code does about its thread's signals without the kernel's word: see
+/// [`Thread::signals`](super::Thread::signals). In each set signal n is bit n - 1.
+pub trait GuestSignals: Send + Sync {
+    /// The blocked signals. Any may be, as the guest says.
+    fn mask(&self) -> u64;
+    fn set_mask(&self, mask: u64);
+
+    /// Whether guest code has to ask the kernel about the mask, as at first. If it has changed that
+    /// meanwhile, and not asked, [`GuestSignals::mask`] tells that from now on; else it will ask, or
+    /// the thread is interrupted.
+    fn must_ask(&self, must: bool);
+
+    /// Says which signals have the default action without flags. Guest code may then set that action for
+    /// them with `SA_RESTORER`. To be said while the thread makes a call.
+    fn set_defaults(&self, signals: u64);
+
+    /// For which it has done so since, and with which `sa_restorer`. SIGKILL, SIGSTOP and what is
+    /// ignored by default are never among them; others may be any, as the guest says.
+    fn restored(&self) -> (u64, u64);
+}
+
 /// Somebody who was foretold something.
 pub trait TakeBack: Send + Sync {
     /// It is so no longer. Whatever guest code does that it does not know of yet comes afterwards.

@@ -26,7 +26,7 @@ pub const DOORBELL: u32 = 0x004d_5a00;
 pub const WINDOW_BYTES: u64 = 1 << 32;
 
 pub const CODE_OFFSET: u64 = 0x10_0000;
-pub const CODE_BYTES: u64 = 0x4000;
+pub const CODE_BYTES: u64 = 0x5000;
 
 /// Where [`CpuidTable`] lies, from the start of the code on.
 pub const CPUID_OFFSET: u64 = CODE_BYTES;
@@ -515,6 +515,10 @@ pub struct Header {
     pub change_made: u64,
     /// ... and noted that.
     pub change_noted: u64,
+    /// Where it has changed the signal mask, ...
+    pub mask_changed: u64,
+    /// ... and noted that.
+    pub mask_noted: u64,
     /// The last byte of what belongs to it.
     pub fast_last: u64,
     /// A system call of the guest's, which traps elsewhere, and behind it a breakpoint.

@@ -76,6 +76,8 @@ mod resuming;
 mod running;
 mod seen;
 mod shortcut;
+mod signal_words;
+mod signals;
 mod slot;
 mod spares;
 mod spawn;
@@ -132,11 +134,16 @@ pub const FILE_CALLS: &[u32] = &[
 /// of threads with an identity ([`Thread::set_identity`](crate::Thread::set_identity)).
 pub const FAST_CALLS: &[u32] = &fast_calls();
 
-const fn fast_calls() -> [u32; layout::served::ALL.len() + layout::changing::ALL.len()] {
-    let mut all = [0; layout::served::ALL.len() + layout::changing::ALL.len()];
-    let (served, changing) = all.split_at_mut(layout::served::ALL.len());
+const FAST_COUNT: usize =
+    layout::served::ALL.len() + layout::changing::ALL.len() + signal_words::CALLS.len();
+
+const fn fast_calls() -> [u32; FAST_COUNT] {
+    let mut all = [0; FAST_COUNT];
+    let (served, others) = all.split_at_mut(layout::served::ALL.len());
+    let (changing, signals) = others.split_at_mut(layout::changing::ALL.len());
     served.copy_from_slice(&layout::served::ALL);
     changing.copy_from_slice(&layout::changing::ALL);
+    signals.copy_from_slice(&signal_words::CALLS);
     all
 }
 

@@ -22,6 +22,7 @@ use super::install;
 use super::layout::{FAST_OFFSET, Fast, change};
 use super::patch::Trapped;
 use super::patching::{Closed, HOT, HOT_CHANGES, PatchedCall, Place, is_changing, is_served};
+use super::signals;
 use super::slot::{Event, INTERRUPT};
 use super::thread::{Position, SystrapThread};
 use crate::contract::{Fault, Identity, Registers, ResumeMode, Trap};
@@ -479,12 +480,14 @@ impl SystrapThread {
             _ => return false,
         }
         let is_served = is_served(number);
+        let is_signals = signals::may_serve(number);
         let can_be_watched = self.supervisor.watch.is_possible();
         let is_of_file = || {
             crate::FILE_CALLS.iter().any(|&call| u64::from(call) == number)
                 && self.slot.process.channel.serves_files()
         };
-        if !(is_served || can_be_watched && calling::is_eligible(number) || is_of_file()) {
+        let can_go_by_line = can_be_watched && calling::is_eligible(number);
+        if !(is_served || is_signals || can_go_by_line || is_of_file()) {
             return false;
         }
         let job = if self.shortcut.trampoline_ip.is_some() {
@@ -502,11 +505,16 @@ impl SystrapThread {
             None
         } else {
             let away_ns = to_ns(ticks().saturating_sub(self.shortcut.resumed));
-            if !is_served && !self.shortcut.tally.count(ip, !is_of_file(), away_ns) {
+            let is_own = is_served || is_signals;
+            if !is_own && !self.shortcut.tally.count(ip, !is_of_file(), away_ns) {
                 return false;
             }
-            let enough = if is_served { HOT } else { 1 };
-            let Some(job) = self.job(enough, !is_served) else { return false };
+            let enough = match is_own {
+                true if is_signals => signals::HOT,
+                true => HOT,
+                false => 1,
+            };
+            let Some(job) = self.job(enough, !is_own) else { return false };
             Some(job)
         };
         self.start_completing();

@@ -25,8 +25,8 @@ use super::stock::NO_DOMAIN;
 use super::supervisor::Supervisor;
 use super::{batch, lock_all, spawn, word};
 use crate::contract::{
-    AddressSpace, Begun, BoxFuture, Foretold, HostOp, Identity, Interrupter, NewProcess, Poster,
-    Registers, ResumeMode, Spawn, TakeBack, Thread, Trap,
+    AddressSpace, Begun, BoxFuture, Foretold, GuestSignals, HostOp, Identity, Interrupter,
+    NewProcess, Poster, Registers, ResumeMode, Spawn, TakeBack, Thread, Trap,
 };
 use crate::host;
 use crate::process::{KICK, fpu, ops};
@@ -539,6 +539,11 @@ impl Thread for SystrapThread {
 
     fn foretold(&self) -> Option<Arc<dyn TakeBack>> {
         Some(Arc::clone(&self.slot) as Arc<dyn TakeBack>)
+    }
+
+    fn signals(&self) -> Option<Arc<dyn GuestSignals>> {
+        let may_serve = self.supervisor.serves_fast_calls.load(Ordering::Relaxed);
+        may_serve.then(|| Arc::clone(&self.slot) as Arc<dyn GuestSignals>)
     }
 
     fn catch_all(&mut self) -> BoxFuture<'_, Result<(), Errno>> {

@@ -6,6 +6,7 @@ use linux_abi::signal::{
     SigAction, SigSet,
 };
 
+use super::guest;
 use crate::sync::{Mutex, Rank};
 
 const ACTIONS: usize = NSIG as usize - 1;
@@ -77,6 +78,23 @@ impl SignalActions {
     pub(super) fn reset_handler(&self, signo: i32) {
         if let Some(slot) = self.table.lock().get_mut(index(signo)) {
             slot.handler = SIG_DFL;
+        }
+    }
+
+    /// The signals with the default action, without flags.
+    pub fn plain_defaults(&self) -> SigSet {
+        let table = self.table.lock();
+        let plain = (1..).zip(table.iter()).filter(|(_, action)| **action == SigAction::default());
+        plain.fold(SigSet::EMPTY, |set, (signo, _)| set.union(SigSet::of(signo)))
+    }
+
+    /// Sets what guest code sets by itself for those of `signals` that have the plain default action.
+    pub(super) fn restore(&self, signals: SigSet, restorer: u64) {
+        let mut table = self.table.lock();
+        for (signo, action) in (1..).zip(table.iter_mut()) {
+            if signals.contains(signo) && *action == SigAction::default() {
+                *action = guest::restored_action(restorer);
+            }
         }
     }
 

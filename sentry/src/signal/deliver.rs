@@ -134,7 +134,7 @@ fn run_handler(ctx: &mut Ctx, info: &SigInfo, action: &SigAction) {
     }
     mask::change_mask(&ctx.task, |own| {
         own.saved_mask = None;
-        own.mask = own.mask.union(blocked);
+        own.put_mask(own.mask().union(blocked));
         own.altstack.disarm_if_asked();
     });
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use linux_abi::signal::{SIG_DFL, SIG_IGN, SIGSEGV, SigInfo};
+use linux_abi::signal::{SIG_DFL, SIG_IGN, SIGSEGV, SigInfo, SigSet};
 use platform::Fault;
 
 use super::Immunity;
@@ -29,10 +29,11 @@ pub fn force_info(task: &Arc<Task>, info: SigInfo) {
         let mut signals = task.group.signals.lock();
         let mut own = task.signals.lock_nested();
         let handler = actions.get(signo).handler;
-        let is_blocked = own.mask.contains(signo);
+        let is_blocked = own.mask().contains(signo);
         if is_blocked || handler == SIG_IGN {
             actions.reset_handler(signo);
-            own.mask.remove(signo);
+            let unblocked = own.mask().difference(SigSet::of(signo));
+            own.put_mask(unblocked);
         }
         if is_blocked || matches!(handler, SIG_IGN | SIG_DFL) {
             // Nobody handles it, so even the first process dies of it, unless a debugger sees to it.
@@ -41,7 +42,7 @@ pub fn force_info(task: &Arc<Task>, info: SigInfo) {
             }
         }
         if !own.pending.set().contains(signo) {
-            own.pending.add(signo, Some(Queued { info, timer: None, _charge: None }));
+            own.add_pending(signo, Some(Queued { info, timer: None, _charge: None }));
         }
     }
     task.note_attention();

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use linux_abi::signal::SigSet;
 
+use super::guest::ask_while_pending;
 use crate::task::{Task, ThreadGroup};
 
 /// Replaces the calling thread's mask. SIGKILL and SIGSTOP cannot be blocked.
 pub fn set_mask(task: &Arc<Task>, mask: SigSet) {
     change_mask(task, |own| {
-        own.mask = mask;
+        own.put_mask(mask);
     });
 }
 
@@ -18,8 +19,8 @@ pub fn set_mask(task: &Arc<Task>, mask: SigSet) {
 /// the old one is back after it.
 pub fn set_temporary_mask(task: &Arc<Task>, mask: SigSet) {
     change_mask(task, |own| {
-        own.saved_mask = Some(own.mask);
-        own.mask = mask;
+        own.saved_mask = Some(own.mask());
+        own.put_mask(mask);
     });
 }
 
@@ -30,7 +31,7 @@ pub fn restore_mask(task: &Arc<Task>) {
     if is_saved {
         change_mask(task, |own| {
             if let Some(saved) = own.saved_mask.take() {
-                own.mask = saved;
+                own.put_mask(saved);
             }
         });
     }
@@ -42,12 +43,14 @@ pub(super) fn change_mask(task: &Arc<Task>, change: impl FnOnce(&mut super::Task
     let (is_deliverable, given_up) = {
         let signals = task.group.signals.lock();
         let mut own = task.signals.lock_nested();
-        let before = own.mask;
+        let before = own.mask();
         change(&mut own);
-        own.mask = own.mask.difference(SigSet::UNBLOCKABLE);
+        let after = own.mask().difference(SigSet::UNBLOCKABLE);
+        own.put_mask(after);
+        ask_while_pending(&signals, &own);
         let shared = signals.pending.set();
-        let given_up = shared.intersection(own.mask.difference(before));
-        (!own.pending.set().union(shared).difference(own.mask).is_empty(), given_up)
+        let given_up = shared.intersection(own.mask().difference(before));
+        (!own.pending.set().union(shared).difference(own.mask()).is_empty(), given_up)
     };
     if is_deliverable {
         task.note_attention();
@@ -67,10 +70,10 @@ pub(super) fn retarget(group: &Arc<ThreadGroup>, leaver: &Arc<Task>, set: SigSet
         let mut left = set.intersection(signals.pending.set());
         for thread in threads.iter().filter(|thread| !Arc::ptr_eq(thread, leaver)) {
             let own = thread.signals.lock_nested();
-            if own.is_exiting || left.difference(own.mask).is_empty() {
+            if own.is_exiting || left.difference(own.mask()).is_empty() {
                 continue;
             }
-            left = left.intersection(own.mask);
+            left = left.intersection(own.mask());
             wake.push(thread);
         }
     }

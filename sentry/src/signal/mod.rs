@@ -6,6 +6,7 @@
 //! * `take` and `deliver`: the run loop calls [`deliver`] before guest code goes on. It runs
 //!   default actions, builds a handler's `frame`, and decides how an interrupted call goes on
 //!   (`restart`, and `host_wait` for those that the host interrupts). `sigreturn` is the way back.
+//! * `guest`: what guest code does by itself.
 //! * `immunity`: what does nothing to the first process.
 //! * `job_control`: stop and continue, and what parents learn of it.
 //!
@@ -30,6 +31,7 @@ mod exit;
 mod force;
 mod fp_state;
 mod frame;
+mod guest;
 mod host_wait;
 mod immunity;
 mod job_control;
@@ -54,6 +56,7 @@ pub use deliver::{Delivery, deliver, stopped};
 pub use exit::{reset_for_exec, thread_exiting};
 pub use force::{force_fault, force_info, force_signal};
 pub(crate) use fp_state::{FXSAVE_SIZE, checked_state, with_legacy_state};
+pub use guest::{hide_defaults, let_guest, tell_defaults};
 pub use host_wait::{Answered, interrupted_wait};
 pub use immunity::Immunity;
 pub(crate) use job_control::notify_parent;

@@ -114,7 +114,7 @@ fn send(
         } else {
             let charge = || Charge::new(&account, limit_for(&info, limit));
             queue(&info, timer, charge).map(|queued| {
-                add(&mut signals, &primary, thread.is_some(), signo, queued);
+                add(&mut signals, &primary, &threads, thread.is_some(), signo, queued);
                 choose_thread(
                     &mut signals,
                     &primary,
@@ -180,13 +180,18 @@ fn queue(
 fn add(
     signals: &mut GroupSignals,
     primary: &Task,
+    threads: &[Arc<Task>],
     to_thread: bool,
     signo: i32,
     queued: Option<Queued>,
 ) {
-    match to_thread {
-        true => primary.signals.lock_nested().pending.add(signo, queued),
-        false => signals.pending.add(signo, queued),
+    if to_thread {
+        primary.signals.lock_nested().add_pending(signo, queued);
+        return;
+    }
+    signals.pending.add(signo, queued);
+    for thread in threads {
+        thread.signals.lock_nested().mask.must_ask(true);
     }
 }
 
@@ -225,7 +230,7 @@ fn would_take(thread: &Task, signo: i32) -> bool {
     let own = thread.signals.lock_nested();
     // A tracee may run while its process is stopped.
     let may_run = signo == SIGKILL || !own.is_stopped || thread.tracing.is_traced();
-    !own.is_exiting && !own.mask.contains(signo) && may_run
+    !own.is_exiting && !own.mask().contains(signo) && may_run
 }
 
 /// All signals whose default action is to stop.

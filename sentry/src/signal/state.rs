@@ -6,7 +6,8 @@ use platform::Fault;
 use std::sync::{Arc, Weak};
 
 use super::Immunity;
-use super::pending::Pending;
+use super::guest::Mask;
+use super::pending::{Pending, Queued};
 use super::{AltStack, RestartBlock};
 use crate::sync::WaitQueue;
 
@@ -17,7 +18,7 @@ use crate::sync::WaitQueue;
 #[derive(Debug, Default)]
 pub struct TaskSignals {
     /// Blocked signals.
-    pub(super) mask: SigSet,
+    pub(super) mask: Mask,
     /// The mask to go back to when a call with a mask of its own (`sigsuspend`, `ppoll`, …) ends.
     pub(super) saved_mask: Option<SigSet>,
     /// The mask without the signals that a running `sigtimedwait` waits for (`real_blocked`).
@@ -56,17 +57,27 @@ impl TaskSignals {
     /// `CLONE_VFORK`).
     pub fn for_clone(&self, keeps_altstack: bool) -> TaskSignals {
         let altstack = if keeps_altstack { self.altstack } else { AltStack::disabled() };
-        TaskSignals { mask: self.mask, altstack, ..TaskSignals::default() }
+        TaskSignals { mask: Mask::new(self.mask()), altstack, ..TaskSignals::default() }
     }
 
     /// Blocked signals.
     pub fn mask(&self) -> SigSet {
-        self.mask
+        self.mask.get()
+    }
+
+    pub(super) fn put_mask(&mut self, mask: SigSet) {
+        self.mask.set(mask);
+    }
+
+    /// A signal is pending for the thread from now on.
+    pub(super) fn add_pending(&mut self, signo: i32, queued: Option<Queued>) {
+        self.pending.add(signo, queued);
+        self.mask.must_ask(true);
     }
 
     /// Sets the initial mask of a thread that does not run yet.
     pub fn set_initial_mask(&mut self, mask: SigSet) {
-        self.mask = mask.difference(SigSet::UNBLOCKABLE);
+        self.put_mask(mask.difference(SigSet::UNBLOCKABLE));
     }
 
     /// Pending signals, for `/proc/[pid]/status` (`SigPnd`).
@@ -95,7 +106,7 @@ impl TaskSignals {
 
     /// Blocked signals, those that `sigtimedwait` waits for included: these are never ignored.
     pub(super) fn blocked_or_waited(&self) -> SigSet {
-        self.mask.union(self.waiting_mask.unwrap_or(SigSet::EMPTY))
+        self.mask().union(self.waiting_mask.unwrap_or(SigSet::EMPTY))
     }
 
     pub(super) fn record_fault(&mut self, fault: &Fault) {

@@ -54,7 +54,7 @@ pub(super) fn next(task: &Arc<Task>) -> Next {
         if !is_traced && signals.stop != StopState::Running {
             return Next::Stop;
         }
-        let mask = own.mask;
+        let mask = own.mask();
         let Some(queued) = dequeue(&mut signals, &mut own, mask) else {
             return Next::Nothing;
         };
@@ -98,7 +98,7 @@ pub fn is_due(task: &Task) -> bool {
     let signals = task.group.signals.lock();
     let own = task.signals.lock_nested();
     let pending = signals.pending.set().union(own.pending.set());
-    let unblocked = pending.difference(own.mask.difference(SigSet::UNBLOCKABLE));
+    let unblocked = pending.difference(own.mask().difference(SigSet::UNBLOCKABLE));
     let stops = match task.tracing.is_traced() {
         true => own.is_trap_due(signals.stop),
         false => signals.stop != StopState::Running,

@@ -92,7 +92,7 @@ pub(crate) fn trap_at_start(task: &Task) {
     if task.tracing.is_seized() {
         own.trap_stop = true;
     } else {
-        own.pending.add(SIGSTOP, None);
+        own.add_pending(SIGSTOP, None);
     }
 }
 
@@ -119,11 +119,11 @@ pub(crate) fn allow_stop(task: &Task) {
 /// Puts a signal back that the calling tracee has taken if it blocks it by now; answers whether.
 pub(crate) fn put_back_if_blocked(task: &Task, info: SigInfo) -> bool {
     let mut own = task.signals.lock();
-    let is_blocked = own.mask.contains(info.signo) && info.signo != SIGKILL;
+    let is_blocked = own.mask().contains(info.signo) && info.signo != SIGKILL;
     if is_blocked {
         let queued = Queued { info, timer: None, _charge: None };
         let is_pending = own.pending.set().contains(info.signo);
-        own.pending.add(info.signo, (!is_pending).then_some(queued));
+        own.add_pending(info.signo, (!is_pending).then_some(queued));
     }
     is_blocked
 }
@@ -131,12 +131,12 @@ pub(crate) fn put_back_if_blocked(task: &Task, info: SigInfo) -> bool {
 /// The mask of a stopped tracee, as it will be when its system call is over.
 pub(crate) fn tracee_mask(task: &Task) -> SigSet {
     let own = task.signals.lock();
-    own.saved_mask.unwrap_or(own.mask)
+    own.saved_mask.unwrap_or(own.mask())
 }
 
 /// Replaces the mask of a stopped tracee.
 pub(crate) fn set_tracee_mask(task: &Arc<Task>, mask: SigSet) {
-    change_mask(task, |own| own.mask = mask);
+    change_mask(task, |own| own.put_mask(mask));
 }
 
 /// The facts of signals that are pending for a thread, or (`is_shared`) for its process: at most

@@ -19,8 +19,8 @@ struct Waiting<'a>(&'a Arc<Task>);
 impl<'a> Waiting<'a> {
     fn begin(task: &'a Arc<Task>, set: SigSet) -> Waiting<'a> {
         change_mask(task, |own| {
-            own.waiting_mask = Some(own.mask);
-            own.mask = own.mask.difference(set);
+            own.waiting_mask = Some(own.mask());
+            own.put_mask(own.mask().difference(set));
         });
         Waiting(task)
     }
@@ -30,7 +30,7 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         change_mask(self.0, |own| {
             if let Some(mask) = own.waiting_mask.take() {
-                own.mask = mask;
+                own.put_mask(mask);
             }
         });
     }

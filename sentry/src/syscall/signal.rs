@@ -34,10 +34,14 @@ pub fn rt_sigaction(
     if !is_valid_signal(signo) || (new.is_some() && is_fixed) {
         return Err(Errno::EINVAL);
     }
+    ctx.tell_actions();
     let before = match new {
         Some(new) => signal::set_action(&ctx.task, signo, new),
         None => ctx.task.group.actions.read().get(signo),
     };
+    if new.is_some() {
+        ctx.tell_actions();
+    }
     write_if_asked(ctx, old, &before)
 }
 

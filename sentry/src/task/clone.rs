@@ -110,6 +110,10 @@ pub async fn clone(ctx: &mut Ctx, request: CloneRequest) -> SysResult {
         (thread, mm)
     };
     prepare_registers(&mut *thread, &request);
+    match request.flags.contains(CloneFlags::SIGHAND) {
+        true => ctx.hide_actions(),
+        false => ctx.tell_actions(),
+    }
     let vfork = request.flags.contains(CloneFlags::VFORK).then(Arc::<VforkDone>::default);
     let birth = ptrace::cloning(&ctx.task, &request);
     let child = insert(ctx, &request, mm, vfork.clone(), birth)?;

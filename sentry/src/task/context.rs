@@ -13,6 +13,7 @@ use super::foretelling::{self, Foresight};
 use super::{Task, posting};
 use crate::memory::{UserAddr, UserMemory};
 use crate::mm::Undo;
+use crate::signal;
 use crate::vfs::FileDescription;
 
 /// The calling task and its trapped thread.
@@ -105,6 +106,9 @@ impl Ctx {
             self.thread.set_identity(None);
             return;
         }
+        if let Some(guest) = self.thread.signals() {
+            signal::let_guest(&self.task, &guest);
+        }
         let credentials = self.task.credentials();
         self.thread.set_identity(Some(&Identity {
             pid: self.task.pid(),
@@ -114,6 +118,21 @@ impl Ctx {
             gid: credentials.gid,
             egid: credentials.egid,
         }));
+    }
+
+    /// Tells guest code what it may know of the task's actions, and takes over what it has set. To be
+    /// called by the task before it looks at them, and when they have changed.
+    pub fn tell_actions(&self) {
+        if let Some(guest) = self.thread.signals() {
+            signal::tell_defaults(&self.task, &guest);
+        }
+    }
+
+    /// The same before they are shared with others.
+    pub fn hide_actions(&self) {
+        if let Some(guest) = self.thread.signals() {
+            signal::hide_defaults(&self.task, &guest);
+        }
     }
 
     /// Whether guest code of the task may read and write descriptors by itself.

@@ -164,6 +164,7 @@ fn become_program(ctx: &mut Ctx, credentials: Credentials, comm: Vec<u8>) {
     task.set_fds(fds.clone());
     fds.close_on_exec();
     crate::signal::reset_for_exec(&task);
+    ctx.tell_actions();
     crate::time::reset_for_exec(&task.kernel.timers, group);
     if task.has_attention() {
         // A signal may have come while the old interrupter was still in place.

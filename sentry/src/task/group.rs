@@ -137,6 +137,11 @@ impl ThreadGroup {
         self.links.lock().threads.clone()
     }
 
+    /// Whether there is not more than one.
+    pub fn is_single(&self) -> bool {
+        self.links.lock().threads.len() <= 1
+    }
+
     /// The thread whose tid is the pid, if it lives; else any.
     pub fn leader(&self) -> Option<Arc<Task>> {
         let links = self.links.lock();

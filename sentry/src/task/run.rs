@@ -72,6 +72,10 @@ async fn serve(ctx: &mut Ctx) -> ExitReason {
                 signal::force_fault(&ctx.task, &fault);
             }
             Trap::Interrupted => {
+                // It may have unblocked a signal by itself.
+                if signal::is_due(&ctx.task) {
+                    ctx.task.note_attention();
+                }
                 ctx.refresh_identity();
                 interrupted = signal::interrupted_wait(ctx, answered.as_ref());
                 // Another thread may have put a filter on this one.

@@ -94,6 +94,7 @@ mod warm_filters;
 mod warm_flags;
 mod warm_foretold;
 mod warm_inherit;
+mod warm_masks;
 mod warm_memory;
 mod warm_poll;
 mod warm_results;
