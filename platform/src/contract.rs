@@ -26,7 +26,7 @@ use linux_abi::Errno;
 use crate::systrap::{Conduit, Descriptors};
 
 pub use trap::{Begun, Fault, Registers, Trap};
-pub use unasked::{Foretold, GuestSignals, Posted, Poster, TakeBack};
+pub use unasked::{Foretold, GuestStack, GuestState, Posted, Poster, TakeBack};
 
 /// A host operation that a trapped thread executes on its own address space.
 ///
@@ -526,9 +526,9 @@ pub trait Thread: Send + Sync {
         None
     }
 
-    /// By which guest code of the thread may see to its signals by itself, if it can: as long as the
-    /// thread has an identity, and only what this lets it.
-    fn signals(&self) -> Option<Arc<dyn GuestSignals>> {
+    /// What guest code of the thread changes by itself, if it can: as long as the thread has an identity,
+    /// and of the mask and the actions only what this lets it.
+    fn guest_state(&self) -> Option<Arc<dyn GuestState>> {
         None
     }
 

@@ -20,8 +20,8 @@ use super::layout::{
     FAST_OFFSET, FAST_STACK, Fast, HOTLINE_OFFSET, Hotline, Identity, PLAIN_OFFSET, Plain,
     REPORTS_OFFSET, Saved, info, line, served,
 };
-use super::signal_words::{RT_SIGACTION, RT_SIGPROCMASK, SIGNALS_OFFSET, SignalWords};
-use super::{change, conduit, entry, hotline, signals};
+use super::state_words::{STATE_OFFSET, StateWords};
+use super::{change, conduit, entry, hotline, state};
 
 /// Where a trampoline jumps to: `rcx` is the address of the thread's [`Fast`] block, `r11` that of
 /// the trampoline's data, everything else is as the guest has it. Continues where [`serve`] says,
@@ -145,13 +145,10 @@ fn answer(fast: *mut Fast) -> Option<u64> {
             Some(syscall(calls::GETCPU, args))
         }
         served::SCHED_YIELD => Some(syscall(calls::SCHED_YIELD, [0; 6])),
-        RT_SIGACTION | RT_SIGPROCMASK => match signals::call(fast, number) {
-            None => return hotline::call(fast, number),
-            made => made,
-        },
         _ => {
             let made = change::call(fast, number).or_else(|| conduit::call(fast, number));
             let made = made.or_else(|| hotline::foretold_call(fast, number));
+            let made = made.or_else(|| state::call(fast, number));
             match made.or_else(|| hotline::known(fast, number)) {
                 None => return hotline::call(fast, number),
                 made => made,
@@ -250,7 +247,7 @@ pub(crate) fn arguments(fast: *mut Fast) -> [u64; 6] {
 
 /// Room for the stack of [`serve`].
 const _: () =
-    assert!(SIGNALS_OFFSET - FAST_OFFSET + size_of::<SignalWords>() as u64 + 2048 <= FAST_STACK);
+    assert!(STATE_OFFSET - FAST_OFFSET + size_of::<StateWords>() as u64 + 2048 <= FAST_STACK);
 const _: () = assert!(size_of::<Hotline>() as u64 <= REPORTS_OFFSET - HOTLINE_OFFSET);
 const _: () = assert!(size_of::<Fast>() as u64 <= HOTLINE_OFFSET - FAST_OFFSET);
 const _: () = assert!(size_of::<Identity>() == 48);

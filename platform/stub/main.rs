@@ -18,9 +18,9 @@ mod layout;
 #[path = "../src/systrap/line.rs"]
 #[allow(dead_code, reason = "the sentry uses the rest")]
 mod line;
-#[path = "../src/systrap/signal_words.rs"]
+#[path = "../src/systrap/state_words.rs"]
 #[allow(dead_code, reason = "the sentry uses the rest")]
-mod signal_words;
+mod state_words;
 #[path = "../src/systrap/conduit/bytes.rs"]
 #[allow(dead_code, reason = "the sentry uses the rest")]
 mod bytes;
@@ -34,7 +34,7 @@ mod entry;
 mod fast;
 mod hotline;
 mod init;
-mod signals;
+mod state;
 mod word;
 
 use calls::{doorbell, syscall};

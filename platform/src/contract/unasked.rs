@@ -30,17 +30,34 @@ pub enum Foretold {
     CopyFileRange { from: u32, to: u32, len: u64 },
 }
 
-/// What guest code does about its thread's signals without the kernel's word: see
-/// [`Thread::signals`](super::Thread::signals). In each set signal n is bit n - 1.
-pub trait GuestSignals: Send + Sync {
+/// An alternate signal stack, `sigaltstack(2)`. All of it may be anything, as the guest says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GuestStack {
+    pub sp: u64,
+    pub size: u64,
+    pub flags: u32,
+}
+
+/// What guest code changes of its thread's state, or knows of it, without the kernel's word: see
+/// [`Thread::guest_state`](super::Thread::guest_state). In each set of signals n is bit n - 1.
+pub trait GuestState: Send + Sync {
     /// The blocked signals. Any may be, as the guest says.
     fn mask(&self) -> u64;
     fn set_mask(&self, mask: u64);
 
     /// Whether guest code has to ask the kernel about the mask, as at first. If it has changed that
-    /// meanwhile, and not asked, [`GuestSignals::mask`] tells that from now on; else it will ask, or
+    /// meanwhile, and not asked, [`GuestState::mask`] tells that from now on; else it will ask, or
     /// the thread is interrupted.
     fn must_ask(&self, must: bool);
+
+    /// The head of the list of robust futexes, or 0, as of the last call that the kernel has heard of.
+    fn robust_list(&self) -> u64;
+    fn set_robust_list(&self, head: u64);
+
+    /// The alternate signal stack of a thread that does not run. The kernel decides whether it is
+    /// in use.
+    fn stack(&self) -> GuestStack;
+    fn set_stack(&self, stack: GuestStack);
 
     /// Says which signals have the default action without flags. Guest code may then set that action for
     /// them with `SA_RESTORER`. To be said while the thread makes a call.

@@ -16,8 +16,8 @@ use super::layout::{
     SENT_OFFSET, SHORT_MAX, TEXT_MAX, WINDOW_BYTES, is_short, shape,
 };
 use super::line::{self, FORETOLD_OFFSET, KNOWN_OFFSET, Known, POSTS_OFFSET, Posts, Reports};
-use super::signals;
 use super::slot::{Event, Slot};
+use super::state;
 use crate::process::copy;
 
 // `take_call` reads the first line as words.
@@ -320,5 +320,5 @@ pub(super) fn reset(memory: &SlotMemory) {
     memory.write(POSTS_OFFSET, &[0_u64; size_of::<Posts>() / 8]);
     memory.write(KNOWN_OFFSET, &[0_u64; 3]);
     memory.write(FORETOLD_OFFSET, &0_u64);
-    signals::reset(memory);
+    state::reset(memory);
 }

@@ -65,10 +65,10 @@ pub(super) fn caller(region: Region, slot: &Slot, found: &Registers) -> Option<C
     let Block { info, saved, result, change } = read(slot, block)?;
     let [rax, rbx, rdx, rsi, rdi, rbp, rsp, r8, r9, r10, r12, r13, r14, r15, eflags] = saved;
     let just_made = entry(offset_of!(Header, change_made))..entry(offset_of!(Header, change_noted));
-    let just_masked =
-        entry(offset_of!(Header, mask_changed))..entry(offset_of!(Header, mask_noted));
+    let just_changed =
+        entry(offset_of!(Header, word_changed))..entry(offset_of!(Header, word_noted));
     let made = match change {
-        _ if just_made.contains(&found.rip) || just_masked.contains(&found.rip) => Some(found.rax),
+        _ if just_made.contains(&found.rip) || just_changed.contains(&found.rip) => Some(found.rax),
         change::DONE => Some(result),
         _ => None,
     };

@@ -515,10 +515,10 @@ pub struct Header {
     pub change_made: u64,
     /// ... and noted that.
     pub change_noted: u64,
-    /// Where it has changed the signal mask, ...
-    pub mask_changed: u64,
+    /// Where it has changed a word of the thread's state, ...
+    pub word_changed: u64,
     /// ... and noted that.
-    pub mask_noted: u64,
+    pub word_noted: u64,
     /// The last byte of what belongs to it.
     pub fast_last: u64,
     /// A system call of the guest's, which traps elsewhere, and behind it a breakpoint.

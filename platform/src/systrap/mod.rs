@@ -76,11 +76,11 @@ mod resuming;
 mod running;
 mod seen;
 mod shortcut;
-mod signal_words;
-mod signals;
 mod slot;
 mod spares;
 mod spawn;
+mod state;
+mod state_words;
 mod stock;
 mod supervisor;
 mod template;
@@ -135,7 +135,7 @@ pub const FILE_CALLS: &[u32] = &[
 pub const FAST_CALLS: &[u32] = &fast_calls();
 
 const FAST_COUNT: usize =
-    layout::served::ALL.len() + layout::changing::ALL.len() + signal_words::CALLS.len();
+    layout::served::ALL.len() + layout::changing::ALL.len() + state_words::CALLS.len();
 
 const fn fast_calls() -> [u32; FAST_COUNT] {
     let mut all = [0; FAST_COUNT];
@@ -143,7 +143,7 @@ const fn fast_calls() -> [u32; FAST_COUNT] {
     let (changing, signals) = others.split_at_mut(layout::changing::ALL.len());
     served.copy_from_slice(&layout::served::ALL);
     changing.copy_from_slice(&layout::changing::ALL);
-    signals.copy_from_slice(&signal_words::CALLS);
+    signals.copy_from_slice(&state_words::CALLS);
     all
 }
 

@@ -22,8 +22,8 @@ use super::install;
 use super::layout::{FAST_OFFSET, Fast, change};
 use super::patch::Trapped;
 use super::patching::{Closed, HOT, HOT_CHANGES, PatchedCall, Place, is_changing, is_served};
-use super::signals;
 use super::slot::{Event, INTERRUPT};
+use super::state;
 use super::thread::{Position, SystrapThread};
 use crate::contract::{Fault, Identity, Registers, ResumeMode, Trap};
 use crate::host;
@@ -480,7 +480,7 @@ impl SystrapThread {
             _ => return false,
         }
         let is_served = is_served(number);
-        let is_signals = signals::may_serve(number);
+        let is_signals = state::may_serve(number);
         let can_be_watched = self.supervisor.watch.is_possible();
         let is_of_file = || {
             crate::FILE_CALLS.iter().any(|&call| u64::from(call) == number)
@@ -510,7 +510,7 @@ impl SystrapThread {
                 return false;
             }
             let enough = match is_own {
-                true if is_signals => signals::HOT,
+                true if is_signals => state::HOT,
                 true => HOT,
                 false => 1,
             };

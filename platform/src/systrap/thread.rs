@@ -25,7 +25,7 @@ use super::stock::NO_DOMAIN;
 use super::supervisor::Supervisor;
 use super::{batch, lock_all, spawn, word};
 use crate::contract::{
-    AddressSpace, Begun, BoxFuture, Foretold, GuestSignals, HostOp, Identity, Interrupter,
+    AddressSpace, Begun, BoxFuture, Foretold, GuestState, HostOp, Identity, Interrupter,
     NewProcess, Poster, Registers, ResumeMode, Spawn, TakeBack, Thread, Trap,
 };
 use crate::host;
@@ -541,9 +541,9 @@ impl Thread for SystrapThread {
         Some(Arc::clone(&self.slot) as Arc<dyn TakeBack>)
     }
 
-    fn signals(&self) -> Option<Arc<dyn GuestSignals>> {
+    fn guest_state(&self) -> Option<Arc<dyn GuestState>> {
         let may_serve = self.supervisor.serves_fast_calls.load(Ordering::Relaxed);
-        may_serve.then(|| Arc::clone(&self.slot) as Arc<dyn GuestSignals>)
+        may_serve.then(|| Arc::clone(&self.slot) as Arc<dyn GuestState>)
     }
 
     fn catch_all(&mut self) -> BoxFuture<'_, Result<(), Errno>> {

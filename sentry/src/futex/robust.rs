@@ -1,7 +1,5 @@
 //! What a thread's end means to futexes (Linux: `exit_robust_list`, `mm_release`).
 
-use std::sync::atomic::Ordering;
-
 use linux_abi::Errno;
 use linux_abi::futex::{FUTEX_BITSET_MATCH_ANY, FUTEX_OWNER_DIED, FUTEX_TID_MASK, FUTEX_WAITERS};
 use linux_abi::task::{ROBUST_LIST_LIMIT, RobustListHead};
@@ -28,7 +26,12 @@ pub async fn clear_address(ctx: &mut Ctx, addr: UserAddr) {
 /// ownerless and wakes a waiter of each, `set_robust_list(2)`. The list is the guest's and may be
 /// nonsense: the walk stops at the first fault, and after 2048 entries.
 pub async fn exit_robust_list(ctx: &mut Ctx) {
-    let head = ctx.task.robust_list.swap(0, Ordering::Relaxed);
+    let head = {
+        let mut signals = ctx.task.signals.lock();
+        let head = signals.robust_list();
+        signals.set_robust_list(0);
+        head
+    };
     if head != 0 {
         // A fault only ends the walk.
         let _ = walk(ctx, head).await;

@@ -6,7 +6,7 @@ use linux_abi::signal::{
     SigAction, SigSet,
 };
 
-use super::guest;
+use super::kept;
 use crate::sync::{Mutex, Rank};
 
 const ACTIONS: usize = NSIG as usize - 1;
@@ -93,7 +93,7 @@ impl SignalActions {
         let mut table = self.table.lock();
         for (signo, action) in (1..).zip(table.iter_mut()) {
             if signals.contains(signo) && *action == SigAction::default() {
-                *action = guest::restored_action(restorer);
+                *action = kept::restored_action(restorer);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use linux_abi::Errno;
 use linux_abi::signal::{MINSIGSTKSZ, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK, SigAltStack};
+use platform::GuestStack;
 
 /// A thread's alternate signal stack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,6 +16,20 @@ pub struct AltStack {
 impl AltStack {
     pub fn disabled() -> AltStack {
         AltStack { sp: 0, size: 0, flags: SS_DISABLE }
+    }
+
+    pub(super) fn from_guest(stack: GuestStack) -> AltStack {
+        let GuestStack { sp, size, flags } = stack;
+        AltStack { sp, size, flags }
+    }
+
+    pub(super) fn to_guest(self) -> GuestStack {
+        GuestStack { sp: self.sp, size: self.size, flags: self.flags }
+    }
+
+    /// Whether a stack pointer can lie on it so that it counts.
+    pub fn can_be_on(&self) -> bool {
+        self.size != 0 && self.flags & SS_AUTODISARM == 0
     }
 
     /// Whether `sp` lies on this stack. A stack with `SS_AUTODISARM` is never "in use".

@@ -135,6 +135,8 @@ fn run_handler(ctx: &mut Ctx, info: &SigInfo, action: &SigAction) {
     mask::change_mask(&ctx.task, |own| {
         own.saved_mask = None;
         own.put_mask(own.mask().union(blocked));
-        own.altstack.disarm_if_asked();
+        let mut altstack = own.altstack();
+        altstack.disarm_if_asked();
+        own.put_altstack(altstack);
     });
 }

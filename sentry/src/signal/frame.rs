@@ -58,7 +58,7 @@ pub(super) fn push(ctx: &mut Ctx, info: &SigInfo, action: &SigAction) -> Result<
     let fp_image = fp_state::to_frame(ctx.thread.fp_state()?);
     let (altstack, mask, fault) = {
         let own = ctx.task.signals.lock();
-        (own.altstack, own.saved_mask.unwrap_or(own.mask()), own.last_fault)
+        (own.altstack(), own.saved_mask.unwrap_or(own.mask()), own.last_fault)
     };
     let registers = *ctx.thread.registers();
     let on_altstack = flags.contains(SaFlags::ONSTACK);

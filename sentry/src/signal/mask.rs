@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use linux_abi::signal::SigSet;
 
-use super::guest::ask_while_pending;
+use super::kept::ask_while_pending;
 use crate::task::{Task, ThreadGroup};
 
 /// Replaces the calling thread's mask. SIGKILL and SIGSTOP cannot be blocked.

@@ -6,7 +6,7 @@
 //! * `take` and `deliver`: the run loop calls [`deliver`] before guest code goes on. It runs
 //!   default actions, builds a handler's `frame`, and decides how an interrupted call goes on
 //!   (`restart`, and `host_wait` for those that the host interrupts). `sigreturn` is the way back.
-//! * `guest`: what guest code does by itself.
+//! * `kept`: what guest code sees to by itself.
 //! * `immunity`: what does nothing to the first process.
 //! * `job_control`: stop and continue, and what parents learn of it.
 //!
@@ -31,10 +31,10 @@ mod exit;
 mod force;
 mod fp_state;
 mod frame;
-mod guest;
 mod host_wait;
 mod immunity;
 mod job_control;
+mod kept;
 mod mask;
 mod pending;
 mod permission;
@@ -56,11 +56,11 @@ pub use deliver::{Delivery, deliver, stopped};
 pub use exit::{reset_for_exec, thread_exiting};
 pub use force::{force_fault, force_info, force_signal};
 pub(crate) use fp_state::{FXSAVE_SIZE, checked_state, with_legacy_state};
-pub use guest::{hide_defaults, let_guest, tell_defaults};
 pub use host_wait::{Answered, interrupted_wait};
 pub use immunity::Immunity;
 pub(crate) use job_control::notify_parent;
 pub use job_control::{hang_up_orphans, is_orphaned};
+pub use kept::{hide_defaults, let_guest, tell_defaults};
 pub use mask::{restore_mask, set_mask, set_temporary_mask};
 pub use pending::TimerTag;
 pub use permission::{check_permission, may_signal};

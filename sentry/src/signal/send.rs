@@ -191,7 +191,7 @@ fn add(
     }
     signals.pending.add(signo, queued);
     for thread in threads {
-        thread.signals.lock_nested().mask.must_ask(true);
+        thread.signals.lock_nested().kept.must_ask(true);
     }
 }
 

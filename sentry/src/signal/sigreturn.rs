@@ -49,7 +49,11 @@ fn restore(ctx: &mut Ctx) -> Result<(), Errno> {
     }
     let rsp = ctx.thread.registers().rsp;
     // Linux: what the handler left there may be no stack; that is not its problem any more.
-    let _ = ctx.task.signals.lock().altstack.replace(&context.stack, rsp);
+    let mut signals = ctx.task.signals.lock();
+    let mut altstack = signals.altstack();
+    if altstack.replace(&context.stack, rsp).is_ok() {
+        signals.put_altstack(altstack);
+    }
     Ok(())
 }
 

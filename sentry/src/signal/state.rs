@@ -6,7 +6,7 @@ use platform::Fault;
 use std::sync::{Arc, Weak};
 
 use super::Immunity;
-use super::guest::Mask;
+use super::kept::Kept;
 use super::pending::{Pending, Queued};
 use super::{AltStack, RestartBlock};
 use crate::sync::WaitQueue;
@@ -17,14 +17,13 @@ use crate::sync::WaitQueue;
 /// `Mutex::lock_nested` here: process before thread, one thread at a time), or alone.
 #[derive(Debug, Default)]
 pub struct TaskSignals {
-    /// Blocked signals.
-    pub(super) mask: Mask,
+    /// Blocked signals, the alternate stack, and more.
+    pub(super) kept: Kept,
     /// The mask to go back to when a call with a mask of its own (`sigsuspend`, `ppoll`, …) ends.
     pub(super) saved_mask: Option<SigSet>,
     /// The mask without the signals that a running `sigtimedwait` waits for (`real_blocked`).
     pub(super) waiting_mask: Option<SigSet>,
     pub(super) pending: Pending,
-    pub(super) altstack: AltStack,
     /// A stop signal was taken and no SIGCONT has come since.
     pub(super) stop_taken: bool,
     /// The thread takes part in its process' stop.
@@ -56,23 +55,23 @@ impl TaskSignals {
     /// signals are not; the alternate stack only `keeps_altstack` (not `CLONE_VM` without
     /// `CLONE_VFORK`).
     pub fn for_clone(&self, keeps_altstack: bool) -> TaskSignals {
-        let altstack = if keeps_altstack { self.altstack } else { AltStack::disabled() };
-        TaskSignals { mask: Mask::new(self.mask()), altstack, ..TaskSignals::default() }
+        let altstack = if keeps_altstack { self.altstack() } else { AltStack::disabled() };
+        TaskSignals { kept: Kept::new(self.mask(), altstack), ..TaskSignals::default() }
     }
 
     /// Blocked signals.
     pub fn mask(&self) -> SigSet {
-        self.mask.get()
+        self.kept.mask()
     }
 
     pub(super) fn put_mask(&mut self, mask: SigSet) {
-        self.mask.set(mask);
+        self.kept.set_mask(mask);
     }
 
     /// A signal is pending for the thread from now on.
     pub(super) fn add_pending(&mut self, signo: i32, queued: Option<Queued>) {
         self.pending.add(signo, queued);
-        self.mask.must_ask(true);
+        self.kept.must_ask(true);
     }
 
     /// Sets the initial mask of a thread that does not run yet.
@@ -85,17 +84,28 @@ impl TaskSignals {
         self.pending.set()
     }
 
-    pub fn altstack(&self) -> &AltStack {
-        &self.altstack
+    pub fn altstack(&self) -> AltStack {
+        self.kept.altstack()
     }
 
-    pub(crate) fn altstack_mut(&mut self) -> &mut AltStack {
-        &mut self.altstack
+    pub(crate) fn put_altstack(&mut self, altstack: AltStack) {
+        self.kept.set_altstack(altstack);
+    }
+
+    /// Head of the robust futex list, 0 for none.
+    pub fn robust_list(&self) -> u64 {
+        self.kept.robust_list()
+    }
+
+    pub fn set_robust_list(&mut self, head: u64) {
+        self.kept.set_robust_list(head);
     }
 
     /// `execve` forgets the alternate stack.
     pub fn reset_for_exec(&mut self) {
-        self.altstack.forget();
+        let mut altstack = self.altstack();
+        altstack.forget();
+        self.put_altstack(altstack);
         self.restart = None;
     }
 

@@ -268,7 +268,7 @@ pub fn set_robust_list(ctx: &mut Ctx, head: u64, len: usize) -> SysResult {
     if len != size_of::<RobustListHead>() {
         return Err(Errno::EINVAL);
     }
-    ctx.task.robust_list.store(head, Ordering::Relaxed);
+    ctx.task.signals.lock().set_robust_list(head);
     Ok(0)
 }
 
@@ -287,7 +287,8 @@ pub fn get_robust_list(
         return Err(Errno::EPERM);
     }
     ctx.memory().write_value(len, &(size_of::<RobustListHead>() as u64))?;
-    ctx.memory().write_value(head, &target.robust_list.load(Ordering::Relaxed))?;
+    let list = target.signals.lock().robust_list();
+    ctx.memory().write_value(head, &list)?;
     Ok(0)
 }
 

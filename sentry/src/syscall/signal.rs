@@ -142,7 +142,10 @@ pub async fn sigaltstack(
     new: UserPtr<SigAltStack>,
     old: UserPtr<SigAltStack>,
 ) -> SysResult {
-    ctx.thread.complete().await?;
+    // A thread can only be on a stack that there is.
+    if ctx.task.signals.lock().altstack().can_be_on() {
+        ctx.thread.complete().await?;
+    }
     let sp = ctx.thread.registers().rsp;
     let new = match new.non_null() {
         Some(new) => Some(ctx.memory().read_value(new)?),
@@ -150,9 +153,11 @@ pub async fn sigaltstack(
     };
     let before = {
         let mut signals = ctx.task.signals.lock();
-        let before = signals.altstack().describe(sp);
+        let mut altstack = signals.altstack();
+        let before = altstack.describe(sp);
         if let Some(new) = new {
-            signals.altstack_mut().replace(&new, sp)?;
+            altstack.replace(&new, sp)?;
+            signals.put_altstack(altstack);
         }
         before
     };

@@ -106,7 +106,7 @@ impl Ctx {
             self.thread.set_identity(None);
             return;
         }
-        if let Some(guest) = self.thread.signals() {
+        if let Some(guest) = self.thread.guest_state() {
             signal::let_guest(&self.task, &guest);
         }
         let credentials = self.task.credentials();
@@ -123,14 +123,14 @@ impl Ctx {
     /// Tells guest code what it may know of the task's actions, and takes over what it has set. To be
     /// called by the task before it looks at them, and when they have changed.
     pub fn tell_actions(&self) {
-        if let Some(guest) = self.thread.signals() {
+        if let Some(guest) = self.thread.guest_state() {
             signal::tell_defaults(&self.task, &guest);
         }
     }
 
     /// The same before they are shared with others.
     pub fn hide_actions(&self) {
-        if let Some(guest) = self.thread.signals() {
+        if let Some(guest) = self.thread.guest_state() {
             signal::hide_defaults(&self.task, &guest);
         }
     }

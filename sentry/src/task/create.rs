@@ -70,7 +70,6 @@ impl NewTask {
             attention: AtomicBool::new(true),
             wakeup: Mutex::new(Rank::Leaf, Default::default()),
             clear_child_tid: AtomicU64::new(self.clear_child_tid),
-            robust_list: AtomicU64::new(0),
             has_left_futexes: AtomicBool::new(false),
             sched: Mutex::new(Rank::Leaf, self.sched),
             death_signal: AtomicI32::new(0),

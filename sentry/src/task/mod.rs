@@ -89,8 +89,6 @@ pub struct Task {
     wakeup: Mutex<Wakeup>,
     /// Guest address to clear and wake at exit (`CLONE_CHILD_CLEARTID`), 0 for none.
     pub clear_child_tid: AtomicU64,
-    /// Head of the robust futex list, 0 for none.
-    pub robust_list: AtomicU64,
     /// It ends, and what it had of priority-inheriting futexes is given to others.
     pub has_left_futexes: AtomicBool,
     pub(crate) tracing: Tracing,

@@ -1,4 +1,5 @@
-//! Masks and actions of signals that are asked for and changed again and again.
+//! What a thread has for itself, asked for and changed again and again: masks, actions and stacks of
+//! signals, the list of robust futexes.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -293,4 +294,104 @@ case!(threads_see_each_other_s_actions, [rt_sigaction], {
         check_eq!(action_of(SIGUSR1)[0], SIG_IGN as u64 * u64::from(round & 1));
     }
     other.join().ok().must();
+});
+
+/// `stack_t`.
+type Stack = [u64; 3];
+
+const DISABLED: u64 = 2;
+const AUTODISARM: u64 = 1 << 31;
+
+fn change_stack(stack: Stack) -> Stack {
+    let mut before: Stack = [7; 3];
+    sys!(sigaltstack, &stack, &mut before).must();
+    before
+}
+
+fn stack() -> Stack {
+    let mut now: Stack = [7; 3];
+    sys!(sigaltstack, NULL, &mut now).must();
+    now
+}
+
+case!(stacks_are_what_was_set, [sigaltstack], {
+    let edge = anon(2 * PAGE) + PAGE;
+    sys!(mprotect, edge, PAGE, PROT_READ).must();
+    for round in 0..u64::from(ROUNDS) {
+        let (first, second) = ([0x10_0000, 0, 0x2000 + round], [0x20_0000, AUTODISARM, 0x3000]);
+        change_stack(first);
+        check_eq!(stack(), first);
+        check_eq!(change_stack(second), first);
+        check_eq!(change_stack([0x30_0000, 1, 2048]), second);
+        check_eq!(stack(), [0x30_0000, 0, 2048]);
+        check_eq!(sys!(sigaltstack, &[0x40_0000, 0, 2047_u64], NULL), Err(ENOMEM));
+        check_eq!(sys!(sigaltstack, &[0x40_0000, 4, 4096_u64], NULL), Err(EINVAL));
+        check_eq!(sys!(sigaltstack, BAD, NULL), Err(EFAULT));
+        check_eq!(stack(), [0x30_0000, 0, 2048]);
+        // It is set even if the old one cannot be told.
+        check_eq!(sys!(sigaltstack, &first, edge - 8), Err(EFAULT));
+        check_eq!(change_stack([0x50_0000, DISABLED, 77]), first);
+        check_eq!(stack(), [0, DISABLED, 0]);
+        check_eq!(change_stack([1, DISABLED | AUTODISARM, 1]), [0, DISABLED, 0]);
+        check_eq!(stack(), [0, DISABLED | AUTODISARM, 0]);
+    }
+});
+
+case!(a_stack_in_use_stays, [sigaltstack], {
+    static INSIDE: AtomicU32 = AtomicU32::new(0);
+    const BYTES: usize = 16 * PAGE;
+    let start = anon(BYTES);
+    let own = [start as u64, 0, BYTES as u64];
+    on(SIGUSR1, SA_ONSTACK, |_, _| {
+        let [_, flags, _] = stack();
+        let refused = sys!(sigaltstack, &[0, DISABLED, 0_u64], NULL) == Err(EPERM);
+        INSIDE.store(flags as u32 | u32::from(refused) << 8, Ordering::Relaxed);
+    });
+    for _ in 0..ROUNDS {
+        change_stack(own);
+        INSIDE.store(0, Ordering::Relaxed);
+        raise(SIGUSR1);
+        check_eq!(INSIDE.load(Ordering::Relaxed), 0x101);
+        check_eq!(stack(), own);
+    }
+    // One that disarms itself is none inside, and is back behind.
+    let own = [start as u64, AUTODISARM, BYTES as u64];
+    change_stack(own);
+    raise(SIGUSR1);
+    check_eq!(INSIDE.load(Ordering::Relaxed), DISABLED as u32);
+    check_eq!(stack(), own);
+});
+
+case!(stacks_are_inherited_by_processes_only, [sigaltstack, fork, clone], {
+    for _ in 0..20 {
+        let own = [0x10_0000, 0, 0x2000];
+        change_stack(own);
+        fork(|| {
+            check_eq!(stack(), own);
+            change_stack([0, DISABLED, 0]);
+        })
+        .ok();
+        check_eq!(stack(), own);
+        spawn(|| check!(stack() != [0x10_0000, 0, 0x2000])).join().ok().must();
+    }
+});
+
+case!(robust_lists_are_what_was_set, [set_robust_list, get_robust_list], {
+    /// The head of a list that is empty.
+    fn told(pid: i32) -> (u64, u64) {
+        let (mut head, mut len) = (7_u64, 7_u64);
+        sys!(get_robust_list, pid, &mut head, &mut len).must();
+        (head, len)
+    }
+    let (own, _) = told(0);
+    for round in 0..u64::from(ROUNDS) {
+        sys!(set_robust_list, round * 64, 24).must();
+        check_eq!(told(0), (round * 64, 24));
+        check_eq!(sys!(set_robust_list, 0x1000, 23), Err(EINVAL));
+        if round % 50 == 0 {
+            let tid = gettid();
+            spawn(move || check_eq!(told(tid), (round * 64, 24))).join().ok().must();
+        }
+    }
+    sys!(set_robust_list, own, 24).must();
 });

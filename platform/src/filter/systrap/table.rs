@@ -391,8 +391,7 @@ pub const TRAPPED: &[i64] = &[
     libc::SYS_clone3,
     // The stub ends its thread.
     libc::SYS_exit,
-    // Signal frames, stacks and segment bases.
+    // Signal frames and segment bases.
     libc::SYS_rt_sigreturn,
-    libc::SYS_sigaltstack,
     libc::SYS_arch_prctl,
 ];

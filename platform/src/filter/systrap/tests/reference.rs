@@ -40,7 +40,6 @@ pub(super) fn policy(layout: &Layout, data: &SeccompData) -> Answer {
         | 30
         | 56..=60
         | 67
-        | 131
         | 149..=152
         | 158
         | 216
