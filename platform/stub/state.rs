@@ -42,7 +42,7 @@ pub(crate) fn call(fast: *mut Fast, number: u32) -> Option<u64> {
 #[inline(always)]
 fn mask(fast: *mut Fast, words: *mut StateWords) -> Option<u64> {
     let [how, new, old, size, ..] = arguments(fast);
-    if size != SET_BYTES || load!((*words).must_ask) != 0 {
+    if size != SET_BYTES || load!((*words).must_ask) != 0 || overlap(new, old, SET_BYTES) {
         return None;
     }
     let before = load!((*words).mask);
@@ -67,6 +67,12 @@ fn mask(fast: *mut Fast, words: *mut StateWords) -> Option<u64> {
         }
     }
     Some(0)
+}
+
+/// Whether a call that is begun again would find what it has written itself.
+#[inline(always)]
+fn overlap(new: u64, old: u64, len: u64) -> bool {
+    new != 0 && old != 0 && (old.wrapping_sub(new) < len || new.wrapping_sub(old) < len)
 }
 
 /// Changes a word and notes that the call is made, with the result 0. The change is a barrier.
@@ -143,6 +149,7 @@ fn robust_list(fast: *mut Fast, words: *mut StateWords) -> Option<u64> {
 /// Offsets in `stack_t`.
 const STACK_FLAGS: u64 = 8;
 const STACK_SIZE: u64 = 16;
+const STACK_BYTES: u64 = 24;
 
 const SS_ONSTACK: u64 = 1;
 const SS_DISABLE: u64 = 2;
@@ -153,6 +160,9 @@ const MINSIGSTKSZ: u64 = 2048;
 #[inline(always)]
 fn stack(fast: *mut Fast, words: *mut StateWords) -> Option<u64> {
     let [new, old, ..] = arguments(fast);
+    if overlap(new, old, STACK_BYTES) {
+        return None;
+    }
     let which = load!((*words).which) & 1;
     let stacks = words.cast::<u8>().wrapping_add(offset_of!(StateWords, stacks)).cast::<Stack>();
     let present = stacks.wrapping_add(which as usize);

@@ -26,12 +26,7 @@ pub async fn clear_address(ctx: &mut Ctx, addr: UserAddr) {
 /// ownerless and wakes a waiter of each, `set_robust_list(2)`. The list is the guest's and may be
 /// nonsense: the walk stops at the first fault, and after 2048 entries.
 pub async fn exit_robust_list(ctx: &mut Ctx) {
-    let head = {
-        let mut signals = ctx.task.signals.lock();
-        let head = signals.robust_list();
-        signals.set_robust_list(0);
-        head
-    };
+    let head = ctx.task.signals.lock().take_robust_list();
     if head != 0 {
         // A fault only ends the walk.
         let _ = walk(ctx, head).await;

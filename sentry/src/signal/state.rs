@@ -97,6 +97,15 @@ impl TaskSignals {
         self.kept.robust_list()
     }
 
+    /// Takes the list of a thread that executes no guest code any more, and with it all that guest code
+    /// could change: its place may soon be another thread's.
+    pub fn take_robust_list(&mut self) -> u64 {
+        self.kept.take_back();
+        let head = self.kept.robust_list();
+        self.kept.set_robust_list(0);
+        head
+    }
+
     pub fn set_robust_list(&mut self, head: u64) {
         self.kept.set_robust_list(head);
     }
