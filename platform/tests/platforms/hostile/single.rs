@@ -75,7 +75,7 @@ pub fn clones_by_the_guest_kill() {
 
 /// Filters that the sentry has not commanded are none of the guest's business.
 pub fn filters_by_the_guest_kill() {
-    const CATCH_ALL_OFFSET: u64 = 0x10_0000 + 0x4000 - 0x200;
+    const CATCH_ALL_OFFSET: u64 = 0x10_0000 + 0x5000 - 0x200;
     let mut arena = Arena::new();
     let mut guest = Guest::on(&arena.platform, spin());
     let at = arena.stub.call_and_fault();
