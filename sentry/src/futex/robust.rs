@@ -24,7 +24,7 @@ pub async fn clear_address(ctx: &mut Ctx, addr: UserAddr) {
 
 /// A thread ends (or replaces its memory by `execve`): marks the robust futexes that it holds as
 /// ownerless and wakes a waiter of each, `set_robust_list(2)`. The list is the guest's and may be
-/// nonsense: the walk stops at the first fault, and after 2048 entries.
+/// nonsense: the walk stops at the first fault, where it comes round, and after 2048 entries.
 pub async fn exit_robust_list(ctx: &mut Ctx) {
     let head = ctx.task.signals.lock().take_robust_list();
     if head != 0 {
@@ -51,7 +51,10 @@ async fn walk(ctx: &mut Ctx, head_at: u64) -> Result<(), Errno> {
     };
     let pending = head.list_op_pending;
     let mut entry = head.list.next;
-    for _ in 0..ROBUST_LIST_LIMIT {
+    // An entry from which the list was followed, anew after twice as many steps: one that goes in a
+    // circle comes back there, and nothing more is found (Brent).
+    let (mut mark, mut next_mark) = (entry, 1);
+    for step in 1..=ROBUST_LIST_LIMIT {
         if entry & !PI_BIT == head_at {
             break;
         }
@@ -61,6 +64,12 @@ async fn walk(ctx: &mut Ctx, head_at: u64) -> Result<(), Errno> {
             release(ctx, held(entry, false)).await?;
         }
         entry = next?;
+        if entry == mark {
+            break;
+        }
+        if step == next_mark {
+            (mark, next_mark) = (entry, 2 * next_mark);
+        }
     }
     match pending & !PI_BIT {
         0 => Ok(()),

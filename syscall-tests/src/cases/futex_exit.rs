@@ -213,6 +213,25 @@ case!(robust_list_ends_at_what_cannot_be_written, [set_robust_list], {
     check!(word(area, 2) & FUTEX_OWNER_DIED == 0, "what comes behind is not looked at");
 });
 
+case!(robust_list_may_go_in_a_circle, [set_robust_list], {
+    let area = shared(PAGE);
+    for (count, back_to) in [(1, 0), (2, 0), (2, 1), (7, 6), (9, 3), (20, 0)] {
+        fork(|| {
+            hold(area, count, 0);
+            // The last one leads to one of them in place of the head.
+            poke(area + 64 * count, area + 64 * (back_to + 1));
+            // What was about to be taken comes after all others.
+            let pending = area + 64 * (count + 1);
+            poke(area + 16, pending);
+            poke(pending + OFFSET, gettid() as u32);
+        })
+        .ok();
+        for index in 0..=count {
+            check_eq!(word(area, index), FUTEX_OWNER_DIED, "{index} of {count}");
+        }
+    }
+});
+
 /// A thread whose number is cleared when it ends.
 const CLEARING_THREAD: i32 = CLONE_VM
     | CLONE_FS
