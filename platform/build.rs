@@ -15,12 +15,14 @@ const SOURCES: &[&str] = &[
     "stub/fast.rs",
     "stub/hotline.rs",
     "stub/init.rs",
+    "stub/state.rs",
     "stub/stub.ld",
     "stub/word.rs",
     "src/systrap/conduit/bytes.rs",
     "src/systrap/layout.rs",
     "src/systrap/line.rs",
     "src/systrap/shape.rs",
+    "src/systrap/state_words.rs",
 ];
 
 fn main() {

@@ -26,7 +26,7 @@ use linux_abi::Errno;
 use crate::systrap::{Conduit, Descriptors};
 
 pub use trap::{Begun, Fault, Registers, Trap};
-pub use unasked::{Foretold, GuestStack, GuestState, Posted, Poster, TakeBack};
+pub use unasked::{Foretold, GuestState, Posted, Poster, TakeBack};
 
 /// A host operation that a trapped thread executes on its own address space.
 ///

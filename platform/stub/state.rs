@@ -146,10 +146,10 @@ fn robust_list(fast: *mut Fast, words: *mut StateWords) -> Option<u64> {
     Some(0)
 }
 
-/// Offsets in `stack_t`.
-const STACK_FLAGS: u64 = 8;
-const STACK_SIZE: u64 = 16;
-const STACK_BYTES: u64 = 24;
+/// Offsets in `stack_t`, and its size.
+const STACK_FLAGS: u64 = offset_of!(Stack, flags) as u64;
+const STACK_SIZE: u64 = offset_of!(Stack, size) as u64;
+const STACK_BYTES: u64 = size_of::<Stack>() as u64;
 
 const SS_ONSTACK: u64 = 1;
 const SS_DISABLE: u64 = 2;

@@ -1,5 +1,7 @@
 //! Calls that guest code makes without the kernel's word.
 
+use linux_abi::signal::SigAltStack;
+
 /// A call that guest code does not wait for, see [`Thread::let_post`](super::Thread::let_post).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Posted {
@@ -30,14 +32,6 @@ pub enum Foretold {
     CopyFileRange { from: u32, to: u32, len: u64 },
 }
 
-/// An alternate signal stack, `sigaltstack(2)`. All of it may be anything, as the guest says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GuestStack {
-    pub sp: u64,
-    pub size: u64,
-    pub flags: u32,
-}
-
 /// What guest code changes of its thread's state, or knows of it, without the kernel's word: see
 /// [`Thread::guest_state`](super::Thread::guest_state). In each set of signals n is bit n - 1.
 pub trait GuestState: Send + Sync {
@@ -54,10 +48,10 @@ pub trait GuestState: Send + Sync {
     fn robust_list(&self) -> u64;
     fn set_robust_list(&self, head: u64);
 
-    /// The alternate signal stack of a thread that does not run. The kernel decides whether it is
-    /// in use.
-    fn stack(&self) -> GuestStack;
-    fn set_stack(&self, stack: GuestStack);
+    /// The alternate signal stack of a thread that does not run, as the program has given it: all of it
+    /// may be anything. The kernel decides whether it is in use.
+    fn stack(&self) -> SigAltStack;
+    fn set_stack(&self, stack: SigAltStack);
 
     /// Says which signals have the default action without flags. Guest code may then set that action for
     /// them with `SA_RESTORER`. To be said while the thread makes a call.

@@ -480,14 +480,14 @@ impl SystrapThread {
             _ => return false,
         }
         let is_served = is_served(number);
-        let is_signals = state::may_serve(number);
+        let is_state = state::may_serve(number);
         let can_be_watched = self.supervisor.watch.is_possible();
         let is_of_file = || {
             crate::FILE_CALLS.iter().any(|&call| u64::from(call) == number)
                 && self.slot.process.channel.serves_files()
         };
         let can_go_by_line = can_be_watched && calling::is_eligible(number);
-        if !(is_served || is_signals || can_go_by_line || is_of_file()) {
+        if !(is_served || is_state || can_go_by_line || is_of_file()) {
             return false;
         }
         let job = if self.shortcut.trampoline_ip.is_some() {
@@ -505,14 +505,14 @@ impl SystrapThread {
             None
         } else {
             let away_ns = to_ns(ticks().saturating_sub(self.shortcut.resumed));
-            let is_own = is_served || is_signals;
+            let is_own = is_served || is_state;
             if !is_own && !self.shortcut.tally.count(ip, !is_of_file(), away_ns) {
                 return false;
             }
-            let enough = match is_own {
-                true if is_signals => state::HOT,
-                true => HOT,
-                false => 1,
+            let enough = match (is_served, is_state) {
+                (true, _) => HOT,
+                (_, true) => state::HOT,
+                _ => 1,
             };
             let Some(job) = self.job(enough, !is_own) else { return false };
             Some(job)

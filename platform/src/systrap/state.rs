@@ -7,10 +7,12 @@
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use linux_abi::signal::SigAltStack;
+
 use super::channel::SlotMemory;
 use super::slot::Slot;
 use super::state_words::{CALLS, NOT_RESTORED, STATE_OFFSET, Stack, StateWords};
-use crate::contract::{GuestStack, GuestState};
+use crate::contract::GuestState;
 
 /// So many calls from one place make it worth a patch: a patch costs as much as some of them.
 pub(super) const HOT: u8 = 6;
@@ -37,7 +39,9 @@ fn stack_place(which: u64) -> u64 {
     stacks + (which & 1) * size_of::<Stack>() as u64
 }
 
-const _: () = assert!(offset_of!(Stack, size) == 8 && offset_of!(Stack, flags) == 16);
+const _: () = assert!(offset_of!(Stack, flags) == offset_of!(SigAltStack, flags));
+const _: () = assert!(offset_of!(Stack, size) == offset_of!(SigAltStack, size));
+const _: () = assert!(size_of::<Stack>() == size_of::<SigAltStack>());
 
 impl GuestState for Slot {
     fn mask(&self) -> u64 {
@@ -61,15 +65,13 @@ impl GuestState for Slot {
         word(&self.memory, offset_of!(StateWords, robust_list)).store(head, Ordering::Relaxed);
     }
 
-    fn stack(&self) -> GuestStack {
+    fn stack(&self) -> SigAltStack {
         let which = word(&self.memory, offset_of!(StateWords, which)).load(Ordering::Relaxed);
-        let [sp, size, flags] = self.memory.read::<[u64; 3]>(stack_place(which));
-        GuestStack { sp, size, flags: flags as u32 }
+        self.memory.read(stack_place(which))
     }
 
-    fn set_stack(&self, stack: GuestStack) {
-        let GuestStack { sp, size, flags } = stack;
-        self.memory.write(stack_place(0), &[sp, size, flags.into()]);
+    fn set_stack(&self, stack: SigAltStack) {
+        self.memory.write(stack_place(0), &stack);
         word(&self.memory, offset_of!(StateWords, which)).store(0, Ordering::Relaxed);
     }
 

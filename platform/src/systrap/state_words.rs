@@ -4,8 +4,9 @@
 //! The alternate signal stack and the place of the list of robust futexes are the thread's: guest code
 //! changes them by itself, and the sentry reads them here, while the thread is in a call.
 //!
-//! So is the mask, but others look at it at any time. Who sends a signal first asks the thread to ask, then looks at the mask; the thread first changes the mask, then
-//! looks whether it shall ask. So one of them sees what the other has done.
+//! So is the mask, but others look at it at any time. Who sends a signal first asks the thread to ask,
+//! then looks at the mask; the thread first changes the mask, then looks whether it shall ask. So one
+//! of them sees what the other has done.
 //!
 //! Actions are the sentry's. The stub knows which signals have none, and that it may set for these the
 //! default action that a C library's `posix_spawn` sets, which changes nothing but what a later
@@ -38,14 +39,14 @@ pub struct StateWords {
     pub stacks: [Stack; 2],
 }
 
-/// An alternate signal stack.
+/// An alternate signal stack, as `sigaltstack(2)` takes it: `stack_t`.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Stack {
     pub sp: u64,
-    pub size: u64,
-    /// As the program has given them.
+    /// In the lower half.
     pub flags: u64,
+    pub size: u64,
 }
 
 pub const RT_SIGACTION: u32 = 13;

@@ -3,10 +3,9 @@
 use linux_abi::signal::{
     NSIG, SIG_DFL, SIG_IGN, SIGABRT, SIGBUS, SIGCHLD, SIGCONT, SIGFPE, SIGILL, SIGQUIT, SIGSEGV,
     SIGSTOP, SIGSYS, SIGTRAP, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH, SIGXCPU, SIGXFSZ,
-    SigAction, SigSet,
+    SaFlags, SigAction, SigSet,
 };
 
-use super::kept;
 use crate::sync::{Mutex, Rank};
 
 const ACTIONS: usize = NSIG as usize - 1;
@@ -84,16 +83,22 @@ impl SignalActions {
     /// The signals with the default action, without flags.
     pub fn plain_defaults(&self) -> SigSet {
         let table = self.table.lock();
-        let plain = (1..).zip(table.iter()).filter(|(_, action)| **action == SigAction::default());
-        plain.fold(SigSet::EMPTY, |set, (signo, _)| set.union(SigSet::of(signo)))
+        let mut plain = SigSet::EMPTY;
+        for (signo, action) in (1..).zip(table.iter()) {
+            if *action == SigAction::default() {
+                plain.insert(signo);
+            }
+        }
+        plain
     }
 
     /// Sets what guest code sets by itself for those of `signals` that have the plain default action.
     pub(super) fn restore(&self, signals: SigSet, restorer: u64) {
+        let flags = SaFlags::RESTORER.bits();
         let mut table = self.table.lock();
         for (signo, action) in (1..).zip(table.iter_mut()) {
             if signals.contains(signo) && *action == SigAction::default() {
-                *action = kept::restored_action(restorer);
+                (action.flags, action.restorer) = (flags, restorer);
             }
         }
     }
@@ -136,7 +141,7 @@ fn index(signo: i32) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use linux_abi::signal::{SIGHUP, SIGRTMAX, SIGUSR1, SaFlags};
+    use linux_abi::signal::{SIGHUP, SIGRTMAX, SIGUSR1};
 
     use super::*;
 

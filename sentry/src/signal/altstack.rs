@@ -2,7 +2,6 @@
 
 use linux_abi::Errno;
 use linux_abi::signal::{MINSIGSTKSZ, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK, SigAltStack};
-use platform::GuestStack;
 
 /// A thread's alternate signal stack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,13 +17,10 @@ impl AltStack {
         AltStack { sp: 0, size: 0, flags: SS_DISABLE }
     }
 
-    pub(super) fn from_guest(stack: GuestStack) -> AltStack {
-        let GuestStack { sp, size, flags } = stack;
+    /// What [`AltStack::save`] has told, or guest code.
+    pub(super) fn saved(stack: SigAltStack) -> AltStack {
+        let SigAltStack { sp, flags, size, .. } = stack;
         AltStack { sp, size, flags }
-    }
-
-    pub(super) fn to_guest(self) -> GuestStack {
-        GuestStack { sp: self.sp, size: self.size, flags: self.flags }
     }
 
     /// Whether a stack pointer can lie on it so that it counts.
@@ -59,7 +55,7 @@ impl AltStack {
         SigAltStack { sp: self.sp, flags, _pad0: 0, size: self.size }
     }
 
-    /// As a signal frame saves it.
+    /// As a signal frame saves it, and guest code keeps it.
     pub fn save(&self) -> SigAltStack {
         SigAltStack { sp: self.sp, flags: self.flags, _pad0: 0, size: self.size }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use linux_abi::signal::{SIG_DFL, SIG_IGN, SIGKILL, SIGSTOP, SaFlags, SigAction, SigInfo, SigSet};
 use linux_abi::task::signaled_status;
 
+use super::AltStack;
 use super::actions::{DefaultAction, default_action};
 use super::take::{Next, Taken, action_for, next};
 use super::{Immunity, SyscallRestart, force, frame, job_control, mask};
@@ -135,8 +136,6 @@ fn run_handler(ctx: &mut Ctx, info: &SigInfo, action: &SigAction) {
     mask::change_mask(&ctx.task, |own| {
         own.saved_mask = None;
         own.put_mask(own.mask().union(blocked));
-        let mut altstack = own.altstack();
-        altstack.disarm_if_asked();
-        own.put_altstack(altstack);
+        own.change_altstack(AltStack::disarm_if_asked);
     });
 }

@@ -14,7 +14,6 @@ pub fn thread_exiting(task: &Arc<Task>) {
         let unblocked = {
             let mut own = task.signals.lock_nested();
             own.is_exiting = true;
-            own.kept.take_back();
             own.mask().complement()
         };
         (unblocked, job_control::complete_stop(&mut signals, &threads))

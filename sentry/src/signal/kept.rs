@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use linux_abi::signal::{SIG_DFL, SaFlags, SigAction, SigSet};
+use linux_abi::signal::SigSet;
 use platform::GuestState;
 
 use super::state::{GroupSignals, TaskSignals};
@@ -41,13 +41,13 @@ impl Kept {
     }
 
     pub(super) fn altstack(&self) -> AltStack {
-        self.guest.as_ref().map_or(self.altstack, |guest| AltStack::from_guest(guest.stack()))
+        self.guest.as_ref().map_or(self.altstack, |guest| AltStack::saved(guest.stack()))
     }
 
     pub(super) fn set_altstack(&mut self, altstack: AltStack) {
         self.altstack = altstack;
         if let Some(guest) = &self.guest {
-            guest.set_stack(altstack.to_guest());
+            guest.set_stack(altstack.save());
         }
     }
 
@@ -80,7 +80,7 @@ impl Kept {
     fn give(&mut self, guest: &Arc<dyn GuestState>) {
         self.take_back();
         guest.set_mask(self.mask.0);
-        guest.set_stack(self.altstack.to_guest());
+        guest.set_stack(self.altstack.save());
         guest.set_robust_list(self.robust_list);
         self.guest = Some(Arc::clone(guest));
     }
@@ -135,15 +135,5 @@ fn take_restored(actions: &SignalActions, guest: &Arc<dyn GuestState>) {
     let (restored, restorer) = guest.restored();
     if restored != 0 {
         actions.restore(SigSet(restored), restorer);
-    }
-}
-
-/// The action that guest code sets by itself.
-pub(super) fn restored_action(restorer: u64) -> SigAction {
-    SigAction {
-        handler: SIG_DFL,
-        flags: SaFlags::RESTORER.bits(),
-        restorer,
-        ..SigAction::default()
     }
 }

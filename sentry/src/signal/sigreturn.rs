@@ -4,6 +4,7 @@ use linux_abi::Errno;
 use linux_abi::signal::{RtSigFrame, SIGSEGV, SigContext, UContext};
 use platform::Registers;
 
+use super::AltStack;
 use super::frame::{USER_CS, USER_SS, eflags};
 use super::{force, fp_state, mask};
 use crate::memory::{UserAddr, UserPtr};
@@ -49,11 +50,8 @@ fn restore(ctx: &mut Ctx) -> Result<(), Errno> {
     }
     let rsp = ctx.thread.registers().rsp;
     // Linux: what the handler left there may be no stack; that is not its problem any more.
-    let mut signals = ctx.task.signals.lock();
-    let mut altstack = signals.altstack();
-    if altstack.replace(&context.stack, rsp).is_ok() {
-        signals.put_altstack(altstack);
-    }
+    let restore = |stack: &mut AltStack| stack.replace(&context.stack, rsp);
+    let _ = ctx.task.signals.lock().change_altstack(restore);
     Ok(())
 }
 

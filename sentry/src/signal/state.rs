@@ -88,8 +88,11 @@ impl TaskSignals {
         self.kept.altstack()
     }
 
-    pub(crate) fn put_altstack(&mut self, altstack: AltStack) {
+    pub(crate) fn change_altstack<T>(&mut self, change: impl FnOnce(&mut AltStack) -> T) -> T {
+        let mut altstack = self.altstack();
+        let result = change(&mut altstack);
         self.kept.set_altstack(altstack);
+        result
     }
 
     /// Head of the robust futex list, 0 for none.
@@ -112,9 +115,7 @@ impl TaskSignals {
 
     /// `execve` forgets the alternate stack.
     pub fn reset_for_exec(&mut self) {
-        let mut altstack = self.altstack();
-        altstack.forget();
-        self.put_altstack(altstack);
+        self.change_altstack(AltStack::forget);
         self.restart = None;
     }
 

@@ -34,14 +34,12 @@ pub fn rt_sigaction(
     if !is_valid_signal(signo) || (new.is_some() && is_fixed) {
         return Err(Errno::EINVAL);
     }
-    ctx.tell_actions();
+    ctx.hide_actions();
     let before = match new {
         Some(new) => signal::set_action(&ctx.task, signo, new),
         None => ctx.task.group.actions.read().get(signo),
     };
-    if new.is_some() {
-        ctx.tell_actions();
-    }
+    ctx.tell_actions();
     write_if_asked(ctx, old, &before)
 }
 
@@ -153,11 +151,9 @@ pub async fn sigaltstack(
     };
     let before = {
         let mut signals = ctx.task.signals.lock();
-        let mut altstack = signals.altstack();
-        let before = altstack.describe(sp);
+        let before = signals.altstack().describe(sp);
         if let Some(new) = new {
-            altstack.replace(&new, sp)?;
-            signals.put_altstack(altstack);
+            signals.change_altstack(|stack| stack.replace(&new, sp))?;
         }
         before
     };

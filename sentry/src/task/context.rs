@@ -128,7 +128,8 @@ impl Ctx {
         }
     }
 
-    /// The same before they are shared with others.
+    /// Takes over what guest code has set, which knows of no actions then: before they change, or are
+    /// shared with others.
     pub fn hide_actions(&self) {
         if let Some(guest) = self.thread.guest_state() {
             signal::hide_defaults(&self.task, &guest);
